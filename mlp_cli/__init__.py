@@ -1,0 +1,23 @@
+"""Train, score and check fully connected networks on MNIST.
+
+`load` is the one name for use from Python; it is resolved on first use, so that importing the
+package (and with it `mlp --help`) costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlp_cli.evaluate import Model, load
+
+__version__ = "0.1.0"
+__all__ = ["Model", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"Model", "load"}:
+        from mlp_cli import evaluate
+
+        return getattr(evaluate, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

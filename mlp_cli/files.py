@@ -1,0 +1,89 @@
+"""Files that land whole or not at all.
+
+A file is written under a unique name beside its final one, forced to disk, given the mode that the
+umask grants an ordinary file, and renamed; then the folder is forced to disk too. At any instant,
+whatever is killed or unplugged, a reader sees the whole old file or the whole new one (Pillai et
+al., OSDI 2014: never rely on the order of renames and writes alone).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from mlp_cli.errors import StorageError
+
+
+@contextmanager
+def storage_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn an `OSError` from the block into a `StorageError` that names `action` and `path`.
+
+    Raises
+    ------
+    StorageError
+        In place of any `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot {action} {path}: {error.strerror or error}. "
+            "Check the free space and the permissions, or choose another place."
+        ) from error
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that becomes `path` when the block ends without an exception.
+
+    Where the block raises, the temporary file is removed and `path` is left as it was.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            # mkstemp gives 0600, which a rename would keep: colleagues could not read the file.
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105 - the name is a string from mkstemp
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+    sync_folder(path.parent)
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or the folder cannot be written.
+    """
+    with storage_errors("write", path), atomic_writer(path) as file:
+        file.write(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in `folder` to disk, so that a rename survives a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it; Linux tells it without.
+    with suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("Umask:")).split()[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
