@@ -1,0 +1,280 @@
+"""The command line: parse, call one function of the library, print, and turn errors into codes.
+
+Nothing is decided here. Results go to stdout, everything else to stderr. The library is imported
+inside the commands, so that `mlp --help` and completion start at once, and so that `train` can fix
+the number of threads before NumPy is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mlp_cli import __version__
+from mlp_cli.errors import CheckFailedError, MlpError
+from mlp_cli.signals import Interrupted, Signals, die_by
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
+missing or damaged; 4 a fetch failed, worth retrying; 5 checkpoint damaged; 6 training diverged;
+7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(__version__, prog_name="mlp")
+def cli() -> None:
+    """Train fully connected networks on MNIST, and score and check them."""
+
+
+def data_dir_option(command: Command) -> Command:
+    """Add `--data-dir`."""
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("data"),
+        envvar="MLP_DATA_DIR",
+        show_default=True,
+        show_envvar=True,
+        help="Where data lie; MNIST's four files in DIR/mnist.",
+        metavar="DIR",
+    )(command)
+
+
+def mirror_option(command: Command) -> Command:
+    """Add `--mirror`."""
+    return click.option(
+        "--mirror",
+        "mirrors",
+        multiple=True,
+        metavar="URL_OR_DIR",
+        help="Fetch MNIST from here first: a base URL or a folder, gzipped or raw. Repeatable. "
+        "MLP_MIRROR comes next, then the built-in mirrors.",
+    )(command)
+
+
+def config_option(command: Command) -> Command:
+    """Add `--config` and `--set`."""
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
+    )(command)
+    return click.option(
+        "--config",
+        "config_path",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A YAML configuration; `mlp config schema` describes its keys.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, and nothing else."
+    )(command)
+
+
+def all_mirrors(mirrors: Sequence[str]) -> list[str]:
+    """Return the user's mirrors in their order: the options', then MLP_MIRROR's."""
+    variable = os.environ.get("MLP_MIRROR", "")
+    return [*mirrors, *([variable] if variable else [])]
+
+
+@cli.command("download-data")
+@data_dir_option
+@mirror_option
+@click.option("--force", is_flag=True, help="Fetch the files even where they are already there.")
+def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
+    """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
+    from mlp_cli.download import fetch_mnist
+    from mlp_cli.view import TerminalView
+
+    folder = data_dir / "mnist"
+    with TerminalView() as view:
+        fetched = fetch_mnist(
+            folder, all_mirrors(mirrors), force=force, log=view.log, progress=view.download
+        )
+    view.log(f"fetched {len(fetched)} files" if fetched else "all files were there, and verified")
+    click.echo(folder)
+
+
+@cli.command()
+@config_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder; without it runs/<config name>-1, -2, … is made.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, or start it.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@data_dir_option
+@mirror_option
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Threads to compute with; else OMP_NUM_THREADS, else by the network's size.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress; results and errors stay.")
+@json_option
+def train(
+    config_path: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    data_dir: Path,
+    mirrors: Sequence[str],
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train one network, and print its result and its run's folder."""
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other.")
+    if (resume or overwrite) and out is None:
+        raise click.UsageError("--resume and --overwrite need --out: which run is meant?")
+
+    from mlp_cli.config import load_config
+    from mlp_cli.environment import choose_threads, limit_threads
+
+    config = load_config(config_path, overrides)
+    threads = choose_threads(threads, config.model.hidden, config.training.batch_size, os.environ)
+    limit_threads(threads, os.environ)  # before anything imports NumPy
+
+    from mlp_cli.metrics import to_json
+    from mlp_cli.report import result_text
+    from mlp_cli.run import Place, train_run
+    from mlp_cli.view import TerminalView
+
+    place = Place(
+        data_dir=data_dir,
+        mirrors=all_mirrors(mirrors),
+        out=out,
+        mode="resume" if resume else "overwrite" if overwrite else "new",
+        config_name=config_path.stem,
+    )
+    with TerminalView(quiet=quiet, epochs=config.training.epochs, signals=_signals()) as view:
+        folder, result = train_run(config, place, threads, view)
+    if as_json:
+        click.echo(to_json({**result, "run": str(folder)}))
+        return
+    click.echo(result_text(result))
+    click.echo(folder)
+
+
+@cli.command("eval")
+@click.argument("checkpoints", nargs=-1, required=True, metavar="RUN_OR_CHECKPOINT...")
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images to score.",
+)
+@data_dir_option
+@click.option(
+    "--max-error",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 where the error rate is above this.",
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="Write each image's label, prediction and probability.",
+)
+@json_option
+def evaluate(
+    checkpoints: Sequence[str],
+    split: str,
+    data_dir: Path,
+    max_error: float | None,
+    predictions: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a trained network, or several as one committee (mean of their log-probabilities)."""
+    from mlp_cli import report
+    from mlp_cli.evaluate import evaluate_checkpoints
+    from mlp_cli.metrics import to_json
+
+    evaluation = evaluate_checkpoints([Path(name) for name in checkpoints], split, data_dir)
+    if predictions is not None:
+        report.write_predictions(predictions, evaluation)
+    click.echo(to_json(evaluation.to_dict()) if as_json else report.evaluation_text(evaluation))
+    error = 100 * evaluation.scores.errors / evaluation.scores.n
+    if max_error is not None and error > max_error:
+        raise CheckFailedError(f"the error is {error:.2f} %, above --max-error {max_error:g} %.")
+
+
+@cli.command()
+@config_option
+@json_option
+def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:
+    """Prove the batched gradient ΔW = δᵀ a on the network of a configuration.
+
+    In float64, on drawn inputs, the gradient that `train` computes is compared with the sum over
+    single examples, with outer products by tiling, and with central differences.
+    """
+    from mlp_cli.config import load_config
+
+    config = load_config(config_path, overrides)
+
+    from mlp_cli import report
+    from mlp_cli.gradcheck import check_gradient
+    from mlp_cli.metrics import to_json
+
+    found = check_gradient(config)
+    click.echo(to_json(found.to_dict()) if as_json else report.gradcheck_text(found))
+    if found.wrong:
+        raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")
+
+
+@cli.group("config")
+def config_group() -> None:
+    """Describe configurations."""
+
+
+@config_group.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of a configuration, for editors."""
+    from mlp_cli.config import json_schema
+    from mlp_cli.metrics import to_json
+
+    click.echo(to_json(json_schema(), indent=2))
+
+
+def _signals() -> Signals:
+    found = click.get_current_context().find_object(Signals)
+    return found if found is not None else Signals()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit: the one place where errors become messages and exit codes."""
+    signals = Signals()
+    signals.install()
+    try:
+        code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
+    except Interrupted as interruption:
+        die_by(interruption.number)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except MlpError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    sys.exit(code)

@@ -1,0 +1,44 @@
+"""A network run forward over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlp_cli.data import Pixels, Reader, Split
+from mlp_cli.functions import Array
+from mlp_cli.metrics import Scores
+from mlp_cli.network import Backpropagation, Network
+
+CHUNK = 1024  # rows that go through the network at once
+
+
+def logits(
+    network: Network, split: Split, mean: float | Array, std: float | Array
+) -> Iterator[tuple[Array, Array, Pixels]]:
+    """Yield z (n, c), one-hot targets (n, c) and labels (n,), chunk by chunk in the split's order.
+
+    All three are buffers, good until the next chunk.
+    """
+    classes = network.sizes[-1]
+    reader = Reader(split, classes, mean, std, CHUNK, network.dtype)
+    passes: dict[int, Backpropagation] = {}
+    z = np.empty((CHUNK, classes), network.dtype)
+    for start in range(0, len(split), CHUNK):
+        x, y, labels = reader.read(split.rows[start : start + CHUNK])
+        n = len(x)
+        if n not in passes:  # a whole chunk, or the last
+            passes[n] = Backpropagation(network, n)
+        passes[n].forward(x, z[:n])
+        yield z[:n], y, labels
+
+
+def score(network: Network, split: Split, mean: float | Array, std: float | Array) -> Scores:
+    """Return a network's mean loss and confusion matrix over a split."""
+    classes = network.sizes[-1]
+    loss, confusion = 0.0, np.zeros((classes, classes), np.int64)
+    for z, y, labels in logits(network, split, mean, std):
+        loss += float(network.loss.values(z, y).sum(dtype=np.float64))
+        np.add.at(confusion, (labels, z.argmax(axis=1)), 1)
+    return Scores(loss / len(split), confusion)

@@ -1,0 +1,221 @@
+"""The training loop.
+
+An epoch walks a new order of the training rows, a function of (seed, epoch). Rows are read a chunk
+at a time, several minibatches, so that gathering, scaling and counting cost a few calls a chunk and
+not a step; the updates themselves go minibatch by minibatch, the last short one kept. The chunk is
+also the unit of everything that may interrupt: after each one the state is whole, a stop may be
+asked for, and a loss that is not finite ends the training.
+
+No file is touched here. `State` is all that a resumed training needs beside the parameters and the
+optimizer's slots; every number in it goes through JSON unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlp_cli.data import Dataset, Reader, Rows, generator
+from mlp_cli.errors import DivergedError
+from mlp_cli.functions import Array
+from mlp_cli.metrics import EpochMetrics, Scores
+from mlp_cli.network import Backpropagation, Network
+from mlp_cli.optimizer import Optimizer
+from mlp_cli.schedule import Schedule
+from mlp_cli.scoring import score
+
+CHUNK = 1024  # rows read at once, rounded down to whole minibatches; never less than one
+
+OnChunk = Callable[[float], bool]
+
+
+@dataclass
+class State:
+    """Where a training stands. Times are in seconds; epochs count from 1."""
+
+    epoch: int = 0  # epochs behind
+    position: int = 0  # rows of the current epoch behind
+    step: int = 0  # updates behind
+    loss_sum: float = 0.0  # over the current epoch's rows behind
+    correct: int = 0
+    epoch_seconds: float = 0.0  # training time of the current epoch
+    training_seconds: float = 0.0  # of all epochs, without validation and saving
+    samples: int = 0  # rows trained on in `training_seconds`
+    seconds: float = 0.0  # of all sittings, everything included
+    best_epoch: int | None = None
+    best_accuracy: float | None = None
+    best_loss: float | None = None
+
+
+def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
+    """Return the rows in the order of one epoch (counted from 0), a function of the arguments."""
+    return generator(seed, "order", epoch).permutation(rows)
+
+
+class Trainer:
+    """Trains a network on a data set, epoch by epoch.
+
+    Parameters
+    ----------
+    network, optimizer, schedule
+        The optimizer's gradient is the vector that backpropagation writes.
+    dataset, mean, std
+        What to train on, and the inputs' scaling.
+    seed, batch_size, epochs
+        The order's seed, K, and where the training ends.
+    patience
+        Epochs without a better validation after which the training ends; None for never.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        dataset: Dataset,
+        *,
+        mean: float,
+        std: float,
+        seed: int,
+        batch_size: int,
+        epochs: int,
+        patience: int | None = None,
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.dataset = dataset
+        self.mean, self.std = mean, std
+        self.seed = seed
+        self.epochs = epochs
+        self.patience = patience
+        self.state = State()
+        n = len(dataset.train)
+        K = min(batch_size, n)
+        self.chunk = min(max(1, CHUNK // K) * K, n)
+        self._reader = Reader(dataset.train, dataset.classes, mean, std, self.chunk, network.dtype)
+        self._z = np.empty((self.chunk, dataset.classes), network.dtype)
+        self._passes = {
+            size: Backpropagation(network, size, optimizer.gradient) for size in {K, n % K} - {0}
+        }
+        self._batches = {
+            rows: self._cut(rows, K) for rows in {self.chunk, n % self.chunk} - {0}
+        }  # of a whole chunk and of an epoch's last
+
+    def _cut(self, rows: int, K: int) -> list[tuple[Backpropagation, Array, Array, Array]]:
+        """Cut the first rows of the buffers into minibatches: each one's pass, x, y and z."""
+        return [
+            (self._passes[stop - start], *(b[start:stop] for b in self._buffers()))
+            for start in range(0, rows, K)
+            for stop in (min(start + K, rows),)
+        ]
+
+    def _buffers(self) -> tuple[Array, Array, Array]:
+        return self._reader.x, self._reader.y, self._z
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is behind, or patience is at an end."""
+        state = self.state
+        waited = state.epoch - (state.best_epoch or 0)
+        return state.epoch >= self.epochs or (self.patience is not None and waited >= self.patience)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the epoch just behind is the best so far on validation."""
+        return self.state.best_epoch == self.state.epoch
+
+    def train_epoch(self, on_chunk: OnChunk) -> EpochMetrics | None:
+        """Train to the end of the current epoch and validate.
+
+        After each chunk `on_chunk(mean_loss)` is called; where it returns True and the epoch
+        is not at its end, the training stops there and None is returned. The state is then as good
+        as at an epoch's end, and another call goes on from it.
+
+        Raises
+        ------
+        DivergedError
+            At the first loss, or at the epoch's end a weight, that is not finite.
+        """
+        state, n = self.state, len(self.dataset.train)
+        started = time.perf_counter()
+        order = epoch_order(self.seed, state.epoch, self.dataset.train.rows)
+        learning_rate = math.nan
+        while state.position < n:
+            rows = order[state.position :][: self.chunk]
+            learning_rate, loss = self._train_chunk(rows)
+            now = time.perf_counter()
+            state.epoch_seconds += now - started
+            started = now
+            if on_chunk(loss) and state.position < n:
+                return None
+        if not np.isfinite(self.network.parameters).all():
+            raise DivergedError(self._diverged("a weight", state.step))
+        return self._close_epoch(learning_rate, n)
+
+    def _train_chunk(self, rows: Rows) -> tuple[float, float]:
+        """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
+        state, optimizer = self.state, self.optimizer
+        _, y, labels = self._reader.read(rows)
+        first = state.step
+        learning_rate = math.nan
+        for backpropagate, x_batch, y_batch, z_batch in self._batches[len(rows)]:
+            backpropagate(x_batch, y_batch, z_batch)
+            learning_rate = self.schedule(state.step)
+            optimizer.step(learning_rate)
+            state.step += 1
+        z = self._z[: len(rows)]
+        losses = self.network.loss.values(z, y)
+        loss = float(losses.sum(dtype=np.float64))
+        if not math.isfinite(loss):
+            batch = int(np.argmin(np.isfinite(losses))) // len(self._batches[len(rows)][0][1])
+            raise DivergedError(self._diverged("the loss", first + batch + 1))
+        state.loss_sum += loss
+        state.correct += int(np.count_nonzero(z.argmax(axis=1) == labels))
+        state.position += len(rows)
+        return learning_rate, loss / len(rows)
+
+    def _close_epoch(self, learning_rate: float, n: int) -> EpochMetrics:
+        """Validate, count the epoch as behind, and return its record."""
+        state, started = self.state, time.perf_counter()
+        scores = None
+        if len(self.dataset.validation):
+            scores = score(self.network, self.dataset.validation, self.mean, self.std)
+            if not math.isfinite(scores.loss):
+                raise DivergedError(self._diverged("the validation loss", state.step))
+        metrics = EpochMetrics(
+            epoch=state.epoch + 1,
+            step=state.step,
+            learning_rate=learning_rate,
+            train_loss=state.loss_sum / n,
+            train_accuracy=state.correct / n,
+            val_loss=scores and scores.loss,
+            val_accuracy=scores and scores.accuracy,
+            samples_per_second=n / state.epoch_seconds,
+            seconds=state.epoch_seconds + time.perf_counter() - started,
+        )
+        state.epoch += 1
+        state.training_seconds += state.epoch_seconds
+        state.samples += n
+        state.position, state.loss_sum, state.correct, state.epoch_seconds = 0, 0.0, 0, 0.0
+        if scores and self._better(scores):
+            state.best_epoch = state.epoch
+            state.best_accuracy, state.best_loss = scores.accuracy, scores.loss
+        return metrics
+
+    def _better(self, scores: Scores) -> bool:
+        state = self.state
+        if state.best_accuracy is None or state.best_loss is None:
+            return True
+        return (scores.accuracy, -scores.loss) > (state.best_accuracy, -state.best_loss)
+
+    def _diverged(self, what: str, step: int) -> str:
+        return (
+            f"training diverged: {what} is not finite at step {step}, in epoch "
+            f"{self.state.epoch + 1}. Try a lower optimizer.learning_rate, schedule.warmup, or "
+            "optimizer.clip_norm."
+        )

@@ -1,0 +1,73 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def mnist_source() -> Path:
+    """The folder of MNIST's four files that MLP_TEST_MNIST names."""
+    folder = os.environ.get("MLP_TEST_MNIST")
+    if not folder:
+        pytest.skip("needs the real MNIST: set MLP_TEST_MNIST to a folder with its four files")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own settings must not reach a test."""
+    for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An IDX file's bytes for a uint8 array."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def own_images(tmp_path: Path) -> Callable[..., Path]:
+    """Write a folder of four IDX files, of separable classes, and return it."""
+
+    def write(height: int = 8, width: int = 8, classes: int = 10, train: int = 600) -> Path:
+        folder = tmp_path / f"own-{height}x{width}-{classes}"
+        folder.mkdir()
+        drawn = np.random.default_rng(3)
+        ink = drawn.integers(0, 2, (classes, height, width)) * 200
+        for name, n in (("train", train), ("t10k", train // 4)):
+            labels = (np.arange(n) % classes).astype(np.uint8)
+            images = np.clip(ink[labels] + drawn.integers(0, 55, (n, height, width)), 0, 255)
+            (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(images.astype(np.uint8)))
+            (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `mlp` as a process of its own in an empty folder, warnings as errors."""
+
+    def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "mlp_cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
