@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from mlp_cli import config
+from mlp_cli import settings
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
 from mlp_cli.network import Backpropagation, Network
@@ -210,6 +210,6 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
 
 
 def test_the_registries_are_what_a_configuration_may_say() -> None:
-    assert set(get_args(config.Activation)) == set(ACTIVATIONS)
-    assert set(get_args(config.Init)) == set(INITIALISERS)
-    assert set(get_args(config.Loss)) == set(LOSSES)
+    assert set(get_args(settings.Activation)) == set(ACTIVATIONS)
+    assert set(get_args(settings.Init)) == set(INITIALISERS)
+    assert set(get_args(settings.Loss)) == set(LOSSES)

@@ -1,0 +1,366 @@
+"""What a configuration may say: its sections, their keys, defaults, bounds and meanings.
+
+Every value chooses from a registry or is a number within bounds; none names code. The models are
+strict (no value is converted, but an integer is a number), know no other keys, and do not change.
+`config` reads files into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+DatasetName = Literal["mnist", "synthetic"]
+Scaling = Literal["unit", "standard"]
+Activation = Literal["relu", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "identity"]
+Init = Literal[
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "nielsen",
+    "nielsen_large",
+]
+Loss = Literal["cross_entropy", "mse"]
+OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "exponential", "cosine", "one_cycle"]
+DType = Literal["float32", "float64"]
+
+# Rates reach beyond all sense, so that a divergence can be asked for; float32 ends at 3.4e38.
+Rate = Annotated[float, Field(gt=0, le=1e38)]
+LearningRate = Annotated[Rate, Field(description="Step size η at the height of the schedule.")]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Epsilon = Annotated[
+    float, Field(gt=0, le=1, description="ε added to the root mean square, against division by 0.")
+]
+Factor = Annotated[
+    float, Field(gt=0, le=1, description="What the rate is multiplied with at each drop.")
+]
+Final = Annotated[
+    float, Field(ge=0, le=1, description="Share of the learning rate that is left at the end.")
+]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Width = Annotated[int, Strict(), Field(ge=1, le=65_536)]
+
+RULE = "The rule by which a step changes the parameters."
+SHAPE = "How the learning rate changes during training."
+
+INITS: dict[str, Init] = {
+    "relu": "he_normal",
+    "leaky_relu": "he_normal",
+    "elu": "he_normal",
+    "scaled_tanh": "lecun_normal",
+}
+
+
+class Section(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """What is trained on, validated on and tested on."""
+
+    dataset: DatasetName = Field(
+        "mnist",
+        description="The data: MNIST, or 12,000 digits that the program draws itself.",
+    )
+    path: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="Folder of your own four IDX files under MNIST's names, raw or gzipped, which "
+        "wins over `dataset`; relative to the working directory.",
+    )
+    validation: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000_000,
+        description="Training images held out, by the seed, to select the best epoch; 0 for none.",
+    )
+    download: bool = Field(
+        True, description="Whether `train` may fetch MNIST where it is missing or damaged."
+    )
+    fallback: Literal["synthetic"] | None = Field(
+        None,
+        description="Train on the drawn digits, with a warning, where MNIST cannot be had.",
+    )
+    test: bool = Field(
+        True,
+        description="Whether the test set is read, and scored once at the end.",
+    )
+    scaling: Scaling = Field(
+        "unit",
+        description="Pixels as 0 to 1, or with the training pixels' mean 0 and deviation 1 "
+        "(LeCun et al., Efficient BackProp, 1998).",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        try:
+            return path and str(Path(path).absolute())
+        except OSError:
+            raise PydanticCustomError(
+                "no_folder", "is relative, and the working directory is gone"
+            ) from None
+
+
+class Model(Section):
+    """The network: its hidden layers, what stands between them, and its first weights."""
+
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=100)] = Field(
+        (512, 256),
+        description="Neurons of each hidden layer, the first first; `[]` is softmax regression.",
+    )
+    activation: Activation = Field(
+        "relu",
+        description="Function of each hidden neuron: leaky_relu has slope 0.01 below 0, "
+        "scaled_tanh is 1.7159 tanh(2x/3) (LeCun et al., 1998).",
+    )
+    init: Init | None = Field(
+        None,
+        validate_default=True,
+        description="Distribution of the first weights (He et al., 2015; Glorot and Bengio, 2010; "
+        "LeCun et al., 1998; Nielsen, 2015, chapters 3 and 1); null is he_normal for relu, "
+        "leaky_relu and elu, lecun_normal for scaled_tanh, else glorot_uniform.",
+    )
+
+    @field_validator("init")
+    @classmethod
+    def _resolved(cls, init: Init | None, info: ValidationInfo) -> Init:
+        return init or INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
+
+
+class Rule(Section):
+    """What every optimizer has."""
+
+    name: str
+    learning_rate: LearningRate = 0.001
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="λ: λw is added to the gradient of each weight w, not of biases; adamw shrinks "
+        "w by ηλw instead (Loshchilov and Hutter, 2019).",
+    )
+    clip_norm: Rate | None = Field(
+        None,
+        description="Largest Euclidean norm of the whole gradient, which is scaled down to it "
+        "(Pascanu et al., 2013); null for no limit.",
+    )
+
+
+class SGD(Rule):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = Field("sgd", description=RULE)
+    learning_rate: LearningRate = 0.1
+    momentum: Share = Field(
+        0.0, description="Share μ of the last step's velocity that is kept (Polyak, 1964)."
+    )
+    nesterov: bool = Field(
+        False,
+        description="Whether the gradient is taken ahead of the velocity (Sutskever et al., 2013); "
+        "needs momentum.",
+    )
+
+
+class RMSProp(Rule):
+    """Steps divided by a running root mean square of the gradient (Tieleman and Hinton, 2012)."""
+
+    name: Literal["rmsprop"] = Field(description=RULE)
+    rho: Share = Field(0.99, description="Share ρ of the mean square that a step keeps.")
+    epsilon: Epsilon = 1e-8
+
+
+class Moments(Rule):
+    """What Adam and AdamW share."""
+
+    beta1: Share = Field(0.9, description="Share β₁ of the mean gradient that a step keeps.")
+    beta2: Share = Field(0.999, description="Share β₂ of the mean square that a step keeps.")
+    epsilon: Epsilon = 1e-8
+
+
+class Adam(Moments):
+    """Adaptive moments (Kingma and Ba, 2015)."""
+
+    name: Literal["adam"] = Field(description=RULE)
+
+
+class AdamW(Moments):
+    """Adam with decay taken off the weights themselves (Loshchilov and Hutter, 2019)."""
+
+    name: Literal["adamw"] = Field(description=RULE)
+
+
+class Shape(Section):
+    """What every schedule has."""
+
+    depends_on_length: ClassVar[bool] = False
+
+    name: str
+    warmup: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="Epochs, whole or not, in which the rate first grows linearly from 0; fewer "
+        "than `training.epochs`.",
+    )
+
+
+class Constant(Shape):
+    """The learning rate as it is."""
+
+    name: Literal["constant"] = Field("constant", description=SHAPE)
+
+
+class Step(Shape):
+    """A drop after every so many epochs."""
+
+    name: Literal["step"] = Field(description=SHAPE)
+    every: Count = Field(10, description="Epochs between two drops of the rate.")
+    factor: Factor = 0.1
+
+
+class Exponential(Shape):
+    """A drop after each epoch."""
+
+    name: Literal["exponential"] = Field(description=SHAPE)
+    factor: Factor = 0.95
+
+
+class Cosine(Shape):
+    """Half a cosine down to the end of training (Loshchilov and Hutter, 2017)."""
+
+    depends_on_length: ClassVar[bool] = True
+
+    name: Literal["cosine"] = Field(description=SHAPE)
+    final: Final = 0.0
+
+
+class OneCycle(Shape):
+    """Up, then down to the end of training (Smith and Topin, 2017)."""
+
+    depends_on_length: ClassVar[bool] = True
+
+    name: Literal["one_cycle"] = Field(description=SHAPE)
+    rise: float = Field(
+        0.3, gt=0, lt=1, description="Share of the steps in which the rate rises to its full size."
+    )
+    start: float = Field(0.04, gt=0, le=1, description="Share of the learning rate to begin with.")
+    final: Final = 0.0001
+
+
+class Training(Section):
+    """How long, in what portions and in what precision."""
+
+    epochs: Count = Field(10, description="Passes over the training images.")
+    batch_size: Count = Field(
+        128, description="Examples K of a step; an epoch's last minibatch may be smaller."
+    )
+    dtype: DType = Field("float32", description="Floating-point type of all arithmetic.")
+    patience: Count | None = Field(
+        None,
+        description="Epochs without a better validation after which training stops; null for "
+        "never.",
+    )
+
+
+Optimizer = Annotated[SGD | RMSProp | Adam | AdamW, Field(discriminator="name")]
+Schedule = Annotated[Constant | Step | Exponential | Cosine | OneCycle, Field(discriminator="name")]
+
+# Of the sections that are a choice: what is chosen where `name` is absent, and all that can be.
+DEFAULT_NAMES = {"optimizer": "sgd", "schedule": "constant"}
+CHOICES: dict[str, dict[str, type[Section]]] = {
+    "optimizer": {"sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW},
+    "schedule": {
+        "constant": Constant,
+        "step": Step,
+        "exponential": Exponential,
+        "cosine": Cosine,
+        "one_cycle": OneCycle,
+    },
+}
+
+
+class Conflict(NamedTuple):
+    """Keys, each fine alone, that do not go together; the first is the one to speak of."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+class Config(Section):
+    """The configuration of one training: every key has a default, so `{}` is one."""
+
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="Fixes the held-out images, the first weights and each epoch's order.",
+    )
+    data: Data = Field(default_factory=Data)
+    model: Model = Field(default_factory=Model)
+    loss: Loss = Field(
+        "cross_entropy",
+        description="Softmax with cross-entropy, or ½‖a − y‖² with sigmoid outputs "
+        "(Nielsen, 2015, chapter 1); the mean over a minibatch.",
+    )
+    optimizer: Optimizer = Field(default_factory=SGD)
+    schedule: Schedule = Field(default_factory=Constant)
+    training: Training = Field(default_factory=Training)
+
+    @field_validator("optimizer", "schedule", mode="before")
+    @classmethod
+    def _chosen(cls, section: Any, info: ValidationInfo) -> Any:
+        """Drop what is null, which there means not set, and name the default choice."""
+        if not isinstance(section, dict):
+            return section
+        given = {key: value for key, value in section.items() if value is not None}
+        return {"name": DEFAULT_NAMES[str(info.field_name)], **given}
+
+    @model_validator(mode="after")
+    def _without_conflicts(self) -> Self:
+        conflicts = list(self._conflicts())
+        if conflicts:
+            text = " ".join(conflict.text for conflict in conflicts)
+            raise PydanticCustomError("conflicts", "{text}", {"text": text, "found": conflicts})
+        return self
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        epochs, warmup = self.training.epochs, self.schedule.warmup
+        if isinstance(self.optimizer, SGD) and self.optimizer.nesterov:
+            if self.optimizer.momentum == 0:
+                yield Conflict(
+                    ("optimizer.nesterov", "optimizer.momentum"),
+                    "needs optimizer.momentum above 0, and it is 0. Set it, as to 0.9.",
+                )
+        if warmup >= epochs:
+            yield Conflict(
+                ("schedule.warmup", "training.epochs"),
+                f"found {warmup} epochs, and training.epochs is {epochs}. Warm up for fewer.",
+            )
+        if self.training.patience is not None and self.data.validation == 0:
+            yield Conflict(
+                ("training.patience", "data.validation"),
+                "stopping early needs validation images, and data.validation is 0. Hold some out, "
+                "or remove the patience.",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the resolved configuration as plain data, ready for JSON."""
+        return self.model_dump(mode="json")
