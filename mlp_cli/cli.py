@@ -169,6 +169,7 @@ def train(
     )
     with TerminalView(quiet=quiet, epochs=config.training.epochs, signals=_signals()) as view:
         folder, result = train_run(config, place, threads, view)
+    assert result is not None  # a training that was stopped ends the process by its signal
     if as_json:
         click.echo(to_json({**result, "run": str(folder)}))
         return
@@ -252,8 +253,8 @@ def config_group() -> None:
 @config_group.command("schema")
 def config_schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
-    from mlp_cli.config import json_schema
     from mlp_cli.metrics import to_json
+    from mlp_cli.options import json_schema
 
     click.echo(to_json(json_schema(), indent=2))
 

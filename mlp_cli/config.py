@@ -1,35 +1,29 @@
 """Configurations: from a file and `--set` into a checked `Config`, and back.
 
 Everything that is wrong is reported at once, each fault with the line or option it stands in, what
-was found and what is allowed. `settings` says what that is; `yaml12` says what the text means.
+was found and what is allowed. `settings` says what that is, `options` says it in words, and
+`yaml12` says what the text means.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from mlp_cli.errors import ConfigError
+from mlp_cli.options import options
 from mlp_cli.settings import CHOICES, Config
-from mlp_cli.yaml12 import REFUSED, Document, KeyPath, dump, parse, read, scalar
+from mlp_cli.yaml12 import MAX_BYTES, MAX_DEPTH, REFUSED, Document, KeyPath, dump, parse, read
 
-__all__ = [
-    "Config",
-    "Option",
-    "differences",
-    "dump_config",
-    "from_dict",
-    "json_schema",
-    "load_config",
-    "options",
-]
+__all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
 
 MAX_FAULTS = 50  # listed; more are counted
+
+SECTIONS = {key for key, field in Config.model_fields.items() if field.default_factory}
 
 # Names from elsewhere that no likeness of letters would find.
 SYNONYMS = {
@@ -37,15 +31,6 @@ SYNONYMS = {
     "layers": "model.hidden",
     "lr": "optimizer.learning_rate",
 }
-
-
-class Option(NamedTuple):
-    """A key of a configuration: its default, what is allowed and what it means, in words."""
-
-    key: str
-    default: str
-    allowed: str
-    description: str
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -67,7 +52,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return source.config()
 
 
-def from_dict(data: Mapping[str, Any], origin: str) -> Config:
+def from_dict(data: Any, origin: str) -> Config:
     """Check a configuration that was embedded elsewhere; `origin` names that in messages.
 
     Raises
@@ -76,7 +61,7 @@ def from_dict(data: Mapping[str, Any], origin: str) -> Config:
         If anything in it is wrong.
     """
     source = _Source(origin)
-    source.data = data
+    source.add_data(data)
     return source.config()
 
 
@@ -94,84 +79,205 @@ def differences(a: Config, b: Config) -> list[str]:
     return [key for key in ours if key in theirs and ours[key] != theirs[key]]
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a configuration file."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Config.model_json_schema(),
-        "title": "Configuration of mlp",
-    }
-
-
-def options() -> list[Option]:
-    """Return every key, in the order of a configuration."""
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    schema = Config.model_json_schema()
-
-    def walk(properties: dict[str, Any], prefix: str, choice: str) -> None:
-        for name, entry in properties.items():
-            parts = [entry] if "$ref" in entry else entry.get("oneOf", [])
-            for part in parts:
-                section = schema["$defs"][part["$ref"].rpartition("/")[2]]
-                chosen = section["properties"].get("name", {}).get("const", "")
-                walk(section["properties"], f"{prefix}{name}.", chosen)
-            if not parts:
-                found.setdefault(prefix + name, []).append((choice, entry))
-
-    walk(schema["properties"], "", "")
-    return [_option(key, entries) for key, entries in found.items()]
-
-
-def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
-    """Describe a key from its entry in the schema of each choice that has it."""
-    first = entries[0][1]
-    section, _, name = key.rpartition(".")
-    if "const" in first:
-        names = [entry["const"] for _, entry in entries]
-        return Option(key, str(first["default"]), f"one of {', '.join(names)}", first["description"])
-    choices: dict[str, list[str]] = {}
-    for choice, entry in entries:
-        choices.setdefault(dump([entry["default"]]).strip()[1:-1], []).append(choice)
-    everywhere = len(choices) == 1 and len(entries) == len(CHOICES.get(section, [""]))
-    defaults = [
-        value if everywhere else f"{value} ({', '.join(names)})" for value, names in choices.items()
-    ]
-    return Option(key, ", ".join(defaults), _allowed(first), first["description"])
-
-
-def _allowed(entry: dict[str, Any]) -> str:
-    """Return in words what an entry of the JSON Schema allows."""
-    if "anyOf" in entry:
-        return ", or ".join(_allowed(part) for part in entry["anyOf"])
-    if "enum" in entry:
-        return f"one of {', '.join(entry['enum'])}"
-    if "const" in entry:
-        return str(entry["const"])
-    if entry["type"] == "array":
-        return f"a list of at most {entry['maxItems']}, each {_allowed(entry['items'])}"
-    words = {
-        "boolean": "true or false",
-        "integer": "an integer",
-        "null": "null",
-        "number": "a number",
-        "string": "text",
-    }
-    bounds = [
-        f"{word} {entry[bound]}"
-        for bound, word in (
-            ("minimum", "at least"),
-            ("exclusiveMinimum", "above"),
-            ("maximum", "at most"),
-            ("exclusiveMaximum", "below"),
-        )
-        if bound in entry
-    ]
-    return " ".join([words[entry["type"]], " and ".join(bounds)]).strip()
-
-
 def _leaves(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+class _Place(NamedTuple):
+    """A line of the file or a `--set`, and the order in which a reader comes to it."""
+
+    order: int
+    name: str
+
+
+class _Source:
+    """What a configuration is made of: the data so far, where each key stands, and the faults."""
+
+    def __init__(self, origin: str) -> None:
+        self.data: Any = {}
+        self._origin = _Place(0, origin)
+        self._places: dict[KeyPath, _Place] = {}
+        self._faults: list[tuple[_Place, str]] = []
+
+    def add_file(self, document: Document) -> None:
+        self._places = {path: self._line(line) for path, line in document.lines.items()}
+        for fault in document.faults:
+            self._fault(self._line(fault.line), fault.path, fault.text)
+        if document.value is None:
+            self._fault(self._origin, (), "the file is empty. Write {} for all defaults.")
+        elif document.value is not REFUSED:
+            self.add_data(document.value)
+
+    def add_data(self, data: Any) -> None:
+        if isinstance(data, dict):
+            self.data = data
+        else:
+            self._fault(self._place(()), (), "no mapping. Write `key: value` lines.")
+
+    def _line(self, line: int) -> _Place:
+        return _Place(line, f"{self._origin.name}:{line}")
+
+    def add_change(self, number: int, change: str) -> None:
+        place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
+        key, equals, text = change.partition("=")
+        path = tuple(key.split("."))
+        if not equals or not all(path):
+            self._fault(place, (), "not of the form KEY=VALUE, as training.epochs=3 is.")
+            return
+        if len(path) > MAX_DEPTH:
+            self._fault(place, (), f"the key is nested more than {MAX_DEPTH} deep. Shorten it.")
+            return
+        document = parse(text)
+        for fault in document.faults:
+            self._fault(place, (*path, *fault.path), fault.text)
+        if document.value is not REFUSED:
+            self._change(path, document.value, place)
+
+    def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
+        """Put a value at a path; a mapping changes only the keys that it names."""
+        if isinstance(value, dict) and value:
+            for key, part in value.items():
+                self._change((*path, key), part, place)
+            return
+        section = self.data
+        for depth, key in enumerate(path[:-1], 1):
+            if not isinstance(section.get(key), dict):
+                section[key] = {}
+                self._places[path[:depth]] = place
+            section = section[key]
+        section[path[-1]] = value
+        self._places[path] = place
+
+    def config(self) -> Config:
+        """Return the checked configuration.
+
+        Raises
+        ------
+        ConfigError
+            If there is any fault.
+        """
+        # A section of which every line is commented out is null: all its defaults.
+        given = {
+            key: value
+            for key, value in self.data.items()
+            if value is not None or key not in SECTIONS
+        }
+        try:
+            config = Config.model_validate(given)
+        except ValidationError as error:
+            for entry in error.errors(include_url=False):
+                self._add_invalid(entry)
+        if not self._faults:
+            return config
+        ordered = sorted(self._faults, key=lambda fault: fault[0].order)
+        listed = [f"{place.name}: {text}" for place, text in ordered[:MAX_FAULTS]]
+        if len(self._faults) > MAX_FAULTS:
+            listed.append(f"and {len(self._faults) - MAX_FAULTS} more.")
+        if len(listed) > 1:
+            listed.insert(0, f"{self._origin.name}: {len(self._faults)} faults.")
+        raise ConfigError("\n  ".join(listed))
+
+    def _add_invalid(self, entry: Any) -> None:
+        """Add the faults that one of pydantic's errors tells of."""
+        kind, found = entry["type"], entry["input"]
+        if kind == "conflicts":
+            for conflict in entry["ctx"]["found"]:
+                paths = [tuple(key.split(".")) for key in conflict.keys]
+                given = next((path for path in paths if path in self._places), paths[0])
+                self._fault(self._place(given), paths[0], conflict.text)
+            return
+        path: KeyPath = entry["loc"]
+        if len(path) > 1 and path[0] in CHOICES:  # pydantic puts the chosen name in between
+            path = (path[0], *path[2:])
+        if kind == "union_tag_invalid":
+            path, found = (*path, "name"), found["name"]
+        if kind == "extra_forbidden":
+            text = self._unknown(path)
+        elif kind == "no_folder":
+            text = f"found {_shown(found)}, which {entry['msg']}. Give an absolute path."
+        else:
+            text = _not_allowed(path, found)
+        self._fault(self._place(path), path, text)
+
+    def _unknown(self, path: KeyPath) -> str:
+        """Say that a key is unknown, and what may have been meant."""
+        name, section = str(path[-1]), str(path[0])
+        owners = [
+            choice
+            for choice, model in CHOICES.get(section, {}).items()
+            if name in model.model_fields
+        ]
+        if len(path) == 2 and owners:
+            chosen = self.data[section].get("name") or next(iter(CHOICES[section]))
+            return (
+                f"belongs to {section}.name {' and '.join(owners)}, and that is {chosen}. Remove "
+                f"it, or clear it with --set {section}.{name}=null."
+            )
+        known = [option.key for option in options()]
+        here = ".".join(map(str, path[:-1]))
+        siblings = {
+            key.removeprefix(f"{here}.").split(".")[0]
+            for key in known
+            if not here or key.startswith(f"{here}.")
+        }
+        elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
+        meant = ""
+        if close := difflib.get_close_matches(name, siblings, 1):
+            meant = ".".join([*([here] if here else []), close[0]])
+        elif close := difflib.get_close_matches(name, elsewhere, 1):
+            meant = elsewhere[close[0]]
+        if meant:
+            return f"unknown key. Did you mean {meant}?"
+        return "unknown key. `mlp config schema` lists all of them."
+
+    def _place(self, path: KeyPath) -> _Place:
+        """Return where a key stands, or the section that it would stand in."""
+        while path and path not in self._places:
+            path = path[:-1]
+        return self._places.get(path, self._origin)
+
+    def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
+        key = _short(".".join(map(str, path)))
+        self._faults.append((place, f"{key}: {text}" if key else text))
+
+
+def _not_allowed(path: KeyPath, found: Any) -> str:
+    """Say what was found at a key and what it must be."""
+    key = ".".join(str(part) for part in path if isinstance(part, str))
+    option = next((option for option in options() if option.key == key), None)
+    if option is None:
+        return f"found {_shown(found)}; must be a mapping of keys."
+    allowed = option.allowed
+    if isinstance(path[-1], int):  # an item of a list
+        allowed = allowed.partition("each ")[2]
+    return f"found {_shown(found)}; must be {allowed}.{_hint(allowed, found)}"
+
+
+def _hint(allowed: str, found: Any) -> str:
+    """Return what the likeliest mistake calls for."""
+    wants_number = "number" in allowed or "integer" in allowed
+    if isinstance(found, str):
+        meaning = parse(found).value
+        if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
+            return f" The quotes make it text: write {found}."
+        names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")
+        close = difflib.get_close_matches(found, names, 1)
+        return f" Did you mean {close[0]}?" if close else ""
+    if "integer" in allowed and isinstance(found, float) and found.is_integer():
+        return f" Write {int(found)}."
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    return _short(dump([value]).strip()[1:-1])
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -81,7 +81,8 @@ class Model:
 
     def predict(self, images: Pixels) -> NDArray[np.int64]:
         """Return the likeliest class of each image, (n,); `images` as for `predict_proba`."""
-        return self.logits(self._split(images)).argmax(axis=1)
+        classes: NDArray[np.int64] = self.logits(self._split(images)).argmax(axis=1)
+        return classes
 
     def logits(self, split: Split) -> Array:
         """Return the last layer's weighted inputs z (n, classes), in the split's order."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlp_cli.config import Config
 from mlp_cli.data import generator, load_dataset
@@ -212,7 +213,7 @@ def _difference_error(
     places = part.reshape(-1)  # a view: the parts of the parameters' vector are contiguous
     g = gradient.reshape(-1)
 
-    def cost(at: Array, step: Array) -> tuple[float, list[Array]]:
+    def cost(at: NDArray[np.int64], step: Array) -> tuple[float, list[NDArray[np.bool_]]]:
         saved = places[at]
         places[at] += step
         forward.forward(x, z)
@@ -239,7 +240,7 @@ def _difference_error(
 def _relative(found: Array, expected: Array) -> float:
     norm = float(np.linalg.norm(expected))
     error = float(np.linalg.norm(found - expected))
-    return error / norm if norm else error
+    return error / norm if norm > 0 else error
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -88,9 +88,7 @@ def _shape(start: bytes, path: Path, ndim: int) -> tuple[int, ...]:
         )
     if len(start) < 4 + 4 * ndim:
         raise DataError(f"{path}: the file ends within its header. Fetch or make it again.")
-    shape = tuple(
-        int.from_bytes(start[at : at + 4], "big") for at in range(4, 4 + 4 * ndim, 4)
-    )
+    shape = tuple(int.from_bytes(start[at : at + 4], "big") for at in range(4, 4 + 4 * ndim, 4))
     if 0 in shape:
         raise DataError(f"{path}: its header says {_text(shape)}, so it is empty. Give data.")
     return shape

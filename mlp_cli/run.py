@@ -252,9 +252,9 @@ def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) 
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "val_accuracy": state.best_accuracy,
-        "test_accuracy": scores and scores.accuracy,
-        "test_errors": scores and scores.errors,
-        "test_error_ci95": scores and list(scores.error_ci95),
+        "test_accuracy": scores.accuracy if scores else None,
+        "test_errors": scores.errors if scores else None,
+        "test_error_ci95": list(scores.error_ci95) if scores else None,
         "seconds": elapsed(),
         "samples_per_second": state.samples / state.training_seconds,
     }

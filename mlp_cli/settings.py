@@ -343,12 +343,12 @@ class Config(Section):
 
     def _conflicts(self) -> Iterator[Conflict]:
         epochs, warmup = self.training.epochs, self.schedule.warmup
-        if isinstance(self.optimizer, SGD) and self.optimizer.nesterov:
-            if self.optimizer.momentum == 0:
-                yield Conflict(
-                    ("optimizer.nesterov", "optimizer.momentum"),
-                    "needs optimizer.momentum above 0, and it is 0. Set it, as to 0.9.",
-                )
+        rule = self.optimizer
+        if isinstance(rule, SGD) and rule.nesterov and rule.momentum == 0:
+            yield Conflict(
+                ("optimizer.nesterov", "optimizer.momentum"),
+                "needs optimizer.momentum above 0, and it is 0. Set it, as to 0.9.",
+            )
         if warmup >= epochs:
             yield Conflict(
                 ("schedule.warmup", "training.epochs"),

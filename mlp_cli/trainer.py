@@ -108,14 +108,12 @@ class Trainer:
 
     def _cut(self, rows: int, K: int) -> list[tuple[Backpropagation, Array, Array, Array]]:
         """Cut the first rows of the buffers into minibatches: each one's pass, x, y and z."""
+        x, y, z = self._reader.x, self._reader.y, self._z
         return [
-            (self._passes[stop - start], *(b[start:stop] for b in self._buffers()))
+            (self._passes[stop - start], x[start:stop], y[start:stop], z[start:stop])
             for start in range(0, rows, K)
             for stop in (min(start + K, rows),)
         ]
-
-    def _buffers(self) -> tuple[Array, Array, Array]:
-        return self._reader.x, self._reader.y, self._z
 
     @property
     def finished(self) -> bool:
@@ -193,8 +191,8 @@ class Trainer:
             learning_rate=learning_rate,
             train_loss=state.loss_sum / n,
             train_accuracy=state.correct / n,
-            val_loss=scores and scores.loss,
-            val_accuracy=scores and scores.accuracy,
+            val_loss=scores.loss if scores else None,
+            val_accuracy=scores.accuracy if scores else None,
             samples_per_second=n / state.epoch_seconds,
             seconds=state.epoch_seconds + time.perf_counter() - started,
         )

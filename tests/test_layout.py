@@ -19,6 +19,7 @@ ORDER = [
     "signals",
     "yaml12",
     "settings",
+    "options",
     "config",
     "functions",
     "network",
@@ -148,5 +149,3 @@ def test_reading_a_configuration_does_not_load_numpy() -> None:
     # `train` fixes the number of threads between the two.
     loaded = python("import sys, mlp_cli.config; print(*sys.modules)").stdout.split()
     assert "numpy" not in loaded
-
-

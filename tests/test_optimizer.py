@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -157,7 +159,7 @@ def test_cosine() -> None:
     found = rates("cosine", final=0.1)
     assert found[0] == 2
     assert found[10] == pytest.approx(2 * 0.55)
-    assert all(a > b for a, b in zip(found, found[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(found))
     assert found[-1] > 0.2
 
 
@@ -176,7 +178,7 @@ def test_warmup_is_linear_and_comes_before_the_shape() -> None:
 
 
 def test_the_registry_is_what_a_configuration_may_say() -> None:
-    from mlp_cli.config import json_schema
+    from mlp_cli.options import json_schema
 
     text = str(json_schema())
     for name in [*SCHEDULES, *OPTIMIZERS]:

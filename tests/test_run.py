@@ -1,4 +1,4 @@
-"""`mlp train`, `eval` and `gradcheck` as their users run them: real processes, files and signals."""
+"""The commands as their users run them: real processes, files and signals."""
 
 from __future__ import annotations
 
@@ -292,7 +292,9 @@ def test_own_images_of_any_size(
 
 def test_committees_gates_and_predictions(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     for seed in (1, 2):
-        assert mlp("train", "--config", config, "--out", seed, "--set", f"seed={seed}").returncode == 0
+        assert (
+            mlp("train", "--config", config, "--out", seed, "--set", f"seed={seed}").returncode == 0
+        )
     done = mlp("eval", "1", "2/last.npz", "--json", "--predictions", "p.csv")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
@@ -439,7 +441,9 @@ def test_mnist_end_to_end(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_the_built_in_digits_stand_in_where_nothing_can_be_fetched(mlp: Mlp, tmp_path: Path) -> None:
+def test_the_built_in_digits_stand_in_where_nothing_can_be_fetched(
+    mlp: Mlp, tmp_path: Path
+) -> None:
     (tmp_path / "no").mkdir()
     arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--set", "data.download=false"]
     done = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=3", "--json")

@@ -28,7 +28,7 @@ def test_a_new_or_empty_folder_is_free(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_run_needs_a_word(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    with pytest.raises(ConfigError, match="--resume .* --overwrite"):
+    with pytest.raises(ConfigError, match=r"--resume .* --overwrite"):
         check_out(run, "new")
     check_out(run, "resume")
     check_out(run, "overwrite")
