@@ -1,0 +1,58 @@
+"""Threads by a fixed rule, and the record of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlp_cli.environment import available_cores, choose_threads, describe, differing, limit_threads
+from mlp_cli.errors import ConfigError
+
+
+def test_the_option_beats_the_variable_beats_the_rule() -> None:
+    assert choose_threads(3, [30], 10, {"OMP_NUM_THREADS": "2"}) == 3
+    assert choose_threads(None, [30], 10, {"OMP_NUM_THREADS": "2,1"}) == 2
+    assert choose_threads(None, [30], 10, {}) == 1
+    assert choose_threads(None, [30], 10, {"OMP_NUM_THREADS": ""}) == 1
+    assert choose_threads(None, [2500, 2000], 128, {}) == available_cores()
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "²"])
+def test_a_variable_that_is_no_number_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="OMP_NUM_THREADS="):
+        choose_threads(None, [30], 10, {"OMP_NUM_THREADS": text})
+
+
+def test_the_variables_reach_the_blas_of_numpy() -> None:
+    environ: dict[str, str] = {}
+    limit_threads(2, environ)
+    assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "2"
+    code = (
+        "import os; from mlp_cli.environment import limit_threads; limit_threads(1, os.environ)\n"
+        "import numpy as np; a = np.ones((2000, 2000)); a @ a\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    if Path("/proc/self/task").exists():
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "1\n"
+
+
+def test_the_record_is_json_and_names_what_differs() -> None:
+    here = describe(2)
+    assert json.loads(json.dumps(here)) == here
+    assert here["threads"] == 2
+    assert here["processor"]
+    assert differing(here, here) == []
+    assert differing({**here, "threads": 1, "python": "2"}, here) == ["threads: 1 then, 2 now"]
+
+
+def test_cores_are_those_that_the_process_may_use() -> None:
+    if hasattr(os, "sched_getaffinity"):
+        assert available_cores() == len(os.sched_getaffinity(0))
