@@ -169,8 +169,9 @@ class _Source:
         try:
             config = Config.model_validate(given)
         except ValidationError as error:
+            known = {option.key: option.allowed for option in options()}
             for entry in error.errors(include_url=False):
-                self._add_invalid(entry)
+                self._add_invalid(entry, known)
         if not self._faults:
             return config
         ordered = sorted(self._faults, key=lambda fault: fault[0].order)
@@ -181,7 +182,7 @@ class _Source:
             listed.insert(0, f"{self._origin.name}: {len(self._faults)} faults.")
         raise ConfigError("\n  ".join(listed))
 
-    def _add_invalid(self, entry: Any) -> None:
+    def _add_invalid(self, entry: Any, known: dict[str, str]) -> None:
         """Add the faults that one of pydantic's errors tells of."""
         kind, found = entry["type"], entry["input"]
         if kind == "conflicts":
@@ -196,14 +197,14 @@ class _Source:
         if kind == "union_tag_invalid":
             path, found = (*path, "name"), found["name"]
         if kind == "extra_forbidden":
-            text = self._unknown(path)
+            text = self._unknown(path, list(known))
         elif kind == "no_folder":
             text = f"found {_shown(found)}, which {entry['msg']}. Give an absolute path."
         else:
-            text = _not_allowed(path, found)
+            text = _not_allowed(path, found, known)
         self._fault(self._place(path), path, text)
 
-    def _unknown(self, path: KeyPath) -> str:
+    def _unknown(self, path: KeyPath, known: list[str]) -> str:
         """Say that a key is unknown, and what may have been meant."""
         name, section = str(path[-1]), str(path[0])
         owners = [
@@ -217,7 +218,6 @@ class _Source:
                 f"belongs to {section}.name {' and '.join(owners)}, and that is {chosen}. Remove "
                 f"it, or clear it with --set {section}.{name}=null."
             )
-        known = [option.key for option in options()]
         here = ".".join(map(str, path[:-1]))
         siblings = {
             key.removeprefix(f"{here}.").split(".")[0]
@@ -245,13 +245,12 @@ class _Source:
         self._faults.append((place, f"{key}: {text}" if key else text))
 
 
-def _not_allowed(path: KeyPath, found: Any) -> str:
+def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
     """Say what was found at a key and what it must be."""
     key = ".".join(str(part) for part in path if isinstance(part, str))
-    option = next((option for option in options() if option.key == key), None)
-    if option is None:
+    if key not in known:
         return f"found {_shown(found)}; must be a mapping of keys."
-    allowed = option.allowed
+    allowed = known[key]
     if isinstance(path[-1], int):  # an item of a list
         allowed = allowed.partition("each ")[2]
     return f"found {_shown(found)}; must be {allowed}.{_hint(allowed, found)}"

@@ -49,6 +49,7 @@ ORDER = [
 HOMES = {
     "click": {"cli"},
     "pydantic": {"settings", "config"},
+    "pydantic_core": {"settings"},
     "requests": {"download"},
     "tqdm": {"view"},
     "urllib3": {"download"},

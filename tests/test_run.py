@@ -261,7 +261,10 @@ def test_without_a_test_set(mlp: Mlp, config: Path, own_images: Callable[..., Pa
     ]
 
 
-def test_early_stopping(mlp: Mlp, config: Path) -> None:
+def test_early_stopping(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "own-8x8-10" / "train-labels-idx1-ubyte"
+    noise = np.random.default_rng(0).integers(0, 10, 600).astype(np.uint8)
+    labels.write_bytes(labels.read_bytes()[:8] + noise.tobytes())  # nothing to learn
     done = mlp(
         "train", "--config", config, "--set", "training.epochs=60", "--set", "training.patience=2",
         "--json",
@@ -300,7 +303,8 @@ def test_committees_gates_and_predictions(mlp: Mlp, config: Path, tmp_path: Path
     figures = json.loads(done.stdout)
     assert figures["checkpoint"] == "1/best.npz, 2/last.npz"
 
-    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    with (tmp_path / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["index", "label", "prediction", "probability"]
     assert len(rows) == figures["n"]
     assert sum(row["label"] != row["prediction"] for row in rows) == figures["errors"]
