@@ -8,14 +8,18 @@ al., OSDI 2014: never rely on the order of renames and writes alone).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from mlp_cli.errors import StorageError
+
+DAY = 86_400.0  # seconds
 
 
 @contextmanager
@@ -68,6 +72,71 @@ def atomic_write(path: Path, content: bytes) -> None:
     """
     with storage_errors("write", path), atomic_writer(path) as file:
         file.write(content)
+
+
+def prepare_folder(folder: Path, names: Sequence[str]) -> None:
+    """Make a folder for files of these names, and sweep it of what killed processes left.
+
+    A temporary file is swept when it is a day old: a younger one may be in use.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be made, or nothing can be written into it.
+    """
+    with storage_errors("write into", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # to know it before any work is done
+            pass
+        for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAY:
+                    path.unlink()
+
+
+@contextmanager
+def turn_in(
+    folder: Path, patience: float, deadline: float, on_wait: Callable[[], object]
+) -> Iterator[None]:
+    """Wait for other processes that fill `folder` in such a block, to find there what they wrote.
+
+    It saves work, and nothing may depend on it: not every file system has locks, and a holder is
+    waited for no longer than `patience` seconds without a temporary file, the sign that it writes.
+
+    Parameters
+    ----------
+    folder, patience
+        As above.
+    deadline
+        When the waiting ends at the latest, by `time.monotonic`.
+    on_wait
+        Called before the waiting begins.
+    """
+    with storage_errors("open", folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        until, waiting = time.monotonic() + patience, False
+        while not _locked(descriptor) and time.monotonic() < min(until, deadline):
+            if not waiting:
+                on_wait()
+            waiting = True
+            if any(folder.glob(".*.tmp")):
+                until = time.monotonic() + patience
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open folder; return False where another process has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks on this file system
+        pass
+    return True
 
 
 def sync_folder(folder: Path) -> None:

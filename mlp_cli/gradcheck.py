@@ -224,8 +224,9 @@ def _difference_error(
     for _ in range(REDRAWS):
         at = drawn.choice(len(places), min(PLACES, len(places)), replace=False)
         signs = drawn.choice([-1.0, 1.0], len(at))
-        costs, sides = zip(*(cost(at, step * h * signs) for step in (-2, -1, 1, 2)), strict=True)
-        if not all(map(np.array_equal, sides[0], sides[3])):
+        probes = [cost(at, step * h * signs) for step in (-2, -1, 1, 2)]
+        costs = [value for value, _ in probes]
+        if not all(map(np.array_equal, probes[0][1], probes[-1][1])):
             h /= 2
             continue
         slope = (costs[0] - 8 * costs[1] + 8 * costs[2] - costs[3]) / (12 * h)

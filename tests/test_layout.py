@@ -29,6 +29,7 @@ ORDER = [
     "mnist",
     "digits",
     "data",
+    "transfer",
     "download",
     "metrics",
     "scoring",
@@ -50,9 +51,9 @@ HOMES = {
     "click": {"cli"},
     "pydantic": {"settings", "config"},
     "pydantic_core": {"settings"},
-    "requests": {"download"},
+    "requests": {"transfer"},
     "tqdm": {"view"},
-    "urllib3": {"download"},
+    "urllib3": {"transfer"},
     "yaml": {"yaml12"},
 }
 NUMPY_ALONE = {"functions", "network", "optimizer"}
