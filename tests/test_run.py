@@ -339,7 +339,7 @@ def test_checkpoints_are_pytorchs_linear_layers(
             for name in archive.files
             if name.startswith("layers.")
         }
-        mean, std = archive["input.mean"], archive["input.std"]
+        mean, std = float(archive["input.mean"]), float(archive["input.std"])
     net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
     net.load_state_dict(state)
     model = mlp_cli.load(tmp_path / "a")
