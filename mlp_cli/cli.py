@@ -149,11 +149,11 @@ def train(
         raise click.UsageError("--resume and --overwrite need --out: which run is meant?")
 
     from mlp_cli.config import load_config
-    from mlp_cli.environment import choose_threads, limit_threads
+    from mlp_cli.environment import choose_threads, hold_blas
 
     config = load_config(config_path, overrides)
     threads = choose_threads(threads, config.model.hidden, config.training.batch_size, os.environ)
-    limit_threads(threads, os.environ)  # before anything imports NumPy
+    hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli.metrics import to_json
     from mlp_cli.report import result_text
@@ -232,14 +232,18 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     single examples, with outer products by tiling, and with central differences.
     """
     from mlp_cli.config import load_config
+    from mlp_cli.environment import choose_threads, hold_blas
 
     config = load_config(config_path, overrides)
+    threads = choose_threads(None, config.model.hidden, config.training.batch_size, os.environ)
+    hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli import report
     from mlp_cli.gradcheck import check_gradient
     from mlp_cli.metrics import to_json
+    from mlp_cli.team import Team
 
-    found = check_gradient(config)
+    found = check_gradient(config, Team(threads))
     click.echo(to_json(found.to_dict()) if as_json else report.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

@@ -230,17 +230,19 @@ class Reader:
         self._one_hot = np.eye(classes, dtype=dtype)
         inputs = split.images.shape[1]
         self._pixels = np.empty((capacity, inputs), np.uint8)
-        self._labels = np.empty(capacity, np.uint8)
+        self.labels = np.empty(capacity, np.uint8)
         self.x = np.empty((capacity, inputs), dtype)
         self.y = np.empty((capacity, classes), dtype)
 
-    def read(self, rows: Rows) -> tuple[Array, Array, Pixels]:
+    def read(self, rows: Rows, part: int = 0, parts: int = 1) -> tuple[Array, Array, Pixels]:
         """Return inputs x (n, inputs), one-hot targets y (n, classes) and labels (n,).
 
-        All three are views of the buffers, good until the next call.
+        All three are views of the buffers, good until the next call. Of several threads, each
+        reads one of the parts.
         """
-        n = len(rows)
-        x, y, pixels, labels = self.x[:n], self.y[:n], self._pixels[:n], self._labels[:n]
+        at = slice(len(rows) * part // parts, len(rows) * (part + 1) // parts)
+        rows = rows[at]
+        x, y, pixels, labels = self.x[at], self.y[at], self._pixels[at], self.labels[at]
         # mode="clip" writes straight into `out`; the default mode goes through a copy.
         np.take(self._split.images, rows, axis=0, out=pixels, mode="clip")
         np.take(self._split.labels, rows, out=labels, mode="clip")

@@ -1,7 +1,8 @@
 """The machine: how many threads a training gets, and the record of what it ran on.
 
-NumPy's BLAS reads its number of threads once, when NumPy is imported. So `limit_threads` must run
-before anything imports NumPy, and this module imports it only to describe it.
+A training's threads are those of its `Team`; each calls a BLAS that is held to one thread. BLAS
+reads its number of threads once, when NumPy is imported, so `hold_blas` must run before anything
+imports NumPy, and this module imports it only to describe it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from mlp_cli.errors import ConfigError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-# Multiplications in the forward pass of one minibatch, below which handing work to a second thread
-# costs more than the thread saves.
-SMALL_STEP = 5_000_000
+# Multiplications in the forward pass of one minibatch, for each of the two times that the threads
+# meet over a hidden layer. Below it the meetings cost more than a second thread saves.
+WORTH_MEETING = 8_000_000
 
 
 def available_cores() -> int:
@@ -54,15 +55,15 @@ def choose_threads(
             )
         return int(text)
     # 784 inputs and 10 classes stand for any data: the rule must not wait for the data to be read.
-    sizes = (784, *hidden, 10)
-    work = batch_size * sum(n * m for n, m in pairwise(sizes))
-    return 1 if work < SMALL_STEP else available_cores()
+    work = batch_size * sum(n * m for n, m in pairwise((784, *hidden, 10)))
+    meetings = 2 * len(hidden)
+    return available_cores() if meetings and work / meetings >= WORTH_MEETING else 1
 
 
-def limit_threads(threads: int, environ: MutableMapping[str, str]) -> None:
-    """Set the variables from which the BLAS libraries that NumPy may use take their threads."""
+def hold_blas(environ: MutableMapping[str, str]) -> None:
+    """Hold the BLAS libraries that NumPy may use to one thread, by the variables they heed."""
     for name in THREAD_VARIABLES:
-        environ[name] = str(threads)
+        environ[name] = "1"
 
 
 def describe(threads: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from mlp_cli.config import Config
 from mlp_cli.data import generator, load_dataset
 from mlp_cli.functions import Array
 from mlp_cli.network import Backpropagation, Network
+from mlp_cli.team import Team
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
 TILING_BYTES = 256_000_000
@@ -90,8 +91,10 @@ class GradientCheck:
         return {**found, "wrong": self.wrong}
 
 
-def check_gradient(config: Config) -> GradientCheck:
+def check_gradient(config: Config, team: Team) -> GradientCheck:
     """Check the gradient of the network that a configuration describes, at its first weights.
+
+    The team is one as `train` would have it.
 
     The inputs' number is MNIST's, or that of the files in `data.path`; no other data are read.
     """
@@ -108,15 +111,24 @@ def check_gradient(config: Config) -> GradientCheck:
     K = min(config.training.batch_size, LARGEST_BATCH)
     x = drawn.uniform(0, 1, (K, inputs))
     y = np.eye(classes)[drawn.integers(classes, size=K)]
-    return compare(network, Backpropagation(network, K), x, y, drawn)
+    backpropagate = Backpropagation(network, K, parts=team.size, meet=team.meet)
+    return compare(network, backpropagate, x, y, drawn, team)
 
 
 def compare(
-    network: Network, backpropagate: Backpropagation, x: Array, y: Array, drawn: np.random.Generator
+    network: Network,
+    backpropagate: Backpropagation,
+    x: Array,
+    y: Array,
+    drawn: np.random.Generator,
+    team: Team,
 ) -> GradientCheck:
-    """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c)."""
-    z = np.empty_like(y)
-    batched_seconds = _seconds(lambda: backpropagate(x, y, z))
+    """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c).
+
+    The team is the one whose members `backpropagate` was made for.
+    """
+    zs = [np.empty_like(y) for _ in range(team.size)]
+    batched_seconds = _seconds(lambda: team.run(lambda me: backpropagate(x, y, zs[me], me)))
     weights, biases = backpropagate.weight_gradients, backpropagate.bias_gradients
     inputs = [x, *backpropagate.activations]
 

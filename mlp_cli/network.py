@@ -27,6 +27,12 @@ the batch went. C is a mean, so the factor 1/K stands in δ of the last layer, f
 
 (Nielsen, Neural Networks and Deep Learning, chapter 2, equations BP1 to BP4, in rows for columns.)
 
+A step may be computed by several threads. Each then owns some rows of every W, and the elements of
+b that go with them: it computes those columns of z, a and δ and those rows of ΔW, and meets the
+others wherever one needs what all of them wrote, which is the whole a for the layer above and the
+whole δ for the layer below. z and δ of the last layer are so small that every thread computes them
+for itself. With one thread the part is the whole.
+
 Every parameter lives in one flat vector: all weights, layer by layer, then all biases. `weights`
 and `biases` are views of it, so an optimizer may treat the network as one vector, and weight decay
 as its first part. This module does no input or output; beyond NumPy it needs only `functions`, the
@@ -36,7 +42,8 @@ activations, losses and initialisers by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -101,6 +108,10 @@ class Network:
             b[...] = generator.standard_normal(b.shape) if rule.normal_biases else 0
 
 
+def alone(part: int) -> None:
+    """Meet nobody: the way to meet of a thread that computes the whole."""
+
+
 class Backpropagation:
     """The forward and the backward pass of a network over K examples, in buffers made once.
 
@@ -112,6 +123,9 @@ class Backpropagation:
         Examples in a minibatch.
     gradient
         (P,) vector that receives the gradient; made here where it is not given.
+    parts, meet
+        How many threads call the passes, each with its own `part` from 0, and what each calls to
+        wait for the others.
 
     Attributes
     ----------
@@ -122,47 +136,127 @@ class Backpropagation:
         Δb (m,).
     """
 
-    def __init__(self, network: Network, K: int, gradient: Array | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        K: int,
+        gradient: Array | None = None,
+        *,
+        parts: int = 1,
+        meet: Callable[[int], None] = alone,
+    ) -> None:
         self.network = network
         dtype = network.dtype
         if gradient is None:
             gradient = np.zeros_like(network.parameters)
         self.gradient = gradient
         self.weight_gradients, self.bias_gradients = network.views(gradient)
-        self.activations = [np.empty((K, m), dtype) for m in network.sizes[1:-1]]
-        self.deltas = [np.empty((K, m), dtype) for m in network.sizes[1:]]
-        self._scratch = [np.empty((K, m), dtype) for m in network.sizes[1:]]
+        self.activations = [_columns_first(K, m, dtype) for m in network.sizes[1:-1]]
+        hidden_deltas = [_columns_first(K, m, dtype) for m in network.sizes[1:-1]]
+        self._meet = meet
         self._ones = np.ones(K, dtype)
-        self._transposed = [W.T for W in network.weights]
+        self._last = network.weights[-1].T, network.biases[-1]
+        self._parts = [
+            _Part(self, [rows(part, parts, m) for m in network.sizes[1:]], hidden_deltas)
+            for part in range(parts)
+        ]
+        self.deltas = self._parts[0].deltas
 
-    def forward(self, x: Array, z: Array) -> None:
-        """Compute the last layer's weighted inputs z (K, c) for the inputs x (K, n)."""
-        network = self.network
-        a = x
-        for WT, b, out, s in zip(
-            self._transposed, network.biases, self.activations, self._scratch, strict=False
-        ):
+    def forward(self, x: Array, z: Array, part: int = 0) -> None:
+        """Compute the last layer's weighted inputs z (K, c) for the inputs x (K, n).
+
+        Every part computes all of z, into a buffer of its own.
+        """
+        network, meet, a = self.network, self._meet, x
+        if not self.activations:  # the other parts have to be done with changing W
+            meet(part)
+        for layer, (WT, b, out, s) in enumerate(self._parts[part].forward):
             np.matmul(a, WT, out=out)  # z = a Wᵀ + b
             np.add(out, b, out=out)
             network.activation.apply(out, s)  # a = f(z)
-            a = out
-        np.matmul(a, self._transposed[-1], out=z)
-        np.add(z, network.biases[-1], out=z)
+            meet(part)
+            a = self.activations[layer]
+        WT, b = self._last
+        np.matmul(a, WT, out=z)
+        np.add(z, b, out=z)
 
-    def backward(self, x: Array, y: Array, z: Array) -> None:
-        """Write the gradient for the inputs x (K, n), targets y (K, c) and `forward`'s z (K, c)."""
-        network, deltas = self.network, self.deltas
-        network.loss.delta(z, y, deltas[-1], self._scratch[-1])
-        for layer in reversed(range(len(deltas))):
-            delta = deltas[layer]
+    def backward(self, x: Array, y: Array, z: Array, part: int = 0) -> None:
+        """Write the gradient for the inputs x (K, n), targets y (K, c) and `forward`'s z (K, c).
+
+        Every part writes its own rows. When it returns, no part reads what another may change.
+        """
+        network, mine = self.network, self._parts[part]
+        network.loss.delta(z, y, mine.deltas[-1], mine.scratch)
+        for layer, (deltaT, dW, db) in mine.backward:
             a = self.activations[layer - 1] if layer else x
-            np.matmul(delta.T, a, out=self.weight_gradients[layer])  # ΔW = δᵀ a
-            np.matmul(self._ones, delta, out=self.bias_gradients[layer])  # Δb = 1ᵀ δ
+            np.matmul(deltaT, a, out=dW)  # ΔW = δᵀ a
+            np.matmul(deltaT, self._ones, out=db)  # Δb = δᵀ 1
             if layer:  # nobody needs the error of the pixels
-                np.matmul(delta, network.weights[layer], out=deltas[layer - 1])
-                network.activation.backward(deltas[layer - 1], a, self._scratch[layer - 1])
+                W, delta, a, s = mine.errors[layer - 1]
+                np.matmul(mine.deltas[layer], W, out=delta)  # δ W
+                network.activation.backward(delta, a, s)  # ⊙ f′(z)
+                self._meet(part)
 
-    def __call__(self, x: Array, y: Array, z: Array) -> None:
+    def __call__(self, x: Array, y: Array, z: Array, part: int = 0) -> None:
         """Run both passes: z (K, c) and the gradient, for inputs x (K, n) and targets y (K, c)."""
-        self.forward(x, z)
-        self.backward(x, y, z)
+        self.forward(x, z, part)
+        self.backward(x, y, z, part)
+
+
+def rows(part: int, parts: int, m: int) -> slice:
+    """Return which of m rows a part owns."""
+    return slice(m * part // parts, m * (part + 1) // parts)
+
+
+def owned(network: Network, part: int, parts: int) -> list[slice]:
+    """Return where the rows that a part owns lie in the vector of parameters."""
+    pieces: list[slice] = []
+    at = 0
+    for matrix in (*network.weights, *network.biases):
+        own, width = rows(part, parts, len(matrix)), matrix.size // len(matrix)
+        start, stop = at + own.start * width, at + own.stop * width
+        if pieces and pieces[-1].stop == start:
+            start = pieces.pop().start
+        pieces.append(slice(start, stop))
+        at += matrix.size
+    return pieces
+
+
+def _columns_first(K: int, m: int, dtype: np.dtype[Any]) -> Array:
+    # A neuron's K values side by side, so that a part's columns are one piece of memory.
+    return np.empty((m, K), dtype).T
+
+
+class _Part:
+    """What one part reads and writes in a layer, found once: views, and scratch of its own."""
+
+    def __init__(
+        self, whole: Backpropagation, owned: list[slice], hidden_deltas: list[Array]
+    ) -> None:
+        network, K = whole.network, len(whole._ones)
+        shape = (K, network.sizes[-1])
+        self.scratch = np.empty(shape, network.dtype)
+        self.deltas = [*hidden_deltas, np.empty(shape, network.dtype)]
+        scratches = [_columns_first(K, own.stop - own.start, network.dtype) for own in owned[:-1]]
+        self.forward = [
+            (W[own].T, b[own], a[:, own], s)
+            for W, b, own, a, s in zip(
+                network.weights, network.biases, owned, whole.activations, scratches, strict=False
+            )
+        ]
+        gradients = zip(whole.weight_gradients, whole.bias_gradients, strict=True)
+        self.backward = [
+            (layer, (self.deltas[layer][:, owned[layer]].T, dW[owned[layer]], db[owned[layer]]))
+            for layer, (dW, db) in enumerate(gradients)
+        ][::-1]
+        self.errors = [
+            (W[:, own], delta[:, own], a[:, own], s)
+            for W, own, delta, a, s in zip(
+                network.weights[1:],
+                owned,
+                hidden_deltas,
+                whole.activations,
+                scratches,
+                strict=False,
+            )
+        ]

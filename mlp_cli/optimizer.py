@@ -16,21 +16,33 @@ learning rate, λ the weight decay, p the parameters:
     clipping   where ‖g‖ > c over all parameters: g ← g c / ‖g‖, before decay.
 
 The vectors are walked in blocks that stay in cache from the first pass of a rule to its last; over
-whole vectors each pass would go out to memory again. This module imports NumPy alone.
+whole vectors each pass would go out to memory again. Several threads may each walk a part of them.
+This module imports NumPy alone.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-BLOCK = 16_384  # elements; the arrays of a block of Adam's in float32 take 320 kB
+BLOCK = 32_768  # elements; the arrays of a block of Adam in float32 take 640 kB
+
+
+class _Block(NamedTuple):
+    """What the rule meets of each vector in one block, whether it decays, and scratch."""
+
+    decays: bool
+    p: Array
+    g: Array
+    s: Array
+    slots: list[Array]
 
 
 class Optimizer(ABC):
@@ -46,13 +58,14 @@ class Optimizer(ABC):
         λ ≥ 0.
     clip_norm
         c > 0, or None for no clipping.
+    parts, meet
+        For each thread that calls `step`, the pieces of the vectors that it owns, and what each
+        calls to wait for the others, as only clipping has to.
 
     Attributes
     ----------
     slots
-        The rule's own vectors (P,) by name. With `steps`, all that resuming needs.
-    steps
-        Updates so far.
+        The rule's own vectors (P,) by name. With the number of updates, all that resuming needs.
     """
 
     slot_names: tuple[str, ...] = ()
@@ -66,51 +79,69 @@ class Optimizer(ABC):
         *,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        parts: Sequence[Sequence[slice]] | None = None,
+        meet: Callable[[int], None] | None = None,
     ) -> None:
-        self.gradient = gradient
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
-        self.steps = 0
         self.slots = {name: np.zeros_like(parameters) for name in self.slot_names}
-        self._scratch = np.empty(min(BLOCK, len(parameters)), parameters.dtype)
+        self._meet = meet
         split = weight_count if weight_decay else 0
-        self._blocks = [
-            (part.start < split, *(vector[part] for vector in (parameters, gradient)),
-             self._scratch[: part.stop - part.start],
-             *(slot[part] for slot in self.slots.values()))
-            for part in _blocks(split, len(parameters))
-        ]  # fmt: skip
+        self._parts: list[list[_Block]] = []
+        for pieces in [[slice(0, len(parameters))]] if parts is None else parts:
+            scratch = np.empty(min(BLOCK, len(parameters)), parameters.dtype)
+            self._parts.append(
+                [
+                    _Block(
+                        decays=at.start < split,
+                        p=parameters[at],
+                        g=gradient[at],
+                        s=scratch[: at.stop - at.start],
+                        slots=[slot[at] for slot in self.slots.values()],
+                    )
+                    for at in _blocks(pieces, split)
+                ]
+            )
+        self._squares = [0.0] * len(self._parts)
 
-    def step(self, learning_rate: float) -> None:
-        """Update the parameters once, with the step's learning rate η."""
+    def step(self, learning_rate: float, t: int, part: int = 0) -> None:
+        """Update the parameters, or a part of them, for the t-th time, with learning rate η."""
+        blocks, decay = self._parts[part], self.weight_decay
         if self.clip_norm is not None:
-            self._clip(self.clip_norm)
-        self.steps += 1
-        decay = self.weight_decay
-        for decays, p, g, s, *slots in self._blocks:
+            self._clip(self.clip_norm, part)
+        for decays, p, g, s, slots in blocks:
             if decays and self.decoupled_decay:
                 np.multiply(p, 1 - learning_rate * decay, out=p)
             elif decays:
                 np.multiply(p, decay, out=s)
                 np.add(g, s, out=g)
-            self._update(learning_rate, p, g, s, *slots)
+            self._update(learning_rate, t, p, g, s, *slots)
 
-    def _clip(self, limit: float) -> None:
-        norm = math.sqrt(float(np.dot(self.gradient, self.gradient)))
+    def _clip(self, limit: float, part: int) -> None:
+        blocks = self._parts[part]
+        self._squares[part] = math.fsum(float(np.dot(block.g, block.g)) for block in blocks)
+        if self._meet is not None:
+            self._meet(part)
+        norm = math.sqrt(sum(self._squares))
         # A norm that is not finite is left alone: the weights follow it, and training stops loudly.
         if limit < norm < math.inf:
-            np.multiply(self.gradient, limit / norm, out=self.gradient)
+            for block in blocks:
+                np.multiply(block.g, limit / norm, out=block.g)
 
     @abstractmethod
-    def _update(self, learning_rate: float, p: Array, g: Array, s: Array, *slots: Array) -> None:
+    def _update(
+        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    ) -> None:
         """Apply the rule to one block: p in place, with the gradient g, scratch s and the slots."""
 
 
-def _blocks(split: int, end: int) -> Iterator[slice]:
-    """Cut [0, end) into blocks, with a cut at `split`, where decay ends."""
-    for low, high in ((0, split), (split, end)):
-        for start in range(low, high, BLOCK):
-            yield slice(start, min(start + BLOCK, high))
+def _blocks(pieces: Sequence[slice], split: int) -> Iterator[slice]:
+    """Cut pieces of a vector into blocks, with a cut at `split`, where decay ends."""
+    for piece in pieces:
+        middle = min(max(split, piece.start), piece.stop)
+        for low, high in ((piece.start, middle), (middle, piece.stop)):
+            for start in range(low, high, BLOCK):
+                yield slice(start, min(start + BLOCK, high))
 
 
 class SGD(Optimizer):
@@ -124,17 +155,16 @@ class SGD(Optimizer):
         *,
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
+        **common: Any,
     ) -> None:
         self.momentum = momentum
         self.nesterov = nesterov
         self.slot_names = ("velocity",) if momentum else ()
-        super().__init__(
-            parameters, gradient, weight_count, weight_decay=weight_decay, clip_norm=clip_norm
-        )
+        super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(self, learning_rate: float, p: Array, g: Array, s: Array, *slots: Array) -> None:
+    def _update(
+        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    ) -> None:
         direction = g
         if slots:
             (v,) = slots
@@ -162,16 +192,15 @@ class RMSProp(Optimizer):
         *,
         rho: float = 0.99,
         epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
+        **common: Any,
     ) -> None:
         self.rho = rho
         self.epsilon = epsilon
-        super().__init__(
-            parameters, gradient, weight_count, weight_decay=weight_decay, clip_norm=clip_norm
-        )
+        super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(self, learning_rate: float, p: Array, g: Array, s: Array, *slots: Array) -> None:
+    def _update(
+        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    ) -> None:
         (v,) = slots
         np.multiply(g, g, out=s)
         np.multiply(s, 1 - self.rho, out=s)
@@ -198,19 +227,18 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
+        **common: Any,
     ) -> None:
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-        super().__init__(
-            parameters, gradient, weight_count, weight_decay=weight_decay, clip_norm=clip_norm
-        )
+        super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(self, learning_rate: float, p: Array, g: Array, s: Array, *slots: Array) -> None:
+    def _update(
+        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    ) -> None:
         m, v = slots
-        root = math.sqrt(1 - self.beta2**self.steps)
+        root = math.sqrt(1 - self.beta2**t)
         np.multiply(g, g, out=s)
         np.multiply(s, 1 - self.beta2, out=s)
         np.multiply(v, self.beta2, out=v)
@@ -222,7 +250,7 @@ class Adam(Optimizer):
         np.sqrt(v, out=s)
         np.add(s, self.epsilon * root, out=s)
         np.divide(m, s, out=s)
-        np.multiply(s, learning_rate * root / (1 - self.beta1**self.steps), out=s)
+        np.multiply(s, learning_rate * root / (1 - self.beta1**t), out=s)
         np.subtract(p, s, out=p)
 
 

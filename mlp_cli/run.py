@@ -23,11 +23,12 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError, DownloadErro
 from mlp_cli.evaluate import Model, restore_parameters
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
-from mlp_cli.network import Network
+from mlp_cli.network import Network, owned
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
+from mlp_cli.team import Team
 from mlp_cli.trainer import State, Trainer
 
 
@@ -92,7 +93,7 @@ def train_run(
         if place.mode == "overwrite":
             folder.clear()
         environment = describe(threads)
-        trainer = build_trainer(config, dataset)
+        trainer = build_trainer(config, dataset, Team(threads))
         if stored is not None and folder.last.exists():
             restore(trainer, load_checkpoint(folder.last), environment, view)
         folder.result.unlink(missing_ok=True)
@@ -146,7 +147,7 @@ def obtain_data(
     return config, load_dataset(config, data_dir)
 
 
-def build_trainer(config: Config, dataset: Dataset) -> Trainer:
+def build_trainer(config: Config, dataset: Dataset, team: Team) -> Trainer:
     """Make the network, its optimizer and its schedule, and the trainer that owns all three."""
     network = Network(
         (dataset.inputs, *config.model.hidden, dataset.classes),
@@ -157,8 +158,14 @@ def build_trainer(config: Config, dataset: Dataset) -> Trainer:
     assert config.model.init is not None  # resolved when it was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
     rule = config.optimizer.model_dump(exclude={"name", "learning_rate"})
+    gradient = np.zeros_like(network.parameters)
     optimizer = OPTIMIZERS[config.optimizer.name](
-        network.parameters, np.zeros_like(network.parameters), network.weight_count, **rule
+        network.parameters,
+        gradient,
+        network.weight_count,
+        parts=[owned(network, part, team.size) for part in range(team.size)],
+        meet=team.meet,
+        **rule,
     )
     batch_size = min(config.training.batch_size, len(dataset.train))
     schedule = Schedule(
@@ -174,12 +181,14 @@ def build_trainer(config: Config, dataset: Dataset) -> Trainer:
         optimizer,
         schedule,
         dataset,
+        gradient,
         mean=mean,
         std=std,
         seed=config.seed,
         batch_size=batch_size,
         epochs=config.training.epochs,
         patience=config.training.patience,
+        team=team,
     )
 
 
@@ -219,9 +228,7 @@ def train(
     if not folder.last.exists():
         save(best=False)  # so that even a first epoch that diverges leaves a checkpoint
     while not trainer.finished:
-        # Overflow is looked for, and reported, by the trainer itself.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            metrics = trainer.train_epoch(on_chunk)
+        metrics = trainer.train_epoch(on_chunk)
         if metrics is not None:
             folder.append_metrics(metrics.to_json())
             view.epoch(metrics)
@@ -246,7 +253,7 @@ def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) 
     state, best = trainer.state, Model(load_checkpoint(folder.best))
     scores = None
     if trainer.dataset.test is not None:
-        scores = score(best.network, trainer.dataset.test, best.mean, best.std)
+        scores = score(best.network, trainer.dataset.test, best.mean, best.std, trainer.team)
     result = {
         "dataset": trainer.dataset.name,
         "epochs": state.epoch,
@@ -283,7 +290,6 @@ def restore(
             f"{checkpoint.path}: its header holds no state to resume from: {error}. "
             "Start again with --overwrite."
         ) from error
-    trainer.optimizer.steps = trainer.state.step
     changed = differing(then, environment)
     if changed:
         view.warn(

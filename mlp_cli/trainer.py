@@ -1,6 +1,7 @@
 """The training loop.
 
-An epoch walks a new order of the training rows, a function of (seed, epoch). Rows are read a chunk
+An epoch walks a new order of the training rows, a function of (seed, epoch). A team of threads
+walks it together, each computing its part of every step. Rows are read a chunk
 at a time, several minibatches, so that gathering, scaling and counting cost a few calls a chunk and
 not a step; the updates themselves go minibatch by minibatch, the last short one kept. The chunk is
 also the unit of everything that may interrupt: after each one the state is whole, a stop may be
@@ -16,6 +17,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,10 +29,20 @@ from mlp_cli.network import Backpropagation, Network
 from mlp_cli.optimizer import Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
+from mlp_cli.team import Team
 
 CHUNK = 1024  # rows read at once, rounded down to whole minibatches; never less than one
 
 OnChunk = Callable[[float], bool]
+
+
+class _Batch(NamedTuple):
+    """A minibatch in one member's buffers: the passes over its size, and x, y and z."""
+
+    backpropagate: Backpropagation
+    x: Array
+    y: Array
+    z: Array
 
 
 @dataclass
@@ -61,14 +73,16 @@ class Trainer:
 
     Parameters
     ----------
-    network, optimizer, schedule
-        The optimizer's gradient is the vector that backpropagation writes.
+    network, optimizer, schedule, gradient
+        The optimizer reads `gradient` (P,), which backpropagation writes.
     dataset, mean, std
         What to train on, and the inputs' scaling.
     seed, batch_size, epochs
         The order's seed, K, and where the training ends.
     patience
         Epochs without a better validation after which the training ends; None for never.
+    team
+        The threads; the optimizer's parts are those that its members own.
     """
 
     def __init__(
@@ -77,6 +91,7 @@ class Trainer:
         optimizer: Optimizer,
         schedule: Schedule,
         dataset: Dataset,
+        gradient: Array,
         *,
         mean: float,
         std: float,
@@ -84,6 +99,7 @@ class Trainer:
         batch_size: int,
         epochs: int,
         patience: int | None = None,
+        team: Team,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -93,24 +109,28 @@ class Trainer:
         self.seed = seed
         self.epochs = epochs
         self.patience = patience
+        self.team = team
         self.state = State()
         n = len(dataset.train)
         K = min(batch_size, n)
         self.chunk = min(max(1, CHUNK // K) * K, n)
         self._reader = Reader(dataset.train, dataset.classes, mean, std, self.chunk, network.dtype)
-        self._z = np.empty((self.chunk, dataset.classes), network.dtype)
+        self._z = [np.empty((self.chunk, dataset.classes), network.dtype) for _ in range(team.size)]
         self._passes = {
-            size: Backpropagation(network, size, optimizer.gradient) for size in {K, n % K} - {0}
+            size: Backpropagation(network, size, gradient, parts=team.size, meet=team.meet)
+            for size in {K, n % K} - {0}
         }
-        self._batches = {
-            rows: self._cut(rows, K) for rows in {self.chunk, n % self.chunk} - {0}
-        }  # of a whole chunk and of an epoch's last
+        # Of each member: the minibatches of a whole chunk and of an epoch's last.
+        self._batches = [
+            {rows: self._cut(rows, K, z) for rows in {self.chunk, n % self.chunk} - {0}}
+            for z in self._z
+        ]
 
-    def _cut(self, rows: int, K: int) -> list[tuple[Backpropagation, Array, Array, Array]]:
-        """Cut the first rows of the buffers into minibatches: each one's pass, x, y and z."""
-        x, y, z = self._reader.x, self._reader.y, self._z
+    def _cut(self, rows: int, K: int, z: Array) -> list[_Batch]:
+        """Cut the first rows of the buffers into minibatches."""
+        x, y = self._reader.x, self._reader.y
         return [
-            (self._passes[stop - start], x[start:stop], y[start:stop], z[start:stop])
+            _Batch(self._passes[stop - start], x[start:stop], y[start:stop], z[start:stop])
             for start in range(0, rows, K)
             for stop in (min(start + K, rows),)
         ]
@@ -157,32 +177,44 @@ class Trainer:
 
     def _train_chunk(self, rows: Rows) -> tuple[float, float]:
         """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
-        state, optimizer = self.state, self.optimizer
-        _, y, labels = self._reader.read(rows)
+        state, team, optimizer = self.state, self.team, self.optimizer
+        batches = self._batches[0][len(rows)]
         first = state.step
-        learning_rate = math.nan
-        for backpropagate, x_batch, y_batch, z_batch in self._batches[len(rows)]:
-            backpropagate(x_batch, y_batch, z_batch)
-            learning_rate = self.schedule(state.step)
-            optimizer.step(learning_rate)
-            state.step += 1
-        z = self._z[: len(rows)]
-        losses = self.network.loss.values(z, y)
+        rates = [self.schedule(t) for t in range(first, first + len(batches))]
+
+        def work(me: int) -> None:
+            # Overflow is looked for, and reported, below.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                self._reader.read(rows, me, team.size)
+                team.meet(me)
+                mine = self._batches[me][len(rows)]
+                for t, ((backpropagate, x, y, z), rate) in enumerate(
+                    zip(mine, rates, strict=True), first + 1
+                ):
+                    backpropagate(x, y, z, me)
+                    optimizer.step(rate, t, me)
+
+        team.run(work)
+        state.step += len(batches)
+        n = len(rows)
+        z, y, labels = self._z[0][:n], self._reader.y[:n], self._reader.labels[:n]
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses = self.network.loss.values(z, y)
         loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
-            batch = int(np.argmin(np.isfinite(losses))) // len(self._batches[len(rows)][0][1])
+            batch = int(np.argmin(np.isfinite(losses))) // len(batches[0].x)
             raise DivergedError(self._diverged("the loss", first + batch + 1))
         state.loss_sum += loss
         state.correct += int(np.count_nonzero(z.argmax(axis=1) == labels))
-        state.position += len(rows)
-        return learning_rate, loss / len(rows)
+        state.position += n
+        return rates[-1], loss / n
 
     def _close_epoch(self, learning_rate: float, n: int) -> EpochMetrics:
         """Validate, count the epoch as behind, and return its record."""
         state, started = self.state, time.perf_counter()
         scores = None
         if len(self.dataset.validation):
-            scores = score(self.network, self.dataset.validation, self.mean, self.std)
+            scores = score(self.network, self.dataset.validation, self.mean, self.std, self.team)
             if not math.isfinite(scores.loss):
                 raise DivergedError(self._diverged("the validation loss", state.step))
         metrics = EpochMetrics(

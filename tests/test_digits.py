@@ -100,9 +100,9 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
     z, test_z = np.empty((50, 10), np.float32), np.empty((len(TEST_IMAGES), 10), np.float32)
     test_x = inputs(TEST_IMAGES)
     for _ in range(epochs):
-        for rows in generator.permutation(len(x)).reshape(-1, 50):
+        for t, rows in enumerate(generator.permutation(len(x)).reshape(-1, 50), 1):
             step(x[rows], y[rows], z)
-            optimizer.step(0.1)
+            optimizer.step(0.1, t)
         evaluate.forward(test_x, test_z)
         yield float(np.mean(test_z.argmax(1) == TEST_LABELS))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlp_cli.environment import available_cores, choose_threads, describe, differing, limit_threads
+from mlp_cli.environment import available_cores, choose_threads, describe, differing, hold_blas
 from mlp_cli.errors import ConfigError
 
 
@@ -30,10 +30,10 @@ def test_a_variable_that_is_no_number_is_named(text: str) -> None:
 
 def test_the_variables_reach_the_blas_of_numpy() -> None:
     environ: dict[str, str] = {}
-    limit_threads(2, environ)
-    assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "2"
+    hold_blas(environ)
+    assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "1"
     code = (
-        "import os; from mlp_cli.environment import limit_threads; limit_threads(1, os.environ)\n"
+        "import os; from mlp_cli.environment import hold_blas; hold_blas(os.environ)\n"
         "import numpy as np; a = np.ones((2000, 2000)); a @ a\n"
         "print(len(os.listdir('/proc/self/task')))"
     )

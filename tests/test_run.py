@@ -177,14 +177,18 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
     assert "training.epochs" in refused.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "threads"),
+    [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGTERM, 2), (signal.SIGINT, 1)],
+)
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(
-    number: signal.Signals, config: Path, tmp_path: Path, mlp: Mlp
+    number: signal.Signals, threads: int, config: Path, tmp_path: Path, mlp: Mlp
 ) -> None:
     longer = [
         "--config", str(config), "--set", "training.epochs=6", "--set", "model.hidden=[300,300]",
         "--set", "training.batch_size=1", "--set", "optimizer.name=sgd",
         "--set", "optimizer.momentum=0.9", "--set", "training.dtype=float64",
+        "--threads", str(threads),
     ]  # fmt: skip
     assert mlp("train", *longer, "--out", "straight").returncode == 0
 

@@ -1,0 +1,105 @@
+"""A team of threads: parts of one whole, and a failure that nobody waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from test_network import draw_network
+
+from mlp_cli.network import Backpropagation, owned
+from mlp_cli.optimizer import OPTIMIZERS
+from mlp_cli.team import Team
+
+
+def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
+    team, seen = Team(3), {}
+
+    def work(me: int) -> None:
+        seen[me] = threading.get_ident()
+
+    for _ in range(2):
+        seen.clear()
+        team.run(work)
+        assert set(seen) == {0, 1, 2}
+        assert len(set(seen.values())) == 3
+        assert seen[0] == threading.get_ident()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_members_wait_for_each_other(size: int) -> None:
+    team, done = Team(size), [0] * size
+
+    def work(me: int) -> None:
+        for meeting in range(1, 200):
+            if meeting % 50 == me:  # now one is late, now another
+                time.sleep(0.001)
+            done[me] = meeting
+            team.meet(me)
+            assert min(done) == max(done) == meeting
+            team.meet(me)
+
+    team.run(work)
+    assert done == [199] * size
+
+
+@pytest.mark.parametrize("who", [0, 1, 2])
+def test_a_failure_is_raised_and_nobody_waits_for_who_failed(who: int) -> None:
+    team = Team(3)
+
+    def work(me: int) -> None:
+        team.meet(me)
+        if me == who:
+            raise ValueError("a defect")
+        team.meet(me)
+
+    with pytest.raises(ValueError, match="a defect"):
+        team.run(work)
+
+
+@pytest.mark.parametrize("seed", range(0, 224, 3))
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> None:
+    network, x, y, _ = draw_network(seed)
+    whole, z = Backpropagation(network, len(x)), np.empty_like(y)
+    whole(x, y, z)
+    team = Team(parts)
+    split = Backpropagation(network, len(x), parts=parts, meet=team.meet)
+    split.gradient[...] = np.nan
+    zs = [np.empty_like(y) for _ in range(parts)]
+    team.run(lambda me: split(x, y, zs[me], me))
+    for found in zs:
+        np.testing.assert_allclose(found, z, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(split.gradient, whole.gradient, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parts_make_the_same_updates_as_the_whole(name: str) -> None:
+    options = {"weight_decay": 0.1, "clip_norm": 0.5}
+    found = []
+    for parts in (1, 3):
+        network, *_ = draw_network(100)
+        team, g = Team(parts), np.empty_like(network.parameters)
+        pieces = [owned(network, part, parts) for part in range(parts)]
+        rule = OPTIMIZERS[name](
+            network.parameters, g, network.weight_count, parts=pieces, meet=team.meet, **options
+        )
+        drawn = np.random.default_rng(0)
+        for t in range(1, 5):
+            g[...] = drawn.normal(size=g.shape)
+            team.run(lambda me, t=t, rule=rule: rule.step(0.05, t, me))
+        found.append(network.parameters)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+def test_parts_own_every_parameter_once() -> None:
+    network, *_ = draw_network(7)
+    for parts in (1, 2, 5):
+        counts = np.zeros(len(network.parameters), int)
+        for part in range(parts):
+            for piece in owned(network, part, parts):
+                counts[piece] += 1
+        assert (counts == 1).all()
+    assert owned(network, 0, 1) == [slice(0, len(network.parameters))]
