@@ -8,6 +8,7 @@ the number of threads before NumPy is loaded.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli import __version__
-from mlp_cli.errors import CheckFailedError, MlpError
+from mlp_cli.errors import CheckFailedError, MlpError, StorageError
 from mlp_cli.signals import Interrupted, Signals, die_by
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,6 +93,24 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
     return [*mirrors, *([variable] if variable else [])]
 
 
+def show(text: object) -> None:
+    """Print a result to stdout.
+
+    Raises
+    ------
+    StorageError
+        If the disk that it goes to is full.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        die_by(signal.SIGPIPE)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to standard output: {error.strerror}. Check the free space."
+        ) from error
+
+
 @cli.command("download-data")
 @data_dir_option
 @mirror_option
@@ -107,7 +126,7 @@ def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
             folder, all_mirrors(mirrors), force=force, log=view.log, progress=view.download
         )
     view.log(f"fetched {len(fetched)} files" if fetched else "all files were there, and verified")
-    click.echo(folder)
+    show(folder)
 
 
 @cli.command()
@@ -171,10 +190,10 @@ def train(
         folder, result = train_run(config, place, threads, view)
     assert result is not None  # a training that was stopped ends the process by its signal
     if as_json:
-        click.echo(to_json({**result, "run": str(folder)}))
+        show(to_json({**result, "run": str(folder)}))
         return
-    click.echo(result_text(result))
-    click.echo(folder)
+    show(result_text(result))
+    show(folder)
 
 
 @cli.command("eval")
@@ -216,7 +235,7 @@ def evaluate(
     evaluation = evaluate_checkpoints([Path(name) for name in checkpoints], split, data_dir)
     if predictions is not None:
         report.write_predictions(predictions, evaluation)
-    click.echo(to_json(evaluation.to_dict()) if as_json else report.evaluation_text(evaluation))
+    show(to_json(evaluation.to_dict()) if as_json else report.evaluation_text(evaluation))
     error = 100 * evaluation.scores.errors / evaluation.scores.n
     if max_error is not None and error > max_error:
         raise CheckFailedError(f"the error is {error:.2f} %, above --max-error {max_error:g} %.")
@@ -244,7 +263,7 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     from mlp_cli.team import Team
 
     found = check_gradient(config, Team(threads))
-    click.echo(to_json(found.to_dict()) if as_json else report.gradcheck_text(found))
+    show(to_json(found.to_dict()) if as_json else report.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")
 
@@ -260,7 +279,7 @@ def config_schema() -> None:
     from mlp_cli.metrics import to_json
     from mlp_cli.options import json_schema
 
-    click.echo(to_json(json_schema(), indent=2))
+    show(to_json(json_schema(), indent=2))
 
 
 def _signals() -> Signals:

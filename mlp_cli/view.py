@@ -7,7 +7,7 @@ or escape codes, and tqdm is not even imported.
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,8 @@ class TerminalView:
         self._quiet = quiet
         self._epochs = epochs
         self._signals = signals or Signals()
-        self._draws = sys.stderr.isatty() and not quiet
+        # Python has no stderr where the caller closed it.
+        self._draws = sys.stderr is not None and sys.stderr.isatty() and not quiet
         self._bar: Any = None
         self._bar_name = ""
 
@@ -97,8 +98,10 @@ class TerminalView:
 
     def _write(self, message: str) -> None:
         self._close()
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # a closed pipe or a full disk must not end a training
+            if sys.stderr is not None:
+                sys.stderr.write(f"{message}\n")
+                sys.stderr.flush()
 
     def _bar_for(self, name: str, total: int | None, **options: Any) -> Any:
         if not self._draws:

@@ -404,6 +404,27 @@ def test_one_message_with_the_documented_code(
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
+def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -m mlp_cli"
+
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    train = f"{command} train --config {config}"
+    assert shell(f"{train} --out a 2>&-").returncode == 0  # no stderr at all
+    assert (tmp_path / "a" / "result.json").exists()
+    assert shell(f"{train} --out b 2>/dev/full >&-").returncode == 0
+    full = shell(f"{command} eval a >/dev/full")
+    assert full.returncode == 7
+    assert full.stderr.startswith("Error: cannot write to standard output")
+    piped = shell(f"{{ sleep 1; {command} eval a; echo $? >code; }} | true")
+    assert piped.stderr == ""
+    assert (tmp_path / "code").read_text() == f"{128 + signal.SIGPIPE}\n"
+
+
 def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     def threads(*arguments: str, **environ: str) -> int:
         done = mlp("train", "--config", config, "--out", "t", "--overwrite", *arguments, **environ)
