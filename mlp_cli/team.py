@@ -2,9 +2,8 @@
 
 NumPy lets go of the interpreter inside its calls, so plain threads fill the cores. The products are
 split by hand and BLAS is held to one thread: a pool of BLAS's own waits for its slowest member by
-spinning, and where another program takes a core for a while, the waiting threads keep that member
-from the cores that are left. Members of a team wait asleep. Trained beside a program that kept one
-of two cores busy, 784-512-256-10 lost nine tenths of its speed to the spinning.
+spinning, and where another program takes a core for a while, the threads that wait keep that member
+from the cores that are left. Members of a team wait asleep, and lose only the core that is taken.
 """
 
 from __future__ import annotations
