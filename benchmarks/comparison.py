@@ -1,0 +1,256 @@
+"""Measuring one workload: contenders in turns, the machine's own rate beside them, medians."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Self
+
+from contenders import OURS, Contender, Worker, WorkerError, gemm_rate
+from ours import threads_by_rule
+from workload import Workload
+
+PAUSE = 0.3  # seconds between two measurements, for the threads of the last one to fall asleep
+
+TOLERANCE = 0.01  # in accuracy after an epoch of all images
+TOLERANCE_OF_A_PART = 0.1  # of a few of them, where a network is still learning fast
+LOST = 0.05  # below what it was after an epoch: more than one epoch's end varies
+
+
+@dataclass
+class Measured:
+    """What one contender did on one number of threads.
+
+    Attributes
+    ----------
+    rates
+        Examples a second, of each repetition.
+    cores
+        Cores that were kept busy, of each repetition.
+    first_epoch
+        Seconds of the first epoch, with all compiling.
+    accuracy, last_accuracy
+        On the test images, in the mean of several trainings of one epoch, and at the end.
+    peak_memory
+        MB resident at most, in the first epoch and its scoring.
+    """
+
+    contender: Contender
+    threads: int
+    about: str
+    first_epoch: float
+    accuracy: float
+    peak_memory: float
+    last_accuracy: float = 0.0
+    rates: list[float] = field(default_factory=list)
+    cores: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """The median of the rates."""
+        return median(self.rates)
+
+
+@dataclass
+class Comparison:
+    """All that was measured of one workload; `gemm` maps threads to the best rate in flop/s."""
+
+    work: Workload
+    measured: list[Measured]
+    gemm: dict[int, float]
+    skipped: dict[str, str]
+    rule_threads: int
+
+    @property
+    def limit(self) -> float:
+        """Examples a second if nothing but products at the machine's best rate took time."""
+        return max(self.gemm.values()) / self.work.flops
+
+    def best(self, family: str) -> Measured | None:
+        """Return the fastest of a family, over its members and their numbers of threads."""
+        found = [one for one in self.measured if one.contender.family == family]
+        return max(found, key=lambda one: one.rate, default=None)
+
+    def best_rival(self) -> Measured | None:
+        """Return the fastest that is not ours."""
+        found = [one for one in self.measured if one.contender.family != OURS]
+        return max(found, key=lambda one: one.rate, default=None)
+
+    def as_trained(self) -> list[Measured]:
+        """Return ours, each set of kernels as `mlp train` runs it: on the threads of its rule."""
+        chosen: dict[str, Measured] = {}
+        for one in self.measured:
+            first = one.contender.key not in chosen
+            if one.contender.family == OURS and (first or one.threads == self.rule_threads):
+                chosen[one.contender.key] = one
+        return list(chosen.values())
+
+    @property
+    def tolerance(self) -> float:
+        """How far apart accuracies after the first epoch may lie."""
+        return TOLERANCE if self.work.whole else TOLERANCE_OF_A_PART
+
+    def faults(self) -> list[str]:
+        """Name who does not learn as ours does, or has lost it again by the end."""
+        if not self.as_trained():
+            return []
+        expected = self.as_trained()[0].accuracy
+        found = []
+        for one in self.measured:
+            who = f"row {self.work.name}: {_name(one.contender, one.threads)}"
+            if abs(one.accuracy - expected) > self.tolerance:
+                found.append(
+                    f"{who}: accuracy {one.accuracy:.4f} after the first epoch, ours {expected:.4f}"
+                )
+            if one.last_accuracy < one.accuracy - LOST:
+                found.append(
+                    f"{who}: accuracy {one.last_accuracy:.4f} at the end, "
+                    f"{one.accuracy:.4f} after the first epoch"
+                )
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {
+            "row": self.work.name,
+            "title": self.work.title,
+            "learning_rate": self.work.learning_rate,
+            "flops_per_sample": self.work.flops,
+            "samples_per_epoch": self.work.samples,
+            "gemm_flops_per_second": {str(threads): rate for threads, rate in self.gemm.items()},
+            "limit": self.limit,
+            "threads_by_rule": self.rule_threads,
+            "contenders": [self._contender_dict(one) for one in self.measured],
+            "ours": [self.ratios(one) for one in self.as_trained()],
+            "skipped": self.skipped,
+            "faults": self.faults(),
+        }
+
+    def _contender_dict(self, one: Measured) -> dict[str, Any]:
+        return {
+            "name": one.contender.name,
+            "family": one.contender.family,
+            "about": one.about,
+            "threads": one.threads,
+            "samples_per_second": one.rate,
+            "repeats": one.rates,
+            "share_of_limit": one.rate / self.limit,
+            "cores_busy": median(one.cores),
+            "peak_memory_mb": one.peak_memory,
+            "first_epoch_seconds": one.first_epoch,
+            "accuracy": one.accuracy,
+            "last_accuracy": one.last_accuracy,
+        }
+
+    def ratios(self, one: Measured) -> dict[str, Any]:
+        """Return what is claimed of one of ours: its speed against the rivals' and the limit."""
+
+        def over(other: Measured | None) -> float | None:
+            return one.rate / other.rate if other else None
+
+        fastest = self.best_rival()
+        return {
+            "name": one.contender.name,
+            "threads": one.threads,
+            "samples_per_second": one.rate,
+            "fastest_rival": fastest.contender.name if fastest else None,
+            "over_fastest_rival": over(fastest),
+            "over_jax": over(self.best("JAX")),
+            "over_pytorch": over(self.best("PyTorch")),
+            "over_sklearn": over(self.best("scikit-learn")),
+            "share_of_limit": one.rate / self.limit,
+            "peak_memory_mb": one.peak_memory,
+        }
+
+
+class _Field:
+    """The contenders' processes, for as long as a comparison lasts."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self.running: list[tuple[Worker, Measured]] = []
+        self.skipped: dict[str, str] = {}
+        self._log = log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker, _measured in self.running:
+            worker.close()
+
+    def start(self, contender: Contender, work: Workload, threads: int, seconds: float) -> None:
+        """Let a contender in, and have it train its first epoch."""
+        name = _name(contender, threads)
+        self._log(f"{work.name}: first epoch of {name}")
+        try:
+            worker = Worker(contender, work, threads)
+            learnt = worker.ask("learn", starts=work.starts, seconds=seconds)
+        except WorkerError as error:
+            self.skipped[name] = str(error)
+            return
+        measured = Measured(
+            contender,
+            threads,
+            worker.about["about"],
+            learnt["seconds"],
+            learnt["accuracy"],
+            learnt["peak_memory"],
+        )
+        self.running.append((worker, measured))
+
+    def each(self, do: Callable[[Worker, Measured], None], backwards: bool = False) -> None:
+        """Do something with every contender in turn; one that fails is left out from then on."""
+        for worker, measured in self.running[:: -1 if backwards else 1]:
+            time.sleep(PAUSE)
+            try:
+                do(worker, measured)
+            except WorkerError as error:
+                self.skipped[_name(measured.contender, measured.threads)] = str(error)
+                self.running.remove((worker, measured))
+
+
+def compare(
+    work: Workload,
+    contenders: Sequence[Contender],
+    threads: Sequence[int],
+    *,
+    repeats: int,
+    seconds: float,
+    log: Callable[[str], None],
+) -> Comparison:
+    """Measure the contenders on a workload, each on each number of threads, in turns.
+
+    Every one first trains an epoch and is scored. Then, `repeats` times, each trains whole epochs
+    for at least `seconds`: once in the order given, once backwards, so that a machine that slows
+    down or speeds up favours nobody. One that fails is left out, with the reason.
+    """
+
+    def measure(worker: Worker, measured: Measured) -> None:
+        found = worker.ask("measure", seconds=seconds)
+        measured.rates.append(found["samples"] / found["seconds"])
+        measured.cores.append(found["cores"])
+
+    def score(worker: Worker, measured: Measured) -> None:
+        measured.last_accuracy = worker.ask("score")["accuracy"]
+
+    gemm = dict.fromkeys(threads, 0.0)
+    with _Field(log) as entrants:
+        for contender in contenders:
+            for count in threads:
+                entrants.start(contender, work, count, seconds)
+        for turn in range(repeats):
+            log(f"{work.name}: repetition {turn + 1} of {repeats}")
+            for count in threads:
+                time.sleep(PAUSE)
+                gemm[count] = max(gemm[count], gemm_rate(work.dtype, count))
+            entrants.each(measure, backwards=turn % 2 == 1)
+        entrants.each(score)
+        measured = [measured for _, measured in entrants.running]
+    rule_threads = threads_by_rule(work.hidden, work.batch)
+    return Comparison(work, measured, gemm, entrants.skipped, rule_threads)
+
+
+def _name(contender: Contender, threads: int) -> str:
+    return f"{contender.name}, {threads} thread{'s' if threads > 1 else ''}"

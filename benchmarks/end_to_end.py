@@ -1,0 +1,342 @@
+"""Whole trainings, from the start of the process to a saved model and its accuracy.
+
+    python benchmarks/end_to_end.py --data data/mnist
+
+runs `mlp train` and plain scripts for PyTorch and scikit-learn (`plain_torch.py`,
+`plain_sklearn.py`) on the same images for the same network, epochs, minibatch and rule, by default
+784-128-10 for 5 epochs; in turns and repeated, medians. The scripts run on one thread and on every
+core and count with the faster; `mlp train` chooses for itself.
+
+    python benchmarks/end_to_end.py --data data/mnist --overhead
+
+measures what `mlp train` itself costs over its bare training loop (`bare_loop.py`) on the networks
+N, S, M and L: all of checkpoints, metrics, validation, a progress bar and the scoring of the test
+set, as a share of the loop's time, after start-up (loading the data, making the trainer). L takes
+minutes; `--rows N,S,M` leaves it out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from contenders import HERE, describe_machine, on_threads, thread_counts
+from ours import KERNELS, settings
+from processes import Finished, ProcessError, run
+from tables import count, percent, ratio, table
+from workload import ROWS, Workload, training_images, workload
+
+from mlp_cli.environment import THREAD_VARIABLES
+
+# Epochs of the runs that show what `mlp train` costs, and what it may.
+EPOCHS = {"N": 5, "S": 5, "M": 5, "L": 2}
+ALLOWED = {"N": 0.10, "S": 0.10, "M": 0.05, "L": 0.05}
+VALIDATION = 5000
+
+
+def log(message: str) -> None:
+    """Tell how things go, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A way to train from start to end: a command that ends with the place for its model."""
+
+    name: str
+    threads: int | None
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """Its name and its threads."""
+        return f"{self.name}, threads: {self.threads or 'its own choice'}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Medians of a program's runs: seconds, MB, and the share of the test images got right."""
+
+    name: str
+    threads: int | None
+    wall: float
+    cpu: float
+    peak_memory: float
+    accuracy: float
+
+
+def own_environment(kernels: str) -> dict[str, str]:
+    """Return an environment in which `mlp train` chooses its threads by its rule."""
+    free = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
+    return {**free, **KERNELS[kernels]}
+
+
+def write_config(path: Path, work: Workload, *, validation: int, epochs: int) -> Path:
+    """Write a workload as a configuration file; JSON is YAML."""
+    path.write_text(json.dumps(settings(work, validation=validation, epochs=epochs)))
+    return path
+
+
+def train_command(config: Path) -> tuple[str, ...]:
+    """Return the `mlp train` of this very interpreter."""
+    return (sys.executable, "-m", "mlp_cli", "train", "--json", "--config", str(config), "--out")
+
+
+def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
+    """Return all that is run; what is not installed is named and left out."""
+    found = [
+        Program(f"mlp train ({name})", None, train_command(config), own_environment(name))
+        for name in KERNELS
+    ]
+    options = {
+        "--data": work.data,
+        "--hidden": work.hidden[0],
+        "--batch": work.batch,
+        "--epochs": epochs,
+        "--learning-rate": work.learning_rate,
+    }
+    for name, package, script in (
+        ("PyTorch script", "torch", "plain_torch.py"),
+        ("scikit-learn script", "sklearn", "plain_sklearn.py"),
+    ):
+        if importlib.util.find_spec(package) is None:
+            log(f"skipped: {name}: {package} is not installed")
+            continue
+        for threads in thread_counts():
+            words = [str(word) for item in options.items() for word in item]
+            command = (sys.executable, str(HERE / script), *words, "--threads", str(threads))
+            found.append(Program(name, threads, (*command, "--out"), on_threads(threads)))
+    return found
+
+
+def race(work: Workload, epochs: int, repeats: int) -> list[Outcome]:
+    """Run every program, in turns, forwards and backwards; return their medians."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = write_config(folder / "config.yaml", work, validation=0, epochs=epochs)
+        runs: list[tuple[Program, list[Finished]]] = [
+            (program, []) for program in programs(work, epochs, config)
+        ]
+        for turn in range(repeats):
+            for program, done in runs[:: -1 if turn % 2 else 1]:
+                log(f"repetition {turn + 1} of {repeats}: {program.title}")
+                done.append(run_and_check(program, folder / "model"))
+        return [outcome(program, done) for program, done in runs]
+
+
+def run_and_check(program: Program, out: Path) -> Finished:
+    """Run a program once; see that it saved its model, and remove it."""
+    done = run([*program.command, str(out)], program.environment)
+    saved = out / "last.npz" if out.is_dir() else out
+    if not saved.exists() or not saved.stat().st_size:
+        raise ProcessError(f"{program.title}: saved no model")
+    if out.is_dir():
+        shutil.rmtree(out)
+    else:
+        out.unlink()
+    return done
+
+
+def outcome(program: Program, runs: Sequence[Finished]) -> Outcome:
+    """Return the medians of a program's runs."""
+    return Outcome(
+        program.name,
+        program.threads,
+        median(one.wall for one in runs),
+        median(one.cpu for one in runs),
+        median(one.peak_memory for one in runs),
+        median(json.loads(one.output)["test_accuracy"] for one in runs),
+    )
+
+
+def race_table(outcomes: Sequence[Outcome]) -> str:
+    """Return the table of all programs, ours as a share of each."""
+    mine = outcomes[0]
+    return table(
+        ["", "threads", "wall s", "CPU s", "peak MB", "accuracy", "our wall ÷", "our memory ÷"],
+        [
+            [
+                one.name,
+                str(one.threads or "rule"),
+                f"{one.wall:.2f}",
+                f"{one.cpu:.2f}",
+                f"{one.peak_memory:.0f}",
+                f"{100 * one.accuracy:.2f} %",
+                ratio(mine.wall / one.wall),
+                ratio(mine.peak_memory / one.peak_memory),
+            ]
+            for one in outcomes
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What `mlp train` took beyond its bare loop, in seconds; medians.
+
+    Attributes
+    ----------
+    loop, loop_inside
+        Of all epochs, bare and by the account of `mlp train` itself.
+    validation
+        Of all epochs.
+    rest
+        Of saving, metrics and the test set, and all else after start-up.
+    """
+
+    row: str
+    kernels: str
+    epochs: int
+    bare_rate: float
+    rate: float
+    loop: float
+    loop_inside: float
+    validation: float
+    rest: float
+
+    @property
+    def cost(self) -> float:
+        """All that is beyond the bare loop, as a share of it."""
+        return (self.loop_inside + self.validation + self.rest) / self.loop - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**asdict(self), "cost": self.cost, "allowed": ALLOWED[self.row]}
+
+
+def overhead(work: Workload, kernels: str, repeats: int) -> Overhead:
+    """Run the bare loop and `mlp train` in turns on one workload."""
+    bare: list[dict[str, float]] = []
+    full: list[dict[str, float]] = []
+    environment = own_environment(kernels)
+    epochs = EPOCHS[work.name]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = write_config(folder / "config.yaml", work, validation=VALIDATION, epochs=epochs)
+        for turn in range(repeats):
+            log(f"{work.name}, {kernels} kernels: repetition {turn + 1} of {repeats}")
+            command = [sys.executable, str(HERE / "bare_loop.py"), str(config)]
+            bare.append(json.loads(run(command, environment).output))
+            out = folder / "run"
+            command = [*train_command(config), str(out)]
+            full.append(account(run(command, environment, terminal=True), out))
+            shutil.rmtree(out)
+
+    def middle(runs: Sequence[Mapping[str, float]], key: str) -> float:
+        return median(one[key] for one in runs)
+
+    start_up, loop = middle(bare, "start_up"), middle(bare, "loop")
+    inside, validation = middle(full, "training"), middle(full, "validation")
+    return Overhead(
+        work.name,
+        kernels,
+        epochs,
+        bare_rate=middle(bare, "samples") / loop,
+        rate=middle(full, "samples_per_second"),
+        loop=loop,
+        loop_inside=inside,
+        validation=validation,
+        rest=middle(full, "seconds") - start_up - inside - validation,
+    )
+
+
+def account(done: Finished, out: Path) -> dict[str, float]:
+    """Return what `mlp train` says of its own time: in all, training, and validating."""
+    result = json.loads(done.output)
+    epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    n = training_images(Path(result["dataset"])) - VALIDATION
+    training = [n / epoch["samples_per_second"] for epoch in epochs]
+    return {
+        "seconds": result["seconds"],
+        "samples_per_second": result["samples_per_second"],
+        "training": sum(training),
+        "validation": sum(epoch["seconds"] for epoch in epochs) - sum(training),
+    }
+
+
+def overhead_table(found: Sequence[Overhead]) -> str:
+    """Return the table of what `mlp train` costs on each row."""
+    head = ["row", "kernels", "epochs", "bare images/s", "images/s", "loop", "validation", "rest"]
+    return table(
+        [*head, "cost", "allowed"],
+        [
+            [
+                one.row,
+                one.kernels,
+                str(one.epochs),
+                count(one.bare_rate),
+                count(one.rate),
+                f"{100 * (one.loop_inside / one.loop - 1):+.1f} %",
+                f"{100 * one.validation / one.loop:+.1f} %",
+                f"{100 * one.rest / one.loop:+.1f} %",
+                f"{100 * one.cost:.1f} %",
+                percent(ALLOWED[one.row]),
+            ]
+            for one in found
+        ],
+    )
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("data/mnist"),
+    help="Folder of MNIST's four files, raw or gzipped.",
+)
+@click.option("--hidden", type=click.IntRange(1), default=128, help="Width of the hidden layer.")
+@click.option("--batch", type=click.IntRange(1), default=64)
+@click.option("--epochs", type=click.IntRange(1), default=5)
+@click.option("--overhead", "by_row", is_flag=True, help="Measure `mlp train` over its loop.")
+@click.option("--rows", default=",".join(EPOCHS), help="Rows of --overhead.")
+@click.option("--repeats", type=click.IntRange(1), default=3)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and no table.")
+def main(
+    data: Path,
+    hidden: int,
+    batch: int,
+    epochs: int,
+    by_row: bool,
+    rows: str,
+    repeats: int,
+    as_json: bool,
+) -> None:
+    """Measure whole trainings, from the start of the process to a saved model."""
+    where = describe_machine()
+    if where["load_before"] > 0.5:
+        log(f"The machine is not quiet (load {where['load_before']:.1f}): no figure will hold.")
+    if by_row:
+        if {*rows.split(",")} - {*EPOCHS}:
+            raise click.BadParameter(f"there are rows {', '.join(EPOCHS)}", param_hint="--rows")
+        costs = [
+            overhead(ROWS[row].on(data), kernels, repeats)
+            for row in rows.split(",")
+            for kernels in KERNELS
+        ]
+        text = overhead_table(costs)
+        plain: dict[str, Any] = {"overhead": [one.to_dict() for one in costs]}
+    else:
+        work = workload("end to end", (hidden,), batch, "sgd").on(data)
+        outcomes = race(work, epochs, repeats)
+        text = f"{work.title}, {epochs} epochs\n\n{race_table(outcomes)}"
+        plain = {
+            "title": work.title,
+            "epochs": epochs,
+            "programs": [asdict(one) for one in outcomes],
+        }
+    print(json.dumps({"machine": where, **plain}, indent=2) if as_json else text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`mlp`'s trainer as `mlp train` makes it: the one place here that knows how.
+
+Like the command line this fixes the threads before anything imports NumPy, so it imports the rest
+of the project only then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workload import Workload
+
+if TYPE_CHECKING:
+    from mlp_cli.settings import Config
+    from mlp_cli.trainer import Trainer
+
+# The kernels that the engine offers, each with the environment that makes it use them. A second
+# entry here is a second contender everywhere.
+KERNELS: dict[str, dict[str, str]] = {"numpy": {}}
+
+
+def threads_by_rule(hidden: Sequence[int], batch: int) -> int:
+    """Return the threads that `mlp train` takes where nobody says anything."""
+    from mlp_cli.environment import choose_threads
+
+    return choose_threads(None, hidden, batch, {})
+
+
+def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
+    """Return a workload as a configuration."""
+    momentum = {"momentum": work.momentum} if work.momentum else {}
+    return {
+        "data": {"path": work.data, "validation": validation},
+        "model": {"hidden": list(work.hidden)},
+        "optimizer": {"name": work.optimizer, "learning_rate": work.learning_rate, **momentum},
+        "training": {"epochs": epochs, "batch_size": work.batch, "dtype": work.dtype},
+    }
+
+
+def fix_threads(config: Config, option: int | None) -> int:
+    """Return the threads of a training, and see to BLAS; NumPy must not be loaded yet."""
+    from mlp_cli.environment import choose_threads, hold_blas
+
+    hidden, batch = config.model.hidden, config.training.batch_size
+    threads = choose_threads(option, hidden, batch, os.environ)
+    hold_blas(os.environ)
+    return threads
+
+
+def train_epoch(trainer: Trainer) -> None:
+    """Train one epoch, with nothing around it."""
+    trainer.train_epoch(lambda loss: False)
+
+
+class Ours:
+    """A training by `mlp`."""
+
+    def __init__(self, work: Workload, option: int) -> None:
+        from mlp_cli.config import from_dict
+
+        endless = settings(work, validation=0, epochs=1_000_000)
+        self._config = from_dict(endless, "the benchmark")
+        threads = fix_threads(self._config, option)
+
+        from mlp_cli.data import load_dataset
+        from mlp_cli.environment import describe
+        from mlp_cli.team import Team
+
+        self._team = Team(threads)
+        dataset = load_dataset(self._config, Path())
+        train = replace(dataset.train, rows=dataset.train.rows[: work.samples])
+        self._dataset = replace(dataset, train=train)
+        self.samples = len(train)
+        found = describe(threads)
+        self.about = f"kernels {found['kernels']}, NumPy {found['numpy']}, {found['blas']}"
+
+    def start(self, seed: int) -> None:
+        """Begin a training anew."""
+        from mlp_cli.run import build_trainer
+
+        config = self._config.model_copy(update={"seed": seed})
+        self._trainer = build_trainer(config, self._dataset, self._team)
+
+    def epoch(self) -> None:
+        """Train on every image once, in a new order."""
+        train_epoch(self._trainer)
+
+    def accuracy(self) -> float:
+        """Return the share of the test images that the network gets right."""
+        from mlp_cli.scoring import score
+
+        trainer, test = self._trainer, self._dataset.test
+        assert test is not None
+        return score(trainer.network, test, trainer.mean, trainer.std, self._team).accuracy
+
+
+def contender(work: Workload, threads: int) -> Ours:
+    """Make the contender."""
+    return Ours(work, threads)

@@ -1,0 +1,45 @@
+"""The script that a user of scikit-learn would write for this.
+
+    python benchmarks/plain_sklearn.py --data data/mnist --out model.pickle
+
+Prints the accuracy on the test images as one JSON object. `--threads` is not asked here: the
+environment says it to BLAS.
+"""
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+from plain import arguments
+from rivals.mnist import read_mnist
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+
+def main() -> None:
+    """Train, save, score."""
+    options = arguments()
+    data = read_mnist(options.data)
+    classifier = MLPClassifier(
+        (options.hidden,),
+        solver="sgd",
+        alpha=0.0,
+        batch_size=options.batch,
+        learning_rate_init=options.learning_rate,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        max_iter=options.epochs,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs are what was asked
+        classifier.fit(data.train.pixels.astype(np.float32) / np.float32(255), data.train.labels)
+    Path(options.out).write_bytes(pickle.dumps(classifier))
+    x = data.test.pixels.astype(np.float32) / np.float32(255)
+    print(json.dumps({"test_accuracy": classifier.score(x, data.test.labels)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Running a whole process and asking the system what it took."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended well: its output, seconds of the clock and of all cores, peak MB."""
+
+    output: str
+    wall: float
+    cpu: float
+    peak_memory: float
+
+
+class ProcessError(Exception):
+    """A process that failed; the message is the end of what it said."""
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], terminal: bool = False) -> Finished:
+    """Run a command to its end; with `terminal`, its stderr is one, so that it shows progress.
+
+    Raises
+    ------
+    ProcessError
+        If it fails.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as said:
+        with _terminal() if terminal else _file(said) as stderr:
+            started = time.perf_counter()
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=stderr)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            lines = said.read().strip().splitlines() or [f"status {process.returncode}"]
+            raise ProcessError(f"{' '.join(command)}: {lines[-1]}")
+        output.seek(0)
+        unit = 1024**2 if sys.platform == "darwin" else 1024
+        cpu = usage.ru_utime + usage.ru_stime
+        return Finished(output.read(), wall, cpu, usage.ru_maxrss / unit)
+
+
+@contextmanager
+def _file(file: IO[str]) -> Iterator[int]:
+    yield file.fileno()
+
+
+@contextmanager
+def _terminal() -> Iterator[int]:
+    """Give the end of a terminal whose other end is read and forgotten."""
+    ours, theirs = pty.openpty()
+
+    def forget() -> None:
+        with suppress(OSError):  # how Linux tells that the last writer is gone
+            while os.read(ours, 65536):
+                pass
+
+    reader = threading.Thread(target=forget)
+    reader.start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+        reader.join()
+        os.close(ours)

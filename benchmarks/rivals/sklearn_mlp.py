@@ -1,0 +1,73 @@
+"""scikit-learn: `MLPClassifier`, one `partial_fit` an epoch, on images scaled beforehand.
+
+It takes floats only, so they are scaled once, outside of what is measured, and take four times the
+memory of the pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from rivals.mnist import SCALE, first_weights, read_mnist, share_right
+from sklearn.neural_network import MLPClassifier
+from workload import CLASSES, Workload
+
+
+class SameStart(MLPClassifier):
+    """The classifier, starting from the weights that every contender starts from."""
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: type) -> tuple[NDArray, NDArray]:
+        W, b = self._first.pop(0)
+        return np.ascontiguousarray(W.T), b
+
+
+class Sklearn:
+    """A training in scikit-learn."""
+
+    resizable = True
+
+    def __init__(self, work: Workload) -> None:
+        sklearn.set_config(assume_finite=True)
+        self.about = f"scikit-learn {sklearn.__version__}"
+        data = read_mnist(work.data, work.samples)
+        self.samples = len(data.train.labels)
+        self._test = data.test
+        self._dtype = np.dtype(work.dtype)
+        self._x, self._y = self._scaled(data.train.pixels), data.train.labels
+        self._work = work
+
+    def start(self, seed: int) -> None:
+        """Begin a training anew."""
+        work = self._work
+        self._classifier = SameStart(
+            work.hidden,
+            solver=work.optimizer,
+            alpha=0.0,
+            batch_size=min(work.batch, self.samples),
+            learning_rate_init=work.learning_rate,
+            momentum=work.momentum,
+            nesterovs_momentum=False,
+            random_state=seed,
+            n_iter_no_change=1_000_000,
+        )
+        self._classifier._first = first_weights(work, seed)
+
+    def _scaled(self, pixels: NDArray[np.uint8]) -> NDArray[np.floating]:
+        return pixels.astype(self._dtype) * self._dtype.type(SCALE)
+
+    def epoch(self) -> None:
+        """Train on the first `samples` images once, in a new order."""
+        x, y = self._x[: self.samples], self._y[: self.samples]
+        self._classifier.partial_fit(x, y, classes=np.arange(CLASSES))
+
+    def accuracy(self) -> float:
+        """Return the share of the test images that the network gets right."""
+        return share_right(
+            lambda pixels: self._classifier.predict(self._scaled(pixels)), self._test
+        )
+
+
+def contender(work: Workload, threads: int) -> Sklearn:
+    """Make the contender."""
+    return Sklearn(work)

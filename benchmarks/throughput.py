@@ -1,0 +1,215 @@
+"""Training speed: how many images a second `mlp` trains on, against the other ways to do it.
+
+    python benchmarks/throughput.py --data data/mnist
+
+trains the four networks N, S, M and L with this project's trainer, just as `mlp train` makes it,
+and with JAX, PyTorch and scikit-learn where they are installed. Everybody does equal work: real
+images as uint8 in memory, a new random order every epoch, gathered, scaled, forward, loss,
+backward, update, in the same precision, from the same distribution of first weights, by the same
+rule; and everybody's accuracy after the first epoch must be as good as ours. Each contender has a
+process of its own for each number of threads; they take turns and repeat; medians count. A rival
+counts with its better number of threads, ours with the one that `mlp train` chooses (marked *).
+
+The limit is what the machine's own rate for large products by NumPy, measured in between, would
+allow if nothing else took time. Peak memory is that of the whole process, data and compiler
+included. On networks so large that an epoch would take long, an epoch is a part of the images
+(`--samples` says otherwise) and the check of what was learnt is looser.
+
+Only ratios from one run on a quiet machine mean anything. Other networks:
+
+    python benchmarks/throughput.py --hidden 300,100 --batch 32 --optimizer adam
+    python benchmarks/throughput.py --rows shapes         # odd ones, where speed may fall off
+    python benchmarks/throughput.py --scaling             # ours, in width, depth, batch and data
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from comparison import Comparison, Measured, compare
+from contenders import OURS, RIVALS, Contender, describe_machine, ours, thread_counts
+from ours import KERNELS
+from scaling import scaling
+from tables import count, percent, ratio, table
+from workload import LEARNING_RATES, ROWS, SHAPES, Workload, workload
+
+
+def log(message: str) -> None:
+    """Tell how things go, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def detail(comparison: Comparison) -> str:
+    """Return one row's table: every contender on every number of threads."""
+    work, threads = comparison.work, sorted(comparison.gemm)
+    rates = " / ".join(f"{comparison.gemm[n] / 1e9:.0f}" for n in threads)
+    images = f"{work.samples:,} images an epoch" + ("" if work.whole else " (not all)")
+    title = (
+        f"{work.name}: {work.title}; {images}; {work.flops / 1e6:.3g} Mflop each; limit "
+        f"{count(comparison.limit)} a second ({rates} GFLOP/s on {'/'.join(map(str, threads))}); "
+        f"accuracies to lie within {100 * comparison.tolerance:.0f} %"
+    )
+    mine = comparison.as_trained()
+
+    def mark(one: Measured) -> str:
+        return "*" if one in mine and one.threads == comparison.rule_threads else ""
+
+    by_contender: dict[str, list[Measured]] = {}
+    for one in comparison.measured:
+        by_contender.setdefault(one.contender.name, []).append(one)
+    rows = []
+    for name, runs in by_contender.items():
+        chosen = next((one for one in runs if one in mine), max(runs, key=lambda one: one.rate))
+        by_threads = {one.threads: f"{count(one.rate)}{mark(one)}" for one in runs}
+        rows.append(
+            [
+                name,
+                *(by_threads.get(n, "–") for n in threads),
+                ratio(mine[0].rate / chosen.rate if mine else None),
+                percent(chosen.rate / comparison.limit),
+                f"{chosen.peak_memory:.0f}",
+                f"{chosen.first_epoch:.1f}",
+                f"{100 * chosen.accuracy:.2f} %",
+            ]
+        )
+    head = ["images/s", *(f"{n} thread{'s' if n > 1 else ''}" for n in threads)]
+    head += [f"{mine[0].contender.name} ÷ it" if mine else "–"]
+    head += ["of limit", "peak MB", "1st epoch s", "accuracy"]
+    return f"{title}\n\n{table(head, rows)}\n"
+
+
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """Return the table of all rows: ours against the fastest rival, JAX, PyTorch, the limit."""
+    rows = []
+    for comparison in comparisons:
+        for one in comparison.as_trained():
+            found = comparison.ratios(one)
+            fastest = found["fastest_rival"]
+            rows.append(
+                [
+                    comparison.work.name,
+                    found["name"],
+                    count(one.rate),
+                    ratio(found["over_fastest_rival"]) + (f" ({fastest})" if fastest else ""),
+                    ratio(found["over_jax"]),
+                    ratio(found["over_pytorch"]),
+                    ratio(found["over_sklearn"]),
+                    percent(found["share_of_limit"]),
+                    f"{one.peak_memory:.0f}",
+                ]
+            )
+    head = ["row", "ours", "images/s", "÷ fastest rival", "÷ JAX", "÷ PyTorch", "÷ scikit-learn"]
+    return table([*head, "of limit", "peak MB"], rows)
+
+
+def chosen_contenders(kernels: str, rivals: str | None) -> tuple[list[Contender], dict[str, str]]:
+    """Return who takes part, and of those who do not, why."""
+    unknown = {*kernels.split(",")} - {*KERNELS}
+    if unknown:
+        raise click.BadParameter(f"no kernels {unknown}; there are {', '.join(KERNELS)}")
+    names = list(RIVALS) if rivals is None else [name for name in rivals.split(",") if name]
+    if {*names} - {*RIVALS}:
+        raise click.BadParameter(f"no rivals { ({*names} - {*RIVALS}) }; there are {list(RIVALS)}")
+    field = [ours(name) for name in kernels.split(",")] + [RIVALS[name] for name in names]
+    absent = {one.name: f"{one.package} is not installed" for one in field if not one.installed}
+    return [one for one in field if one.installed], absent
+
+
+def chosen_rows(rows: str, hidden: str | None, **own: Any) -> list[Workload]:
+    """Return the workloads: those named, or the one that the options describe."""
+    if hidden is not None:
+        widths = tuple(int(width) for width in hidden.split(",") if width)
+        return [workload("own", widths, **own)]
+    known = {**ROWS, **SHAPES}
+    names = [part for name in rows.split(",") for part in (SHAPES if name == "shapes" else [name])]
+    if {*names} - {*known}:
+        raise click.BadParameter(f"no rows { ({*names} - {*known}) }; there are {list(known)}")
+    return [known[name] for name in names]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("data/mnist"),
+    help="Folder of MNIST's four files, raw or gzipped.",
+)
+@click.option("--rows", default="N,S,M,L", help=f"Of {', '.join([*ROWS, *SHAPES])}; or shapes.")
+@click.option("--hidden", help="A row of your own: widths of the hidden layers, as 512,512.")
+@click.option("--batch", type=click.IntRange(1), default=128)
+@click.option("--optimizer", type=click.Choice(list(LEARNING_RATES)), default="sgd")
+@click.option("--learning-rate", type=float, help="Else 0.1 (1 − momentum) for sgd, 0.001.")
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.0)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32")
+@click.option("--kernels", default=",".join(KERNELS), help="Of ours, which to measure.")
+@click.option("--rivals", help=f"Of {','.join(RIVALS)}; else all. Empty for none.")
+@click.option("--threads", help="Numbers of threads to try, as 1,2; else 1 and every core.")
+@click.option("--samples", type=click.IntRange(1), help="Images of an epoch; else as can be.")
+@click.option("--repeats", type=click.IntRange(1), default=3)
+@click.option("--seconds", type=float, default=1.0, help="That a measurement lasts at least.")
+@click.option("--scaling", "by_scale", is_flag=True, help="Ours as networks and data grow.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and no table.")
+def main(
+    data: Path,
+    rows: str,
+    hidden: str | None,
+    batch: int,
+    optimizer: str,
+    learning_rate: float | None,
+    momentum: float,
+    dtype: str,
+    kernels: str,
+    rivals: str | None,
+    threads: str | None,
+    samples: int | None,
+    repeats: int,
+    seconds: float,
+    by_scale: bool,
+    as_json: bool,
+) -> None:
+    """Measure training speed against JAX, PyTorch and scikit-learn, and against the machine."""
+    where = describe_machine()
+    if where["load_before"] > 0.5:
+        log(f"The machine is not quiet (load {where['load_before']:.1f}): no figure will hold.")
+    if by_scale:
+        _, absent = chosen_contenders(kernels, "")
+        found = scaling(data, kernels.split(","), repeats=repeats, seconds=seconds, log=log)
+        text = json.dumps({"machine": where, "scaling": found.to_dict()}, indent=2)
+        print(text if as_json else found.text())
+        return
+    field, absent = chosen_contenders(kernels, rivals)
+    for name, reason in absent.items():
+        log(f"skipped: {name}: {reason}")
+    own = {"optimizer": optimizer, "learning_rate": learning_rate, "momentum": momentum}
+    work_to_do = chosen_rows(rows, hidden, batch=batch, dtype=dtype, **own)
+    counts = [int(n) for n in threads.split(",")] if threads else thread_counts()
+    comparisons = []
+    for work in work_to_do:
+        able = [one for one in field if rivals or work.flops <= one.most_flops]
+        comparison = compare(
+            work.on(data, samples), able, counts, repeats=repeats, seconds=seconds, log=log
+        )
+        for name, reason in comparison.skipped.items():
+            log(f"{work.name}: failed: {name}: {reason}")
+        comparisons.append(comparison)
+        if not as_json:
+            print(detail(comparison), flush=True)
+    if as_json:
+        result = {"machine": where, "rows": [one.to_dict() for one in comparisons]}
+        print(json.dumps({**result, "skipped": absent}, indent=2))
+    else:
+        print(summary(comparisons))
+    faults = [fault for comparison in comparisons for fault in comparison.faults()]
+    for fault in faults:
+        log(f"does not learn as ours does: {fault}")
+    lost = any(not one.best(OURS) for one in comparisons)
+    sys.exit(1 if faults or lost else 0)
+
+
+if __name__ == "__main__":
+    main()
