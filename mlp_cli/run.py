@@ -15,16 +15,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlp_cli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from mlp_cli.config import Config, differences, dump_config, load_config
+from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
+from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
-from mlp_cli.environment import describe, differing
-from mlp_cli.errors import CheckpointError, ConfigError, DataError, DownloadError
-from mlp_cli.evaluate import Model, restore_parameters
+from mlp_cli.environment import describe
+from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.evaluate import Model
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
 from mlp_cli.network import Network, owned
 from mlp_cli.optimizer import OPTIMIZERS
+from mlp_cli.resume import restore, resumable, stored_config
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
@@ -79,14 +80,16 @@ def train_run(
         As its subclasses say; what was saved before stays.
     """
     started = time.monotonic()
+    stored = None
     if place.out is not None:
         check_out(place.out, place.mode)
-    stored = _stored_config(place)
-    if stored is not None and place.out is not None:
-        config = _resumable(config, stored, place.out)
-        result = RunFolder(place.out).read_result()
-        if result is not None and stored.training.epochs == config.training.epochs:
-            return place.out, result
+        if place.mode == "resume":
+            stored = stored_config(RunFolder(place.out))
+        if stored is not None:
+            config = resumable(config, stored, place.out)
+            result = RunFolder(place.out).read_result()
+            if result is not None and stored.training.epochs == config.training.epochs:
+                return place.out, result
     config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
     folder = claim(place.out, place.config_name)
     with folder.locked():
@@ -95,7 +98,7 @@ def train_run(
         environment = describe(threads)
         trainer = build_trainer(config, dataset, Team(threads))
         if stored is not None and folder.last.exists():
-            restore(trainer, load_checkpoint(folder.last), environment, view)
+            restore(trainer, load_checkpoint(folder.last), environment, view.warn)
         folder.result.unlink(missing_ok=True)
         atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
         atomic_write(folder.config, dump_config(config).encode())
@@ -267,62 +270,3 @@ def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) 
     }
     folder.write_result(result)
     return result
-
-
-def restore(
-    trainer: Trainer, checkpoint: Checkpoint, environment: dict[str, Any], view: View
-) -> None:
-    """Put a trainer where a checkpoint left off.
-
-    Raises
-    ------
-    CheckpointError
-        If the checkpoint does not fit.
-    """
-    restore_parameters(trainer.network, checkpoint)
-    for name, slot in trainer.optimizer.slots.items():
-        slot[...] = checkpoint.array(f"optimizer.{name}", slot.shape)
-    try:
-        trainer.state = State(**checkpoint.header["state"])
-        then = dict(checkpoint.header["environment"])
-    except (LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{checkpoint.path}: its header holds no state to resume from: {error}. "
-            "Start again with --overwrite."
-        ) from error
-    changed = differing(then, environment)
-    if changed:
-        view.warn(
-            "resumed on another machine or build, so the last bits may differ from a run "
-            f"that was never stopped ({'; '.join(changed)})."
-        )
-
-
-def _stored_config(place: Place) -> Config | None:
-    """Return the configuration of the run that is to be resumed, None where there is none yet."""
-    if place.mode != "resume" or place.out is None:
-        return None
-    folder = RunFolder(place.out)
-    return load_config(folder.config) if folder.env.exists() and folder.config.exists() else None
-
-
-def _resumable(config: Config, stored: Config, out: Path) -> Config:
-    """Return the configuration to go on with, after checking that it is the stored one.
-
-    Raises
-    ------
-    ConfigError
-        If they differ in more than a longer training whose schedule does not mind.
-    """
-    if stored.data.dataset == "synthetic" and config.data.fallback == "synthetic":
-        data = config.data.model_copy(update={"dataset": "synthetic"})
-        config = config.model_copy(update={"data": data})
-    changed = differences(stored, config)
-    if not config.schedule.depends_on_length and config.training.epochs > stored.training.epochs:
-        changed = [key for key in changed if key != "training.epochs"]
-    if changed:
-        raise ConfigError(
-            f"--resume {out}: the configuration differs from the run's in {', '.join(changed)}. "
-            f"Resume with {out / 'config.yaml'}, or train the new configuration in another folder."
-        )
-    return config

@@ -40,6 +40,7 @@ ORDER = [
     "rundir",
     "evaluate",
     "gradcheck",
+    "resume",
     "run",
     "report",
     "view",
