@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from mlp_cli.choices import CHOICES
 from mlp_cli.errors import ConfigError
 from mlp_cli.options import options
-from mlp_cli.settings import CHOICES, Config
+from mlp_cli.settings import Config
 from mlp_cli.yaml12 import MAX_BYTES, MAX_DEPTH, REFUSED, Document, KeyPath, dump, parse, read
 
 __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlp_cli.settings import CHOICES, Config
+from mlp_cli.choices import CHOICES
+from mlp_cli.settings import Config
 from mlp_cli.yaml12 import dump
 
 

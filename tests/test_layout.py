@@ -20,6 +20,7 @@ ORDER = [
     "environment",
     "team",
     "yaml12",
+    "choices",
     "settings",
     "options",
     "config",
@@ -51,7 +52,7 @@ ORDER = [
 # Who may import what from outside the standard library; NumPy is everybody's but the first five's.
 HOMES = {
     "click": {"cli"},
-    "pydantic": {"settings", "config"},
+    "pydantic": {"choices", "settings", "config"},
     "pydantic_core": {"settings"},
     "requests": {"transfer"},
     "tqdm": {"view"},
