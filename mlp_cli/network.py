@@ -168,7 +168,9 @@ class Backpropagation:
         Every part computes all of z, into a buffer of its own.
         """
         network, meet, a = self.network, self._meet, x
-        if not self.activations:  # the other parts have to be done with changing W
+        # The last W is read whole. Between that and its updates lie the meetings over the hidden
+        # layers; where there are none, these two stand in.
+        if not self.activations:
             meet(part)
         for layer, (WT, b, out, s) in enumerate(self._parts[part].forward):
             np.matmul(a, WT, out=out)  # z = a Wᵀ + b
@@ -179,6 +181,8 @@ class Backpropagation:
         WT, b = self._last
         np.matmul(a, WT, out=z)
         np.add(z, b, out=z)
+        if not self.activations:
+            meet(part)
 
     def backward(self, x: Array, y: Array, z: Array, part: int = 0) -> None:
         """Write the gradient for the inputs x (K, n), targets y (K, c) and `forward`'s z (K, c).

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_network import draw_network
 
-from mlp_cli.network import Backpropagation, owned
+from mlp_cli.network import Backpropagation, Network, owned
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.team import Team
 
@@ -103,3 +103,40 @@ def test_parts_own_every_parameter_once() -> None:
                 counts[piece] += 1
         assert (counts == 1).all()
     assert owned(network, 0, 1) == [slice(0, len(network.parameters))]
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("slow", [0, 1])
+@pytest.mark.parametrize("hidden", [[], [5], [7, 6], [4, 4, 4]])
+def test_a_slow_member_changes_nothing(
+    hidden: list[int], slow: int, clip_norm: float | None
+) -> None:
+    drawn = np.random.default_rng(0)
+    x, y = drawn.normal(size=(9, 6)), np.eye(4)[drawn.integers(4, size=9)]
+    found = []
+    for parts in (1, 2):
+        team = Team(parts)
+        network = Network([6, *hidden, 4], "tanh", "cross_entropy", "float64")
+        network.initialise("glorot_normal", np.random.default_rng(1))
+
+        def meet(me: int, team: Team = team) -> None:
+            team.meet(me)
+            if me == slow:  # what the other may not touch yet, it would touch now
+                time.sleep(0.002)
+
+        split = Backpropagation(network, 9, parts=parts, meet=meet)
+        pieces = [owned(network, part, parts) for part in range(parts)]
+        rule = OPTIMIZERS["sgd"](
+            network.parameters, split.gradient, network.weight_count, parts=pieces, meet=meet,
+            clip_norm=clip_norm,
+        )  # fmt: skip
+        zs = [np.empty((9, 4)) for _ in range(parts)]
+
+        def work(me: int, split=split, rule=rule, zs=zs) -> None:
+            for t in range(1, 6):
+                split(x, y, zs[me], me)
+                rule.step(1.0, t, me)
+
+        team.run(work)
+        found.append(network.parameters)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-11, atol=1e-13)
