@@ -10,6 +10,7 @@ seconds of start-up (loading the data, making the trainer) and of the loop.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -26,13 +27,15 @@ def main() -> None:
     threads = fix_threads(config, None)
 
     from mlp_cli.data import load_dataset
-    from mlp_cli.run import build_trainer
+    from mlp_cli.environment import want_fast
+    from mlp_cli.run import build_trainer, choose_kernels
     from mlp_cli.team import Team
 
     started = time.perf_counter()
     dataset = load_dataset(config, Path())
+    kernels = choose_kernels(want_fast(os.environ))
     validation = replace(dataset.validation, rows=dataset.validation.rows[:0])
-    trainer = build_trainer(config, replace(dataset, validation=validation), Team(threads))
+    trainer = build_trainer(config, replace(dataset, validation=validation), Team(threads), kernels)
     ready = time.perf_counter()
     for _ in range(config.training.epochs):
         train_epoch(trainer)

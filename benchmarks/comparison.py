@@ -61,7 +61,7 @@ class Comparison:
     measured: list[Measured]
     gemm: dict[int, float]
     skipped: dict[str, str]
-    rule_threads: int
+    rule_threads: dict[str, int]
 
     @property
     def limit(self) -> float:
@@ -78,12 +78,16 @@ class Comparison:
         found = [one for one in self.measured if one.contender.family != OURS]
         return max(found, key=lambda one: one.rate, default=None)
 
+    def by_rule(self, one: Measured) -> bool:
+        """Whether it ran on the threads that `mlp train` would take with its kernels."""
+        return one.threads == self.rule_threads.get(one.contender.key)
+
     def as_trained(self) -> list[Measured]:
         """Return ours, each set of kernels as `mlp train` runs it: on the threads of its rule."""
         chosen: dict[str, Measured] = {}
         for one in self.measured:
             first = one.contender.key not in chosen
-            if one.contender.family == OURS and (first or one.threads == self.rule_threads):
+            if one.contender.family == OURS and (first or self.by_rule(one)):
                 chosen[one.contender.key] = one
         return list(chosen.values())
 
@@ -248,7 +252,11 @@ def compare(
             entrants.each(measure, backwards=turn % 2 == 1)
         entrants.each(score)
         measured = [measured for _, measured in entrants.running]
-    rule_threads = threads_by_rule(work.hidden, work.batch)
+    rule_threads = {
+        one.key: threads_by_rule(one.key, work.hidden, work.batch)
+        for one in contenders
+        if one.family == OURS
+    }
     return Comparison(work, measured, gemm, entrants.skipped, rule_threads)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ours import KERNELS
+from ours import KERNELS, PACKAGES
 from workload import Workload
 
 from mlp_cli.environment import THREAD_VARIABLES, available_cores
@@ -63,7 +63,7 @@ class Contender:
 def ours(kernels: str) -> Contender:
     """Return the contender that is this project with a set of its kernels."""
     name = f"mlp ({kernels})"
-    return Contender(kernels, name, OURS, "ours", "mlp_cli", environment=KERNELS[kernels])
+    return Contender(kernels, name, OURS, "ours", PACKAGES[kernels], environment=KERNELS[kernels])
 
 
 RIVALS = {
@@ -187,7 +187,7 @@ def describe_machine() -> dict[str, Any]:
     The project's own record of it comes from a process that may load NumPy.
     """
     load = os.getloadavg()[0]
-    program = "import json, mlp_cli.environment as e; print(json.dumps(e.describe(0)))"
+    program = "import json, mlp_cli.environment as e; print(json.dumps(e.describe(0, '')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     found = dict(json.loads(done.stdout))
     return {

@@ -31,7 +31,7 @@ from typing import Any
 
 import click
 from contenders import HERE, describe_machine, on_threads, thread_counts
-from ours import KERNELS, settings
+from ours import KERNELS, installed_kernels, settings
 from processes import Finished, ProcessError, run
 from tables import count, percent, ratio, table
 from workload import ROWS, Workload, training_images, workload
@@ -97,7 +97,7 @@ def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
     """Return all that is run; what is not installed is named and left out."""
     found = [
         Program(f"mlp train ({name})", None, train_command(config), own_environment(name))
-        for name in KERNELS
+        for name in installed_kernels()
     ]
     options = {
         "--data": work.data,
@@ -322,7 +322,7 @@ def main(
         costs = [
             overhead(ROWS[row].on(data), kernels, repeats)
             for row in rows.split(",")
-            for kernels in KERNELS
+            for kernels in installed_kernels()
         ]
         text = overhead_table(costs)
         plain: dict[str, Any] = {"overhead": [one.to_dict() for one in costs]}

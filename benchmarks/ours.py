@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,28 @@ if TYPE_CHECKING:
     from mlp_cli.settings import Config
     from mlp_cli.trainer import Trainer
 
-# The kernels that the engine offers, each with the environment that makes it use them. A second
-# entry here is a second contender everywhere.
-KERNELS: dict[str, dict[str, str]] = {"numpy": {}}
+# The kernels that the engine offers, each with the environment that makes it use them: each is a
+# contender of its own.
+KERNELS: dict[str, dict[str, str]] = {
+    "numpy": {"MLP_KERNELS": "numpy"},
+    "fast": {"MLP_KERNELS": "fast"},
+}
 
 
-def threads_by_rule(hidden: Sequence[int], batch: int) -> int:
+# What must be installed for each.
+PACKAGES = {"numpy": "mlp_cli", "fast": "numba"}
+
+
+def installed_kernels() -> list[str]:
+    """Return the names of the kernels that can run here."""
+    return [name for name in KERNELS if find_spec(PACKAGES[name]) is not None]
+
+
+def threads_by_rule(kernels: str, hidden: Sequence[int], batch: int) -> int:
     """Return the threads that `mlp train` takes where nobody says anything."""
     from mlp_cli.environment import choose_threads
 
-    return choose_threads(None, hidden, batch, {})
+    return choose_threads(None, hidden, batch, kernels == "fast", {})
 
 
 def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
@@ -43,10 +56,10 @@ def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
 
 def fix_threads(config: Config, option: int | None) -> int:
     """Return the threads of a training, and see to BLAS; NumPy must not be loaded yet."""
-    from mlp_cli.environment import choose_threads, hold_blas
+    from mlp_cli.environment import choose_threads, hold_blas, want_fast
 
     hidden, batch = config.model.hidden, config.training.batch_size
-    threads = choose_threads(option, hidden, batch, os.environ)
+    threads = choose_threads(option, hidden, batch, want_fast(os.environ), os.environ)
     hold_blas(os.environ)
     return threads
 
@@ -67,15 +80,16 @@ class Ours:
         threads = fix_threads(self._config, option)
 
         from mlp_cli.data import load_dataset
-        from mlp_cli.environment import describe
+        from mlp_cli.environment import describe, want_fast
+        from mlp_cli.run import choose_kernels
         from mlp_cli.team import Team
 
-        self._team = Team(threads)
+        self._team, self._kernels = Team(threads), choose_kernels(want_fast(os.environ))
         dataset = load_dataset(self._config, Path())
         train = replace(dataset.train, rows=dataset.train.rows[: work.samples])
         self._dataset = replace(dataset, train=train)
         self.samples = len(train)
-        found = describe(threads)
+        found = describe(threads, self._kernels.name)
         self.about = f"kernels {found['kernels']}, NumPy {found['numpy']}, {found['blas']}"
 
     def start(self, seed: int) -> None:
@@ -83,7 +97,7 @@ class Ours:
         from mlp_cli.run import build_trainer
 
         config = self._config.model_copy(update={"seed": seed})
-        self._trainer = build_trainer(config, self._dataset, self._team)
+        self._trainer = build_trainer(config, self._dataset, self._team, self._kernels)
 
     def epoch(self) -> None:
         """Train on every image once, in a new order."""

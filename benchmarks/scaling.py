@@ -132,7 +132,7 @@ def _point(
     repeats: int,
     seconds: float,
 ) -> Point:
-    threads = threads_by_rule(work.hidden, work.batch)
+    threads = threads_by_rule(kernels, work.hidden, work.batch)
     worker = Worker(ours(kernels), work, threads)
     try:
         peak = worker.ask("learn", starts=1, seconds=seconds)["peak_memory"]

@@ -57,7 +57,7 @@ def detail(comparison: Comparison) -> str:
     mine = comparison.as_trained()
 
     def mark(one: Measured) -> str:
-        return "*" if one in mine and one.threads == comparison.rule_threads else ""
+        return "*" if one in mine and comparison.by_rule(one) else ""
 
     by_contender: dict[str, list[Measured]] = {}
     for one in comparison.measured:
@@ -177,8 +177,8 @@ def main(
     if where["load_before"] > 0.5:
         log(f"The machine is not quiet (load {where['load_before']:.1f}): no figure will hold.")
     if by_scale:
-        _, absent = chosen_contenders(kernels, "")
-        found = scaling(data, kernels.split(","), repeats=repeats, seconds=seconds, log=log)
+        field, _ = chosen_contenders(kernels, "")
+        found = scaling(data, [one.key for one in field], repeats=repeats, seconds=seconds, log=log)
         text = json.dumps({"machine": where, "scaling": found.to_dict()}, indent=2)
         print(text if as_json else found.text())
         return

@@ -168,10 +168,11 @@ def train(
         raise click.UsageError("--resume and --overwrite need --out: which run is meant?")
 
     from mlp_cli.config import load_config
-    from mlp_cli.environment import choose_threads, hold_blas
+    from mlp_cli.environment import choose_threads, hold_blas, want_fast
 
-    config = load_config(config_path, overrides)
-    threads = choose_threads(threads, config.model.hidden, config.training.batch_size, os.environ)
+    config, fast = load_config(config_path, overrides), want_fast(os.environ)
+    hidden, batch_size = config.model.hidden, config.training.batch_size
+    threads = choose_threads(threads, hidden, batch_size, fast, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli.metrics import to_json
@@ -187,7 +188,7 @@ def train(
         config_name=config_path.stem,
     )
     with TerminalView(quiet=quiet, epochs=config.training.epochs, signals=_signals()) as view:
-        folder, result = train_run(config, place, threads, view)
+        folder, result = train_run(config, place, threads, fast, view)
     assert result is not None  # a training that was stopped ends the process by its signal
     if as_json:
         show(to_json({**result, "run": str(folder)}))
@@ -251,18 +252,20 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     single examples, with outer products by tiling, and with central differences.
     """
     from mlp_cli.config import load_config
-    from mlp_cli.environment import choose_threads, hold_blas
+    from mlp_cli.environment import choose_threads, hold_blas, want_fast
 
-    config = load_config(config_path, overrides)
-    threads = choose_threads(None, config.model.hidden, config.training.batch_size, os.environ)
+    config, fast = load_config(config_path, overrides), want_fast(os.environ)
+    hidden, batch_size = config.model.hidden, config.training.batch_size
+    threads = choose_threads(None, hidden, batch_size, fast, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli import report
     from mlp_cli.gradcheck import check_gradient
     from mlp_cli.metrics import to_json
+    from mlp_cli.run import choose_kernels
     from mlp_cli.team import Team
 
-    found = check_gradient(config, Team(threads))
+    found = check_gradient(config, Team(threads), choose_kernels(fast))
     show(to_json(found.to_dict()) if as_json else report.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlp_cli import digits, mnist
 from mlp_cli.config import Config
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.functions import Array
 from mlp_cli.idx import read_idx
-
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.int64]
+from mlp_cli.operations import NUMPY, Operations, Pixels, Rows
 
 
 @dataclass(frozen=True)
@@ -209,9 +206,18 @@ class Reader:
     mean, std
         Scalars or (inputs,) arrays.
     capacity
-        Rows that one `read` can take at most.
+        Rows that the buffers of targets and labels hold.
     dtype
         float32 or float64.
+    at_once
+        Rows that one `read` takes at most; the capacity, if it is not given.
+
+    Attributes
+    ----------
+    rows
+        (capacity,) which images to read: the caller's to fill.
+    y, labels
+        (capacity, classes) and (capacity,): what has been read since.
     """
 
     def __init__(
@@ -222,33 +228,40 @@ class Reader:
         std: float | Array,
         capacity: int,
         dtype: np.dtype[np.floating],
+        at_once: int | None = None,
     ) -> None:
+        at_once = capacity if at_once is None else at_once
         self._split = split
         self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
         self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
-        self._shifts = bool(self._shift.any())
         self._one_hot = np.eye(classes, dtype=dtype)
         inputs = split.images.shape[1]
-        self._pixels = np.empty((capacity, inputs), np.uint8)
+        self._pixels = np.empty((at_once, inputs), np.uint8)
+        # Two, where more is to come: a thread may read into the one while another, a step behind,
+        # still computes with the other.
+        self._x = [
+            np.empty((at_once, inputs), dtype) for _ in range(2 if at_once < capacity else 1)
+        ]
+        self._classes = np.empty(at_once, np.int64)
+        self.rows = np.zeros(capacity, np.int64)
         self.labels = np.empty(capacity, np.uint8)
-        self.x = np.empty((capacity, inputs), dtype)
         self.y = np.empty((capacity, classes), dtype)
 
-    def read(self, rows: Rows, part: int = 0, parts: int = 1) -> tuple[Array, Array, Pixels]:
-        """Return inputs x (n, inputs), one-hot targets y (n, classes) and labels (n,).
+    def read(
+        self, start: int, stop: int, part: int = 0, parts: int = 1, do: Operations = NUMPY
+    ) -> Array:
+        """Read the images `rows[start:stop]`: return inputs x (stop − start, inputs).
 
-        All three are views of the buffers, good until the next call. Of several threads, each
-        reads one of the parts.
+        x is a view of a buffer, good until the call after the next, or the next where one call
+        reads all. Of several threads, each reads one of the parts, and x is whole when all have.
         """
-        at = slice(len(rows) * part // parts, len(rows) * (part + 1) // parts)
-        rows = rows[at]
-        x, y, pixels, labels = self.x[at], self.y[at], self._pixels[at], self.labels[at]
-        # mode="clip" writes straight into `out`; the default mode goes through a copy.
-        np.take(self._split.images, rows, axis=0, out=pixels, mode="clip")
-        np.take(self._split.labels, rows, out=labels, mode="clip")
-        np.copyto(x, pixels)  # a cast in a pass of its own: inside `multiply` it is buffered
-        np.multiply(x, self._scale, out=x)
-        if self._shifts:
-            np.subtract(x, self._shift, out=x)
-        np.take(self._one_hot, labels, axis=0, out=y, mode="clip")
-        return x, y, labels
+        n = stop - start
+        low, high = n * part // parts, n * (part + 1) // parts
+        at = slice(start + low, start + high)
+        rows, soon = self.rows[at], self.rows[stop + low : stop + high]
+        whole = self._x[start // len(self._pixels) % len(self._x)]
+        x, pixels, split = whole[low:high], self._pixels[low:high], self._split
+        do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
+        classes = self._classes[low:high]
+        do.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
+        return whole[:n]

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from mlp_cli.errors import ConfigError
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # Multiplications in the forward pass of one minibatch, for each of the two times that the threads
-# meet over a hidden layer. Below it the meetings cost more than a second thread saves.
-WORTH_MEETING = 8_000_000
+# meet over a hidden layer. Below it the meetings cost more than a second thread saves: NumPy's go
+# through the interpreter, those of compiled code take less than a microsecond.
+WORTH_MEETING, WORTH_MEETING_FAST = 8_000_000, 600_000
 
 
 def available_cores() -> int:
@@ -33,7 +35,11 @@ def available_cores() -> int:
 
 
 def choose_threads(
-    option: int | None, hidden: Sequence[int], batch_size: int, environ: Mapping[str, str]
+    option: int | None,
+    hidden: Sequence[int],
+    batch_size: int,
+    fast: bool,
+    environ: Mapping[str, str],
 ) -> int:
     """Return the threads for a training: `--threads`, else OMP_NUM_THREADS, else by the net.
 
@@ -57,7 +63,24 @@ def choose_threads(
     # 784 inputs and 10 classes stand for any data: the rule must not wait for the data to be read.
     work = batch_size * sum(n * m for n, m in pairwise((784, *hidden, 10)))
     meetings = 2 * len(hidden)
-    return available_cores() if meetings and work / meetings >= WORTH_MEETING else 1
+    worth = WORTH_MEETING_FAST if fast else WORTH_MEETING
+    return available_cores() if meetings and work / meetings >= worth else 1
+
+
+def want_fast(environ: Mapping[str, str]) -> bool:
+    """Return whether a training runs on the compiled kernels: MLP_KERNELS, else where installed.
+
+    Raises
+    ------
+    ConfigError
+        If MLP_KERNELS is neither numpy nor fast, or asks for what is not installed.
+    """
+    wanted, installed = environ.get("MLP_KERNELS", ""), find_spec("numba") is not None
+    if wanted not in ("", "numpy", "fast"):
+        raise ConfigError(f"MLP_KERNELS={wanted}: give numpy or fast, or unset it.")
+    if wanted == "fast" and not installed:
+        raise ConfigError("MLP_KERNELS=fast: Numba is missing. Run: pip install 'mlp-cli[fast]'")
+    return installed and wanted != "numpy"
 
 
 def hold_blas(environ: MutableMapping[str, str]) -> None:
@@ -66,7 +89,7 @@ def hold_blas(environ: MutableMapping[str, str]) -> None:
         environ[name] = "1"
 
 
-def describe(threads: int) -> dict[str, Any]:
+def describe(threads: int, kernels: str) -> dict[str, Any]:
     """Return what the results of a run depend on beside its configuration."""
     import numpy as np
 
@@ -80,7 +103,7 @@ def describe(threads: int) -> dict[str, Any]:
         "processor": _processor(),
         "cores": available_cores(),
         "threads": threads,
-        "kernels": "numpy",
+        "kernels": kernels,
         "platform": platform.platform(),
     }
 

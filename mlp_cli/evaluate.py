@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from mlp_cli.checkpoint import Checkpoint, load_checkpoint
 from mlp_cli.config import Config, from_dict
-from mlp_cli.data import Pixels, Split, load_dataset, whole
+from mlp_cli.data import Split, load_dataset, whole
 from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import Scores
 from mlp_cli.network import Network
+from mlp_cli.operations import Pixels
 from mlp_cli.scoring import logits
 
 

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from mlp_cli.config import Config
 from mlp_cli.data import generator, load_dataset
 from mlp_cli.functions import Array
-from mlp_cli.network import Backpropagation, Network
+from mlp_cli.network import Backpropagation, Network, columns_first
+from mlp_cli.operations import Kernels
 from mlp_cli.team import Team
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
@@ -91,10 +92,10 @@ class GradientCheck:
         return {**found, "wrong": self.wrong}
 
 
-def check_gradient(config: Config, team: Team) -> GradientCheck:
+def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientCheck:
     """Check the gradient of the network that a configuration describes, at its first weights.
 
-    The team is one as `train` would have it.
+    The team and the kernels are those that `train` would have.
 
     The inputs' number is MNIST's, or that of the files in `data.path`; no other data are read.
     """
@@ -111,8 +112,8 @@ def check_gradient(config: Config, team: Team) -> GradientCheck:
     K = min(config.training.batch_size, LARGEST_BATCH)
     x = drawn.uniform(0, 1, (K, inputs))
     y = np.eye(classes)[drawn.integers(classes, size=K)]
-    backpropagate = Backpropagation(network, K, parts=team.size, meet=team.meet)
-    return compare(network, backpropagate, x, y, drawn, team)
+    backpropagate = Backpropagation(network, K, parts=team.size)
+    return compare(network, backpropagate, x, y, drawn, team, kernels)
 
 
 def compare(
@@ -122,13 +123,17 @@ def compare(
     y: Array,
     drawn: np.random.Generator,
     team: Team,
+    kernels: Kernels,
 ) -> GradientCheck:
     """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c).
 
     The team is the one whose members `backpropagate` was made for.
     """
-    zs = [np.empty_like(y) for _ in range(team.size)]
-    batched_seconds = _seconds(lambda: team.run(lambda me: backpropagate(x, y, zs[me], me)))
+    zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
+    batched = kernels.prepare(
+        lambda do, me: backpropagate(x, y, zs[me], me, do), team, network.dtype
+    )
+    batched_seconds = _seconds(lambda: team.run(batched))
     weights, biases = backpropagate.weight_gradients, backpropagate.bias_gradients
     inputs = [x, *backpropagate.activations]
 
@@ -221,7 +226,7 @@ def _difference_error(
     network: Network, x: Array, y: Array, part: Array, gradient: Array, drawn: np.random.Generator
 ) -> float:
     """Return the largest relative error of a part's gradient along drawn directions."""
-    forward, z = Backpropagation(network, len(x)), np.empty_like(y)
+    forward, z = Backpropagation(network, len(x)), columns_first(len(y), y.shape[1], network.dtype)
     places = part.reshape(-1)  # a view: the parts of the parameters' vector are contiguous
     g = gradient.reshape(-1)
 

@@ -35,19 +35,23 @@ for itself. With one thread the part is the whole.
 
 Every parameter lives in one flat vector: all weights, layer by layer, then all biases. `weights`
 and `biases` are views of it, so an optimizer may treat the network as one vector, and weight decay
-as its first part. This module does no input or output; beyond NumPy it needs only `functions`, the
-activations, losses and initialisers by name.
+as its first part. What the lines below call is `operations`: NumPy's, or those that only note
+what compiled code then does. This module does no input or output; beyond NumPy it needs those and
+`functions`, the activations, losses and initialisers by name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES, Array
+from mlp_cli.operations import NUMPY, Operations
+
+IDENTITY = ACTIVATIONS["identity"]
 
 
 class Network:
@@ -108,10 +112,6 @@ class Network:
             b[...] = generator.standard_normal(b.shape) if rule.normal_biases else 0
 
 
-def alone(part: int) -> None:
-    """Meet nobody: the way to meet of a thread that computes the whole."""
-
-
 class Backpropagation:
     """The forward and the backward pass of a network over K examples, in buffers made once.
 
@@ -123,9 +123,9 @@ class Backpropagation:
         Examples in a minibatch.
     gradient
         (P,) vector that receives the gradient; made here where it is not given.
-    parts, meet
-        How many threads call the passes, each with its own `part` from 0, and what each calls to
-        wait for the others.
+    parts
+        How many threads call the passes, each with its own `part` from 0, and with operations
+        whose `meet` waits for the others.
 
     Attributes
     ----------
@@ -143,7 +143,6 @@ class Backpropagation:
         gradient: Array | None = None,
         *,
         parts: int = 1,
-        meet: Callable[[int], None] = alone,
     ) -> None:
         self.network = network
         dtype = network.dtype
@@ -151,9 +150,8 @@ class Backpropagation:
             gradient = np.zeros_like(network.parameters)
         self.gradient = gradient
         self.weight_gradients, self.bias_gradients = network.views(gradient)
-        self.activations = [_columns_first(K, m, dtype) for m in network.sizes[1:-1]]
-        hidden_deltas = [_columns_first(K, m, dtype) for m in network.sizes[1:-1]]
-        self._meet = meet
+        self.activations = [columns_first(K, m, dtype) for m in network.sizes[1:-1]]
+        hidden_deltas = [columns_first(K, m, dtype) for m in network.sizes[1:-1]]
         self._ones = np.ones(K, dtype)
         self._last = network.weights[-1].T, network.biases[-1]
         self._parts = [
@@ -162,49 +160,48 @@ class Backpropagation:
         ]
         self.deltas = self._parts[0].deltas
 
-    def forward(self, x: Array, z: Array, part: int = 0) -> None:
+    def forward(self, x: Array, z: Array, part: int = 0, do: Operations = NUMPY) -> None:
         """Compute the last layer's weighted inputs z (K, c) for the inputs x (K, n).
 
         Every part computes all of z, into a buffer of its own.
         """
-        network, meet, a = self.network, self._meet, x
+        mine, f, a = self._parts[part], self.network.activation, x
         # The last W is read whole. Between that and its updates lie the meetings over the hidden
         # layers; where there are none, these two stand in.
         if not self.activations:
-            meet(part)
-        for layer, (WT, b, out, s) in enumerate(self._parts[part].forward):
-            np.matmul(a, WT, out=out)  # z = a Wᵀ + b
-            np.add(out, b, out=out)
-            network.activation.apply(out, s)  # a = f(z)
-            meet(part)
+            do.meet(part)
+        for layer, (WT, b, out, s) in enumerate(mine.forward):
+            do.product(a, WT, out)  # z = a Wᵀ + b
+            do.activate(f, out, b, s)  # a = f(z)
+            do.meet(part)
             a = self.activations[layer]
         WT, b = self._last
-        np.matmul(a, WT, out=z)
-        np.add(z, b, out=z)
+        do.product(a, WT, z)
+        do.activate(IDENTITY, z, b, z)
         if not self.activations:
-            meet(part)
+            do.meet(part)
 
-    def backward(self, x: Array, y: Array, z: Array, part: int = 0) -> None:
+    def backward(self, x: Array, y: Array, z: Array, part: int = 0, do: Operations = NUMPY) -> None:
         """Write the gradient for the inputs x (K, n), targets y (K, c) and `forward`'s z (K, c).
 
         Every part writes its own rows. When it returns, no part reads what another may change.
         """
         network, mine = self.network, self._parts[part]
-        network.loss.delta(z, y, mine.deltas[-1], mine.scratch)
+        do.error(network.loss, z, y, mine.deltas[-1], mine.scratch)
         for layer, (deltaT, dW, db) in mine.backward:
             a = self.activations[layer - 1] if layer else x
-            np.matmul(deltaT, a, out=dW)  # ΔW = δᵀ a
-            np.matmul(deltaT, self._ones, out=db)  # Δb = δᵀ 1
+            do.product(deltaT, a, dW)  # ΔW = δᵀ a
+            do.product(deltaT, self._ones, db)  # Δb = δᵀ 1
             if layer:  # nobody needs the error of the pixels
                 W, delta, a, s = mine.errors[layer - 1]
-                np.matmul(mine.deltas[layer], W, out=delta)  # δ W
-                network.activation.backward(delta, a, s)  # ⊙ f′(z)
-                self._meet(part)
+                do.product(mine.deltas[layer], W, delta)  # δ W
+                do.derive(network.activation, delta, a, s)  # ⊙ f′(z)
+                do.meet(part)
 
-    def __call__(self, x: Array, y: Array, z: Array, part: int = 0) -> None:
+    def __call__(self, x: Array, y: Array, z: Array, part: int = 0, do: Operations = NUMPY) -> None:
         """Run both passes: z (K, c) and the gradient, for inputs x (K, n) and targets y (K, c)."""
-        self.forward(x, z, part)
-        self.backward(x, y, z, part)
+        self.forward(x, z, part, do)
+        self.backward(x, y, z, part, do)
 
 
 def rows(part: int, parts: int, m: int) -> slice:
@@ -226,8 +223,13 @@ def owned(network: Network, part: int, parts: int) -> list[slice]:
     return pieces
 
 
-def _columns_first(K: int, m: int, dtype: np.dtype[Any]) -> Array:
-    # A neuron's K values side by side, so that a part's columns are one piece of memory.
+def columns_first(K: int, m: int, dtype: np.dtype[Any]) -> Array:
+    """Return an array (K, m) that holds a neuron's K values side by side, as z, a and δ do.
+
+    A part's columns are then one piece of memory. And no product has two transposed factors: the
+    kernel that OpenBLAS 0.3.31 has for small ones of that kind on AVX-512 writes wrong numbers in
+    wrong places where two threads are in it at once.
+    """
     return np.empty((m, K), dtype).T
 
 
@@ -239,9 +241,9 @@ class _Part:
     ) -> None:
         network, K = whole.network, len(whole._ones)
         shape = (K, network.sizes[-1])
-        self.scratch = np.empty(shape, network.dtype)
-        self.deltas = [*hidden_deltas, np.empty(shape, network.dtype)]
-        scratches = [_columns_first(K, own.stop - own.start, network.dtype) for own in owned[:-1]]
+        self.scratch = columns_first(*shape, network.dtype)
+        self.deltas = [*hidden_deltas, columns_first(*shape, network.dtype)]
+        scratches = [columns_first(K, own.stop - own.start, network.dtype) for own in owned[:-1]]
         self.forward = [
             (W[own].T, b[own], a[:, own], s)
             for W, b, own, a, s in zip(

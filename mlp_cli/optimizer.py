@@ -17,34 +17,27 @@ learning rate, λ the weight decay, p the parameters:
 
 The vectors are walked in blocks that stay in cache from the first pass of a rule to its last; over
 whole vectors each pass would go out to memory again. Several threads may each walk a part.
-This module imports NumPy alone.
+What depends on η and the step t alone is computed once for all blocks: the step's `factors`.
+Beyond NumPy this module needs only `operations`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from mlp_cli.functions import Array
+from mlp_cli.operations import NUMPY, Block, Numbers, Operations
 
 # Elements: half a megabyte of each array in float32. Smaller blocks would stay nearer to the core,
 # but at every call the threads of a team have to get the interpreter's lock.
 BLOCK = 131_072
 
-
-class _Block(NamedTuple):
-    """What the rule meets of each vector in one block, whether it decays, and scratch."""
-
-    decays: bool
-    p: Array
-    g: Array
-    s: Array
-    slots: list[Array]
+FACTORS = 3
 
 
 class Optimizer(ABC):
@@ -60,9 +53,8 @@ class Optimizer(ABC):
         λ ≥ 0.
     clip_norm
         c > 0, or None for no clipping.
-    parts, meet
-        For each thread that calls `step`, the pieces of the vectors that it owns, and what each
-        calls to wait for the others, as only clipping has to.
+    parts
+        For each thread that calls `step`, the pieces of the vectors that it owns.
 
     Attributes
     ----------
@@ -70,6 +62,7 @@ class Optimizer(ABC):
         The rule's own vectors (P,) by name. With the number of updates, all that resuming needs.
     """
 
+    name: str
     slot_names: tuple[str, ...] = ()
     decoupled_decay = False
 
@@ -82,59 +75,66 @@ class Optimizer(ABC):
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
         parts: Sequence[Sequence[slice]] | None = None,
-        meet: Callable[[int], None] | None = None,
     ) -> None:
-        self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.slots = {name: np.zeros_like(parameters) for name in self.slot_names}
-        self._meet = meet
         split = weight_count if weight_decay else 0
-        self._parts: list[list[_Block]] = []
+        self._parts: list[list[Block]] = []
         for pieces in [[slice(0, len(parameters))]] if parts is None else parts:
             scratch = np.empty(min(BLOCK, len(parameters)), parameters.dtype)
             self._parts.append(
                 [
-                    _Block(
-                        decays=at.start < split,
+                    Block(
                         p=parameters[at],
                         g=gradient[at],
-                        s=scratch[: at.stop - at.start],
                         slots=[slot[at] for slot in self.slots.values()],
+                        s=scratch[: at.stop - at.start],
+                        decay=weight_decay if at.start < split else 0.0,
                     )
                     for at in _blocks(pieces, split)
                 ]
             )
-        self._squares = [0.0] * len(self._parts)
+        self._squares = np.zeros(len(self._parts))
 
-    def step(self, learning_rate: float, t: int, part: int = 0) -> None:
-        """Update the parameters, or a part of them, for the t-th time, with learning rate η."""
-        blocks, decay = self._parts[part], self.weight_decay
-        if self.clip_norm is not None:
-            self._clip(self.clip_norm, part)
-        for decays, p, g, s, slots in blocks:
-            if decays and self.decoupled_decay:
-                np.multiply(p, 1 - learning_rate * decay, out=p)
-            elif decays:
-                np.multiply(p, decay, out=s)
-                np.add(g, s, out=g)
-            self._update(learning_rate, t, p, g, s, *slots)
+    @property
+    @abstractmethod
+    def constants(self) -> tuple[float, ...]:
+        """The rule's numbers that are the same in every step."""
 
-    def _clip(self, limit: float, part: int) -> None:
+    def factors(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return the `FACTORS` numbers of the t-th update, t from 1, with learning rate η first."""
+        return learning_rate, 0.0, 0.0
+
+    def step(self, factors: Numbers, part: int = 0, do: Operations = NUMPY) -> None:
+        """Update the parameters, or a part of them, with what `factors` returned for the step.
+
+        Where there is clipping the parts meet in it.
+        """
         blocks = self._parts[part]
-        self._squares[part] = math.fsum(float(np.dot(block.g, block.g)) for block in blocks)
-        if self._meet is not None:
-            self._meet(part)
-        norm = math.sqrt(sum(self._squares))
-        # A norm that is not finite is left alone: the weights follow it, and training stops loudly.
-        if limit < norm < math.inf:
-            for block in blocks:
-                np.multiply(block.g, limit / norm, out=block.g)
+        if self.clip_norm is not None:
+            pieces = [block.g for block in blocks]
+            do.sum_squares(pieces, self._squares[part : part + 1])
+            do.meet(part)
+            do.clip(pieces, self.clip_norm, self._squares)
+        for block in blocks:
+            do.update(self, block, factors)
+
+    def update(self, block: Block, factors: Numbers) -> None:
+        """Apply decay and the rule to one block: p, the slots, and g as scratch."""
+        p, g, slots, s, decay = block
+        learning_rate, *rest = map(float, factors)
+        if decay and self.decoupled_decay:
+            np.multiply(p, 1 - learning_rate * decay, out=p)
+        elif decay:
+            np.multiply(p, decay, out=s)
+            np.add(g, s, out=g)
+        self._rule(p, g, s, *slots, factors=(learning_rate, *rest))
 
     @abstractmethod
-    def _update(
-        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
     ) -> None:
-        """Apply the rule to one block: p in place, with the gradient g, scratch s and the slots."""
+        """Update p and the slots in place, with the gradient g and scratch s."""
 
 
 def _blocks(pieces: Sequence[slice], split: int) -> Iterator[slice]:
@@ -161,11 +161,17 @@ class SGD(Optimizer):
     ) -> None:
         self.momentum = momentum
         self.nesterov = nesterov
+        self.name = ("nesterov" if nesterov else "momentum") if momentum else "sgd"
         self.slot_names = ("velocity",) if momentum else ()
         super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(
-        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """μ."""
+        return (self.momentum,)
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
     ) -> None:
         direction = g
         if slots:
@@ -177,13 +183,14 @@ class SGD(Optimizer):
                 np.multiply(v, self.momentum, out=s)
                 np.add(g, s, out=g)
                 direction = g
-        np.multiply(direction, learning_rate, out=s)
+        np.multiply(direction, factors[0], out=s)
         np.subtract(p, s, out=p)
 
 
 class RMSProp(Optimizer):
     """Steps divided by a running root mean square of the gradient; `rho` ρ, `epsilon` ε."""
 
+    name = "rmsprop"
     slot_names = ("square",)
 
     def __init__(
@@ -200,8 +207,13 @@ class RMSProp(Optimizer):
         self.epsilon = epsilon
         super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(
-        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """ρ and ε."""
+        return self.rho, self.epsilon
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
     ) -> None:
         (v,) = slots
         np.multiply(g, g, out=s)
@@ -211,13 +223,14 @@ class RMSProp(Optimizer):
         np.sqrt(v, out=s)
         np.add(s, self.epsilon, out=s)
         np.divide(g, s, out=s)
-        np.multiply(s, learning_rate, out=s)
+        np.multiply(s, factors[0], out=s)
         np.subtract(p, s, out=p)
 
 
 class Adam(Optimizer):
     """Adaptive moments; `beta1` β₁, `beta2` β₂, `epsilon` ε."""
 
+    name = "adam"
     slot_names = ("mean", "square")
 
     def __init__(
@@ -236,11 +249,24 @@ class Adam(Optimizer):
         self.epsilon = epsilon
         super().__init__(parameters, gradient, weight_count, **common)
 
-    def _update(
-        self, learning_rate: float, t: int, p: Array, g: Array, s: Array, *slots: Array
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """β₁ and β₂."""
+        return self.beta1, self.beta2
+
+    def factors(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return η, and then η and ε as they stand before and beside m / √v.
+
+        η m̂ / (√v̂ + ε), both fractions widened by √(1 − β₂ᵗ), saves a pass.
+        """
+        root = math.sqrt(1 - self.beta2**t)
+        return learning_rate, learning_rate * root / (1 - self.beta1**t), self.epsilon * root
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
     ) -> None:
         m, v = slots
-        root = math.sqrt(1 - self.beta2**t)
+        _, rate, epsilon = factors
         np.multiply(g, g, out=s)
         np.multiply(s, 1 - self.beta2, out=s)
         np.multiply(v, self.beta2, out=v)
@@ -248,17 +274,17 @@ class Adam(Optimizer):
         np.multiply(g, 1 - self.beta1, out=g)
         np.multiply(m, self.beta1, out=m)
         np.add(m, g, out=m)
-        # η m̂ / (√v̂ + ε), both fractions widened by √(1 − β₂ᵗ) to save a pass
         np.sqrt(v, out=s)
-        np.add(s, self.epsilon * root, out=s)
+        np.add(s, epsilon, out=s)
         np.divide(m, s, out=s)
-        np.multiply(s, learning_rate * root / (1 - self.beta1**t), out=s)
+        np.multiply(s, rate, out=s)
         np.subtract(p, s, out=p)
 
 
 class AdamW(Adam):
     """Adam with the decay taken out of the gradient and off the weights themselves."""
 
+    name = "adamw"
     decoupled_decay = True
 
 

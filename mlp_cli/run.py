@@ -24,6 +24,7 @@ from mlp_cli.evaluate import Model
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
 from mlp_cli.network import Network, owned
+from mlp_cli.operations import Kernels, NumPyKernels
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.resume import restore, resumable, stored_config
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
@@ -31,6 +32,8 @@ from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team
 from mlp_cli.trainer import State, Trainer
+
+NOTABLE = 2.0  # seconds of compiling of which the user should know
 
 
 class View(Protocol):
@@ -70,7 +73,7 @@ class Place:
 
 
 def train_run(
-    config: Config, place: Place, threads: int, view: View
+    config: Config, place: Place, threads: int, fast: bool, view: View
 ) -> tuple[Path, dict[str, Any] | None]:
     """Train one network; return the run's folder and its result, None where it was stopped.
 
@@ -95,8 +98,14 @@ def train_run(
     with folder.locked():
         if place.mode == "overwrite":
             folder.clear()
-        environment = describe(threads)
-        trainer = build_trainer(config, dataset, Team(threads))
+        kernels = choose_kernels(fast)
+        environment = describe(threads, kernels.name)
+        trainer = build_trainer(config, dataset, Team(threads), kernels)
+        if kernels.compile_seconds > NOTABLE:
+            view.log(
+                f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
+                "the next training finds them ready."
+            )
         if stored is not None and folder.last.exists():
             restore(trainer, load_checkpoint(folder.last), environment, view.warn)
         folder.result.unlink(missing_ok=True)
@@ -150,7 +159,16 @@ def obtain_data(
     return config, load_dataset(config, data_dir)
 
 
-def build_trainer(config: Config, dataset: Dataset, team: Team) -> Trainer:
+def choose_kernels(fast: bool) -> Kernels:
+    """Return what runs the operations of a step: compiled code, or NumPy."""
+    if not fast:
+        return NumPyKernels()
+    from mlp_cli.fast import FastKernels  # its import takes a while, and needs the extra
+
+    return FastKernels()
+
+
+def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels) -> Trainer:
     """Make the network, its optimizer and its schedule, and the trainer that owns all three."""
     network = Network(
         (dataset.inputs, *config.model.hidden, dataset.classes),
@@ -167,7 +185,6 @@ def build_trainer(config: Config, dataset: Dataset, team: Team) -> Trainer:
         gradient,
         network.weight_count,
         parts=[owned(network, part, team.size) for part in range(team.size)],
-        meet=team.meet,
         **rule,
     )
     batch_size = min(config.training.batch_size, len(dataset.train))
@@ -192,6 +209,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team) -> Trainer:
         epochs=config.training.epochs,
         patience=config.training.patience,
         team=team,
+        kernels=kernels,
     )
 
 

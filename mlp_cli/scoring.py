@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlp_cli.data import Pixels, Reader, Split
+from mlp_cli.data import Reader, Split
 from mlp_cli.functions import Array
 from mlp_cli.metrics import Scores
-from mlp_cli.network import Backpropagation, Network
+from mlp_cli.network import Backpropagation, Network, columns_first
+from mlp_cli.operations import Pixels
 from mlp_cli.team import Team
 
 CHUNK = 1024  # rows that go through the network at once
@@ -25,14 +26,16 @@ def logits(
     classes = network.sizes[-1]
     reader = Reader(split, classes, mean, std, CHUNK, network.dtype)
     passes: dict[int, Backpropagation] = {}
-    z = np.empty((CHUNK, classes), network.dtype)
+    z = columns_first(CHUNK, classes, network.dtype)
     for start in range(0, len(split), CHUNK):
-        x, y, labels = reader.read(split.rows[start : start + CHUNK])
-        n = len(x)
+        rows = split.rows[start : start + CHUNK]
+        n = len(rows)
+        reader.rows[:n] = rows
+        x = reader.read(0, n)
         if n not in passes:  # a whole chunk, or the last
             passes[n] = Backpropagation(network, n)
         passes[n].forward(x, z[:n])
-        yield z[:n], y, labels
+        yield z[:n], reader.y[:n], reader.labels[:n]
 
 
 def score(

@@ -1,11 +1,11 @@
 """The training loop.
 
 An epoch walks a new order of the training rows, a function of (seed, epoch). A team of threads
-walks it together, each computing its part of every step. Rows are read a chunk
-at a time, several minibatches, so that gathering, scaling and counting cost a few calls a chunk and
-not a step; the updates themselves go minibatch by minibatch, the last short one kept. The chunk is
-also the unit of everything that may interrupt: after each one the state is whole, a stop may be
-asked for, and a loss that is not finite ends the training.
+walks it together, each computing its part of every step. The updates go minibatch by minibatch, the
+last short one kept; what surrounds them, counting and the schedule, is done for a chunk of several
+minibatches at once. A chunk is one sequence of operations on buffers made once, which the kernels
+run, and the unit of everything that may interrupt: after each one the state is whole, a stop may
+be asked for, and a loss that is not finite ends the training.
 
 No file is touched here. `State` is all that a resumed training needs beside the parameters and the
 optimizer's slots; every number in it goes through JSON unchanged.
@@ -17,32 +17,24 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
-from mlp_cli.data import Dataset, Reader, Rows, generator
+from mlp_cli.data import Dataset, Reader, generator
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import EpochMetrics, Scores
-from mlp_cli.network import Backpropagation, Network
-from mlp_cli.optimizer import Optimizer
+from mlp_cli.network import Backpropagation, Network, columns_first
+from mlp_cli.operations import Kernels, Operations, Rows
+from mlp_cli.optimizer import FACTORS, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team
 
-CHUNK = 1024  # rows read at once, rounded down to whole minibatches; never less than one
+CHUNK = 1024  # rows, rounded down to whole minibatches; never less than one
 
 OnChunk = Callable[[float], bool]
-
-
-class _Batch(NamedTuple):
-    """A minibatch in one member's buffers: the passes over its size, and x, y and z."""
-
-    backpropagate: Backpropagation
-    x: Array
-    y: Array
-    z: Array
 
 
 @dataclass
@@ -81,8 +73,9 @@ class Trainer:
         The order's seed, K, and where the training ends.
     patience
         Epochs without a better validation after which the training ends; None for never.
-    team
-        The threads; the optimizer's parts are those that its members own.
+    team, kernels
+        The threads, and what runs their operations; the optimizer's parts are those that the
+        members own.
     """
 
     def __init__(
@@ -100,6 +93,7 @@ class Trainer:
         epochs: int,
         patience: int | None = None,
         team: Team,
+        kernels: Kernels,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -111,29 +105,37 @@ class Trainer:
         self.patience = patience
         self.team = team
         self.state = State()
-        n = len(dataset.train)
-        K = min(batch_size, n)
+        n, classes = len(dataset.train), dataset.classes
+        self.K = K = min(batch_size, n)
         self.chunk = min(max(1, CHUNK // K) * K, n)
-        self._reader = Reader(dataset.train, dataset.classes, mean, std, self.chunk, network.dtype)
-        self._z = [np.empty((self.chunk, dataset.classes), network.dtype) for _ in range(team.size)]
+        self._at_once = min(max(1, kernels.reads // K) * K, self.chunk)
+        self._reader = Reader(
+            dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once
+        )
+        self._factors = np.zeros((-(-self.chunk // K), FACTORS))
+        self._z = [columns_first(self.chunk, classes, network.dtype) for _ in range(team.size)]
         self._passes = {
-            size: Backpropagation(network, size, gradient, parts=team.size, meet=team.meet)
+            size: Backpropagation(network, size, gradient, parts=team.size)
             for size in {K, n % K} - {0}
         }
-        # Of each member: the minibatches of a whole chunk and of an epoch's last.
-        self._batches = [
-            {rows: self._cut(rows, K, z) for rows in {self.chunk, n % self.chunk} - {0}}
-            for z in self._z
-        ]
+        # A whole chunk, and an epoch's last.
+        self._walks = {
+            rows: kernels.prepare(partial(self._walk, rows), team, network.dtype)
+            for rows in {self.chunk, n % self.chunk} - {0}
+        }
 
-    def _cut(self, rows: int, K: int, z: Array) -> list[_Batch]:
-        """Cut the first rows of the buffers into minibatches."""
-        x, y = self._reader.x, self._reader.y
-        return [
-            _Batch(self._passes[stop - start], x[start:stop], y[start:stop], z[start:stop])
-            for start in range(0, rows, K)
-            for stop in (min(start + K, rows),)
-        ]
+    def _walk(self, rows: int, do: Operations, me: int) -> None:
+        """Train on the first so many rows that the reader has been given, batch by batch."""
+        K, reader = self.K, self._reader
+        for first in range(0, rows, self._at_once):
+            last = min(first + self._at_once, rows)
+            x = reader.read(first, last, me, self.team.size, do)
+            do.meet(me)
+            for start in range(first, last, K):
+                stop = min(start + K, last)
+                z, y = self._z[me][start:stop], reader.y[start:stop]
+                self._passes[stop - start](x[start - first : stop - first], y, z, me, do)
+                self.optimizer.step(self._factors[start // K], me, do)
 
     @property
     def finished(self) -> bool:
@@ -177,33 +179,22 @@ class Trainer:
 
     def _train_chunk(self, rows: Rows) -> tuple[float, float]:
         """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
-        state, team, optimizer = self.state, self.team, self.optimizer
-        batches = self._batches[0][len(rows)]
-        first = state.step
-        rates = [self.schedule(t) for t in range(first, first + len(batches))]
-
-        def work(me: int) -> None:
-            # Overflow is looked for, and reported, below.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                self._reader.read(rows, me, team.size)
-                team.meet(me)
-                mine = self._batches[me][len(rows)]
-                for t, ((backpropagate, x, y, z), rate) in enumerate(
-                    zip(mine, rates, strict=True), first + 1
-                ):
-                    backpropagate(x, y, z, me)
-                    optimizer.step(rate, t, me)
-
-        team.run(work)
-        state.step += len(batches)
-        n = len(rows)
+        state, n = self.state, len(rows)
+        steps = range(state.step, state.step + -(-n // self.K))
+        rates = [self.schedule(t) for t in steps]
+        self._reader.rows[:n] = rows
+        self._factors[: len(steps)] = [
+            self.optimizer.factors(rate, t + 1) for t, rate in zip(steps, rates, strict=True)
+        ]
+        self.team.run(self._walks[n])
+        state.step = steps.stop
         z, y, labels = self._z[0][:n], self._reader.y[:n], self._reader.labels[:n]
         with np.errstate(over="ignore", invalid="ignore"):
             losses = self.network.loss.values(z, y)
         loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
-            batch = int(np.argmin(np.isfinite(losses))) // len(batches[0].x)
-            raise DivergedError(self._diverged("the loss", first + batch + 1))
+            batch = int(np.argmin(np.isfinite(losses))) // self.K
+            raise DivergedError(self._diverged("the loss", steps[batch] + 1))
         state.loss_sum += loss
         state.correct += int(np.count_nonzero(z.argmax(axis=1) == labels))
         state.position += n

@@ -53,14 +53,16 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
 
     rows = np.array([5, 0, 7])
     for dtype in ("float32", "float64"):
-        reader = Reader(split, 4, mean, std, 5, np.dtype(dtype))
-        x, y, found = reader.read(rows)
+        reader = Reader(split, 4, mean, std, 5, np.dtype(dtype), at_once=3)
+        reader.rows[:3] = rows
+        x, y, found = reader.read(0, 3), reader.y[:3], reader.labels[:3]
         np.testing.assert_allclose(x, (scaled[rows] - mean) / std, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(y, np.eye(4)[labels[rows]])
         np.testing.assert_array_equal(found, labels[rows])
         assert x.dtype == y.dtype == dtype
-        again, _, _ = reader.read(rows[:2])
-        assert np.shares_memory(x, again)
+        assert np.shares_memory(x, reader.read(1, 3))
+        assert not np.shares_memory(x, reader.read(3, 5))  # a thread a step behind has the first
+        np.testing.assert_allclose(x[:2], (scaled[rows[1:]] - mean) / std, rtol=1e-5, atol=1e-6)
 
 
 def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:

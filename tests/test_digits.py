@@ -102,7 +102,7 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
     for _ in range(epochs):
         for t, rows in enumerate(generator.permutation(len(x)).reshape(-1, 50), 1):
             step(x[rows], y[rows], z)
-            optimizer.step(0.1, t)
+            optimizer.step(np.array(optimizer.factors(0.1, t)))
         evaluate.forward(test_x, test_z)
         yield float(np.mean(test_z.argmax(1) == TEST_LABELS))
 

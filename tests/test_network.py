@@ -12,6 +12,7 @@ from mlp_cli import settings
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
 from mlp_cli.network import Backpropagation, Network
+from mlp_cli.operations import NUMPY, NumPyKernels, Operations
 from mlp_cli.team import Team
 
 
@@ -33,7 +34,7 @@ def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.
 @pytest.mark.parametrize("seed", range(224))
 def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
-    check = compare(network, Backpropagation(network, len(x)), x, y, drawn, Team(1))
+    check = compare(network, Backpropagation(network, len(x)), x, y, drawn, Team(1), NumPyKernels())
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -198,15 +199,22 @@ def test_a_batch_of_one_is_the_loop() -> None:
 
 def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
     class Wrong(Backpropagation):
-        def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, part: int = 0) -> None:
-            super().__call__(x, y, z, part)
+        def __call__(
+            self,
+            x: np.ndarray,
+            y: np.ndarray,
+            z: np.ndarray,
+            part: int = 0,
+            do: Operations = NUMPY,
+        ) -> None:
+            super().__call__(x, y, z, part, do)
             self.weight_gradients[1] *= 1.001
 
     drawn = np.random.default_rng(0)
     network = Network([6, 5, 4, 3], "tanh", "cross_entropy", "float64")
     network.initialise("glorot_uniform", drawn)
     x, y = drawn.normal(size=(7, 6)), np.eye(3)[drawn.integers(3, size=7)]
-    check = compare(network, Wrong(network, 7), x, y, drawn, Team(1))
+    check = compare(network, Wrong(network, 7), x, y, drawn, Team(1), NumPyKernels())
     assert check.wrong == ["layer 1"]
 
 

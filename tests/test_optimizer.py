@@ -22,7 +22,7 @@ def run(name: str, **options: float) -> tuple[np.ndarray, list[np.ndarray]]:
     gradients = [drawn.normal(size=N) for _ in range(STEPS)]
     for step, gradient in enumerate(gradients, 1):
         g[...] = gradient
-        rule.step(RATE, step)
+        rule.step(np.array(rule.factors(RATE, step)))
     return p, gradients
 
 
@@ -121,10 +121,10 @@ def test_blocks_change_nothing(
 
 def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
     p, g = np.zeros(N), np.full(N, 3.0)
-    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(1.0, 1)
+    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     assert np.linalg.norm(p) == pytest.approx(0.5)
     p, g = np.zeros(N), np.full(N, 0.01)
-    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(1.0, 1)
+    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     np.testing.assert_array_equal(p, -g)
 
 
@@ -132,7 +132,7 @@ def test_float32_stays_float32() -> None:
     for name, rule in OPTIMIZERS.items():
         p = np.ones(N, np.float32)
         instance: Optimizer = rule(p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
-        instance.step(0.1, 1)
+        instance.step(np.array(instance.factors(0.1, 1)))
         assert all(slot.dtype == np.float32 for slot in instance.slots.values()), name
 
 

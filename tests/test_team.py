@@ -10,6 +10,7 @@ import pytest
 from test_network import draw_network
 
 from mlp_cli.network import Backpropagation, Network, owned
+from mlp_cli.operations import Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.team import Team
 
@@ -66,10 +67,11 @@ def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> Non
     whole, z = Backpropagation(network, len(x)), np.empty_like(y)
     whole(x, y, z)
     team = Team(parts)
-    split = Backpropagation(network, len(x), parts=parts, meet=team.meet)
+    split = Backpropagation(network, len(x), parts=parts)
+    do = Operations(team.meet)
     split.gradient[...] = np.nan
     zs = [np.empty_like(y) for _ in range(parts)]
-    team.run(lambda me: split(x, y, zs[me], me))
+    team.run(lambda me: split(x, y, zs[me], me, do))
     for found in zs:
         np.testing.assert_allclose(found, z, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(split.gradient, whole.gradient, rtol=1e-9, atol=1e-13)
@@ -84,12 +86,14 @@ def test_parts_make_the_same_updates_as_the_whole(name: str) -> None:
         team, g = Team(parts), np.empty_like(network.parameters)
         pieces = [owned(network, part, parts) for part in range(parts)]
         rule = OPTIMIZERS[name](
-            network.parameters, g, network.weight_count, parts=pieces, meet=team.meet, **options
+            network.parameters, g, network.weight_count, parts=pieces, **options
         )
+        do = Operations(team.meet)
         drawn = np.random.default_rng(0)
         for t in range(1, 5):
             g[...] = drawn.normal(size=g.shape)
-            team.run(lambda me, t=t, rule=rule: rule.step(0.05, t, me))
+            factors = np.array(rule.factors(0.05, t))
+            team.run(lambda me, f=factors, rule=rule, do=do: rule.step(f, me, do))
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
@@ -124,18 +128,18 @@ def test_a_slow_member_changes_nothing(
             if me == slow:  # what the other may not touch yet, it would touch now
                 time.sleep(0.002)
 
-        split = Backpropagation(network, 9, parts=parts, meet=meet)
+        do, split = Operations(meet), Backpropagation(network, 9, parts=parts)
         pieces = [owned(network, part, parts) for part in range(parts)]
         rule = OPTIMIZERS["sgd"](
-            network.parameters, split.gradient, network.weight_count, parts=pieces, meet=meet,
+            network.parameters, split.gradient, network.weight_count, parts=pieces,
             clip_norm=clip_norm,
         )  # fmt: skip
         zs = [np.empty((9, 4)) for _ in range(parts)]
 
-        def work(me: int, split=split, rule=rule, zs=zs) -> None:
+        def work(me: int, split=split, rule=rule, zs=zs, do=do) -> None:
             for t in range(1, 6):
-                split(x, y, zs[me], me)
-                rule.step(1.0, t, me)
+                split(x, y, zs[me], me, do)
+                rule.step(np.array(rule.factors(1.0, t)), me, do)
 
         team.run(work)
         found.append(network.parameters)

@@ -1,0 +1,362 @@
+"""A step's operations as compiled code: Numba's, and the BLAS that NumPy brought.
+
+`execute` runs a program: a table in which each line is one operation, its operands given by their
+addresses in memory. It holds no Python object and no lock of the interpreter, so the members of a
+team run beside each other from a chunk's first line to its last. `fast` writes the programs.
+
+What NumPy does in several passes over an array is one loop here: a bias with its activation, the
+softmax with its error, the whole of Adam. The products are the very function that NumPy's matmul
+calls.
+
+Beside rounding, nothing may depend on which of the two runs a step: the loops below may reorder
+sums and use reciprocals, but a value that is not finite stays one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from mlp_cli.intrinsics import (
+    PLAIN,
+    TRANSPOSED,
+    exp,
+    gemm,
+    jit,
+    meet,
+    pointer,
+    prefetch,
+)
+
+# The operations' codes: the first number of a line.
+PRODUCT, ACTIVATE, DERIVE, ERROR, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(10)
+# The functions' codes, in the order of the registries in `functions`.
+RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
+CROSS_ENTROPY, MSE = range(2)
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
+OPERANDS = 12  # whole numbers in a line: the code, addresses, sizes
+CONSTANTS = 4  # fractions that belong to it
+
+_LINE = 64  # bytes of memory that come into a cache together
+_LEAK = 0.01
+_HEIGHT, _SLOPE = 1.7159, 2 / 3
+
+
+@jit
+def _sigmoid(z):
+    one = type(z)(1)
+    return one / (one + exp(-z))
+
+
+@jit
+def _tanh(z):
+    one, two = type(z)(1), type(z)(2)
+    return one - two / (one + exp(two * z))
+
+
+# a = f(z). Where z is no number, neither is a: comparisons are put so that it passes.
+_VALUES = {
+    RELU: jit(lambda z: type(z)(0) if z < type(z)(0) else z),
+    LEAKY_RELU: jit(lambda z: z * type(z)(_LEAK) if z < type(z)(0) else z),
+    ELU: jit(lambda z: exp(z) - type(z)(1) if z < type(z)(0) else z),
+    TANH: _tanh,
+    SCALED_TANH: jit(lambda z: type(z)(_HEIGHT) * _tanh(type(z)(_SLOPE) * z)),
+    SIGMOID: _sigmoid,
+    IDENTITY: jit(lambda z: z),
+}
+
+
+@jit
+def _step(a, below):
+    if a > type(a)(0):
+        return type(a)(1)
+    return type(a)(below) if a <= type(a)(0) else a
+
+
+# f′(z), from a
+_SLOPES = {
+    RELU: jit(lambda a: _step(a, 0)),
+    LEAKY_RELU: jit(lambda a: _step(a, _LEAK)),
+    ELU: jit(lambda a: type(a)(1) if a > type(a)(0) else a + type(a)(1)),
+    TANH: jit(lambda a: type(a)(1) - a * a),
+    SCALED_TANH: jit(
+        lambda a: (type(a)(_HEIGHT**2) - a * a) * type(a)(_SLOPE / _HEIGHT),
+    ),
+    SIGMOID: jit(lambda a: a * (type(a)(1) - a)),
+}
+
+
+def _activation(f: Any) -> Any:
+    @jit
+    def activate(z, b, K, stride):
+        for i in range(len(b)):
+            neuron, bias = z[i * stride : i * stride + K], b[i]
+            for k in range(K):
+                neuron[k] = f(neuron[k] + bias)
+
+    return activate
+
+
+def _derivative(slope: Any) -> Any:
+    @jit
+    def derive(delta, a):
+        for i in range(len(delta)):
+            delta[i] *= slope(a[i])
+
+    return derive
+
+
+(
+    _activate_relu,
+    _activate_leaky_relu,
+    _activate_elu,
+    _activate_tanh,
+    _activate_scaled_tanh,
+    _activate_sigmoid,
+    _activate_identity,
+) = (_activation(f) for f in _VALUES.values())
+(
+    _derive_relu,
+    _derive_leaky_relu,
+    _derive_elu,
+    _derive_tanh,
+    _derive_scaled_tanh,
+    _derive_sigmoid,
+) = (_derivative(slope) for slope in _SLOPES.values())
+
+
+@jit
+def _activate(f, z, b, K, stride):
+    if f == RELU:
+        _activate_relu(z, b, K, stride)
+    elif f == LEAKY_RELU:
+        _activate_leaky_relu(z, b, K, stride)
+    elif f == ELU:
+        _activate_elu(z, b, K, stride)
+    elif f == TANH:
+        _activate_tanh(z, b, K, stride)
+    elif f == SCALED_TANH:
+        _activate_scaled_tanh(z, b, K, stride)
+    elif f == SIGMOID:
+        _activate_sigmoid(z, b, K, stride)
+    else:
+        _activate_identity(z, b, K, stride)
+
+
+@jit
+def _derive(f, delta, a):
+    if f == RELU:
+        _derive_relu(delta, a)
+    elif f == LEAKY_RELU:
+        _derive_leaky_relu(delta, a)
+    elif f == ELU:
+        _derive_elu(delta, a)
+    elif f == TANH:
+        _derive_tanh(delta, a)
+    elif f == SCALED_TANH:
+        _derive_scaled_tanh(delta, a)
+    elif f == SIGMOID:
+        _derive_sigmoid(delta, a)
+
+
+@jit
+def _error(loss, z, y, delta, most, total, c, stride):
+    """δ_L = (softmax(z) − y) / K, or (a − y) ⊙ a ⊙ (1 − a) / K; `most` and `total` are scratch."""
+    K, one = len(most), z.dtype.type(1)
+    mean = one / z.dtype.type(K)
+    if loss == CROSS_ENTROPY:
+        most[:] = z[:K]
+        for i in range(1, c):
+            logits = z[i * stride : i * stride + K]
+            for k in range(K):
+                most[k] = most[k] if logits[k] <= most[k] else logits[k]
+        total[:] = z.dtype.type(0)
+        for i in range(c):
+            logits, error = z[i * stride : i * stride + K], delta[i * K : i * K + K]
+            for k in range(K):
+                error[k] = exp(logits[k] - most[k])
+                total[k] += error[k]
+    for i in range(c):
+        logits, error = z[i * stride : i * stride + K], delta[i * K : i * K + K]
+        if loss == CROSS_ENTROPY:
+            for k in range(K):
+                error[k] = (error[k] / total[k] - y[k * c + i]) * mean
+        else:
+            for k in range(K):
+                a = _sigmoid(logits[k])
+                error[k] = (a - y[k * c + i]) * a * (one - a) * mean
+
+
+@jit
+def _read(pixels, rows, soon, x, scale, shift, inputs):
+    # Images in a random order: the processor cannot guess the next. Waiting for them while
+    # nothing else is done was a fifth of a small net's step.
+    for k in range(len(soon)):
+        start = pixels.ctypes.data + soon[k] * inputs
+        for line in range(start, start + inputs, _LINE):
+            prefetch(line)
+    for k in range(len(rows)):
+        source, out = pixels[rows[k] * inputs :][:inputs], x[k * inputs :][:inputs]
+        for j in range(inputs):
+            out[j] = x.dtype.type(source[j]) * scale[j] - shift[j]
+
+
+@jit
+def _look_up(labels, rows, found, one_hot, y, c):
+    for k in range(len(rows)):
+        label = labels[rows[k]]
+        found[k] = label
+        y[k * c : k * c + c] = one_hot[label * c : label * c + c]
+
+
+@jit
+def _sum_squares(g):
+    total = 0.0
+    for i in range(len(g)):
+        total += g[i] * g[i]
+    return total
+
+
+@jit
+def _clip(g, limit, squares):
+    norm = math.sqrt(squares.sum())
+    if limit < norm < math.inf:
+        factor = g.dtype.type(limit / norm)
+        for i in range(len(g)):
+            g[i] *= factor
+
+
+@jit
+def _descend(p, g, rate, decay):
+    for i in range(len(p)):
+        p[i] -= rate * (g[i] + decay * p[i])
+
+
+@jit
+def _momentum(p, g, v, rate, decay, mu, nesterov):
+    # v ← μ v + g; p ← p − η v, or with Nesterov p − η (g + μ v)
+    keep, look = (mu, g.dtype.type(1)) if nesterov else (g.dtype.type(1), g.dtype.type(0))
+    for i in range(len(p)):
+        gradient = g[i] + decay * p[i]
+        velocity = mu * v[i] + gradient
+        v[i] = velocity
+        p[i] -= rate * (keep * velocity + look * gradient)
+
+
+@jit
+def _rmsprop(p, g, v, rate, decay, rho, epsilon):
+    rest = g.dtype.type(1) - rho
+    for i in range(len(p)):
+        gradient = g[i] + decay * p[i]
+        square = rho * v[i] + rest * gradient * gradient
+        v[i] = square
+        p[i] -= rate * gradient / (math.sqrt(square) + epsilon)
+
+
+@jit
+def _adam(p, g, m, v, rate, epsilon, decay, shrink, beta1, beta2):
+    rest1, rest2 = g.dtype.type(1) - beta1, g.dtype.type(1) - beta2
+    for i in range(len(p)):
+        gradient = g[i] + decay * p[i]
+        mean = beta1 * m[i] + rest1 * gradient
+        square = beta2 * v[i] + rest2 * gradient * gradient
+        m[i] = mean
+        v[i] = square
+        p[i] = shrink * p[i] - rate * mean / (math.sqrt(square) + epsilon)
+
+
+@jit
+def _update(rule, p, g, slot, second, factors, constants):
+    real = g.dtype.type
+    rate, decay, one, zero = real(factors[0]), real(constants[0]), real(1), real(0)
+    if rule == SGD:
+        _descend(p, g, rate, decay)
+    elif rule in (MOMENTUM, NESTEROV):
+        _momentum(p, g, slot, rate, decay, real(constants[1]), rule == NESTEROV)
+    elif rule == RMSPROP:
+        _rmsprop(p, g, slot, rate, decay, real(constants[1]), real(constants[2]))
+    else:
+        shrink = real(1 - factors[0] * constants[0]) if rule == ADAMW else one
+        _adam(
+            p, g, slot, second, real(factors[1]), real(factors[2]),
+            zero if rule == ADAMW else decay, shrink, real(constants[1]), real(constants[2]),
+        )  # fmt: skip
+
+
+def _kept(function: Any) -> Any:
+    """Compile a function, and keep what came out where a folder can be written."""
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # neither beside this file nor in the user's own
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@_kept
+def execute(program, constants, like):
+    """Run a program's lines (n, OPERANDS), each with its (n, CONSTANTS), from first to last.
+
+    `like` is an array of the parameters' type.
+    """
+    real = like.dtype
+    for i in range(len(program)):
+        line = program[i]
+        code = line[0]
+        if code == PRODUCT:
+            gemm(
+                like,
+                TRANSPOSED if line[1] else PLAIN, TRANSPOSED if line[2] else PLAIN,
+                line[3], line[4], line[5], line[6], line[7], line[8], line[9], line[10], line[11],
+            )  # fmt: skip
+        elif code == ACTIVATE:
+            K, m, stride = line[4], line[5], line[6]
+            z = numba.carray(pointer(line[2]), m * stride, real)
+            _activate(line[1], z, numba.carray(pointer(line[3]), m, real), K, stride)
+        elif code == DERIVE:
+            delta = numba.carray(pointer(line[2]), line[4], real)
+            _derive(line[1], delta, numba.carray(pointer(line[3]), line[4], real))
+        elif code == ERROR:
+            K, c, stride = line[6], line[7], line[8]
+            z = numba.carray(pointer(line[2]), c * stride, real)
+            y = numba.carray(pointer(line[3]), K * c, real)
+            delta = numba.carray(pointer(line[4]), K * c, real)
+            s = numba.carray(pointer(line[5]), 2 * K, real)
+            _error(line[1], z, y, delta, s[:K], s[K:], c, stride)
+        elif code == READ:
+            count, inputs, total = line[7], line[8], line[9]
+            pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)
+            rows = numba.carray(pointer(line[2]), count, np.int64)
+            soon = numba.carray(pointer(line[3]), line[10], np.int64)
+            x = numba.carray(pointer(line[4]), count * inputs, real)
+            scale = numba.carray(pointer(line[5]), inputs, real)
+            shift = numba.carray(pointer(line[6]), inputs, real)
+            _read(pixels, rows, soon, x, scale, shift, inputs)
+        elif code == LOOK_UP:
+            count, c, total = line[6], line[7], line[8]
+            labels = numba.carray(pointer(line[1]), total, np.uint8)
+            rows = numba.carray(pointer(line[2]), count, np.int64)
+            found = numba.carray(pointer(line[3]), count, np.uint8)
+            one_hot = numba.carray(pointer(line[4]), c * c, real)
+            _look_up(
+                labels, rows, found, one_hot, numba.carray(pointer(line[5]), count * c, real), c
+            )
+        elif code == MEET:
+            meet(line[1], line[2])
+        elif code == SUM_SQUARES:
+            squares = numba.carray(pointer(line[3]), 1, np.float64)
+            if line[4]:
+                squares[0] = 0
+            squares[0] += _sum_squares(numba.carray(pointer(line[1]), line[2], real))
+        elif code == CLIP:
+            squares = numba.carray(pointer(line[3]), line[4], np.float64)
+            _clip(numba.carray(pointer(line[1]), line[2], real), constants[i, 0], squares)
+        elif code == UPDATE:
+            size = line[4]
+            p = numba.carray(pointer(line[2]), size, real)
+            g = numba.carray(pointer(line[3]), size, real)
+            slot = numba.carray(pointer(line[5]), size, real)
+            second = numba.carray(pointer(line[6]), size, real)
+            factors = numba.carray(pointer(line[7]), 3, np.float64)
+            _update(line[1], p, g, slot, second, factors, constants[i])

@@ -1,0 +1,198 @@
+"""A chunk of training steps in one compiled call: the extra `fast`.
+
+`Recorder` takes the calls that NumPy's operations would carry out, and writes each down as a line
+of a program: its code, the addresses and sizes of its operands. `compiled.execute` runs the lines.
+As every buffer is made once, a program stays good for as long as the arrays live, and holds on to
+them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp_cli import compiled
+from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
+from mlp_cli.operations import Block, Meeting, Numbers, Operations, Pixels, Rows, Rule, Work
+
+Counter = NDArray[np.int64]
+
+_ACTIVATIONS = {f: getattr(compiled, name.upper()) for name, f in ACTIVATIONS.items()}
+_LOSSES = {loss: getattr(compiled, name.upper()) for name, loss in LOSSES.items()}
+
+
+class Recorder(Operations):
+    """Operations that are written down and not done, for one member of a team.
+
+    Parameters
+    ----------
+    counter
+        (1,) int64, 0 at first: how often members of the team came to a meeting.
+    size
+        The team's members.
+    """
+
+    def __init__(self, counter: Counter, size: int) -> None:
+        super().__init__(self._meet)
+        self._counter, self._size = counter, size
+        self._lines: list[tuple[list[int], tuple[float, ...]]] = []
+        self._arrays: list[Any] = []  # kept alive
+
+    def program(self) -> tuple[NDArray[np.int64], Numbers]:
+        """Return the lines as `execute` takes them."""
+        lines = np.zeros((len(self._lines), compiled.OPERANDS), np.int64)
+        constants = np.zeros((len(self._lines), compiled.CONSTANTS))
+        for i, (numbers, fractions) in enumerate(self._lines):
+            lines[i, : len(numbers)] = numbers
+            constants[i, : len(fractions)] = fractions
+        return lines, constants
+
+    def _write(self, code: int, *operands: Any, constants: tuple[float, ...] = ()) -> None:
+        line = [code]
+        for operand in operands:
+            if isinstance(operand, np.ndarray):
+                self._arrays.append(operand)
+                line.append(operand.ctypes.data)
+            else:
+                line.append(int(operand))
+        self._lines.append((line, constants))
+
+    def _meet(self, part: int) -> None:
+        if self._size > 1:
+            self._write(compiled.MEET, self._counter, self._size)
+
+    def product(self, left: Array, right: Array, out: Array) -> None:
+        """Write a product down."""
+        if out.ndim == 1:
+            right, out = right[:, np.newaxis], out[:, np.newaxis]
+        if not _by_rows(out):
+            left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
+        factors: list[Any] = []
+        for matrix in (left, right):
+            factors += [matrix, _leading(matrix)]
+        (m, k), n = left.shape, right.shape[1]
+        transposed = [not _by_rows(matrix) for matrix in (left, right)]
+        assert not all(transposed)  # `network.columns_first` says why
+        self._write(compiled.PRODUCT, *transposed, m, n, k, *factors, out, _leading(out))
+
+    def activate(self, f: Activation, z: Array, b: Array, s: Array) -> None:
+        """Write a bias and its activation down."""
+        self._write(compiled.ACTIVATE, _ACTIVATIONS[f], z, b, *z.shape, _stride(z))
+
+    def derive(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
+        """Write a derivative down."""
+        assert delta.flags.f_contiguous and a.flags.f_contiguous
+        self._write(compiled.DERIVE, _ACTIVATIONS[f], delta, a, delta.size)
+
+    def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
+        """Write the last layer's error down."""
+        assert y.flags.c_contiguous and delta.flags.f_contiguous
+        assert s.flags.f_contiguous and s.shape[1] >= 2
+        self._write(compiled.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
+
+    def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
+        """Write an update down."""
+        slots = [*block.slots, block.g, block.g][:2]  # the compiled call takes two, used or not
+        self._write(
+            compiled.UPDATE,
+            getattr(compiled, rule.name.upper()),
+            *(block.p, block.g, block.p.size, *slots, factors),
+            constants=(block.decay, *rule.constants),
+        )
+
+    def sum_squares(self, pieces: Sequence[Array], total: Numbers) -> None:
+        """Write the sum of the pieces' squares down."""
+        for i, g in enumerate(pieces):
+            self._write(compiled.SUM_SQUARES, g, g.size, total, i == 0)
+
+    def clip(self, pieces: Sequence[Array], limit: float, squares: Numbers) -> None:
+        """Write clipping down."""
+        for g in pieces:
+            self._write(compiled.CLIP, g, g.size, squares, squares.size, constants=(limit,))
+
+    def read(
+        self,
+        images: Pixels,
+        rows: Rows,
+        soon: Rows,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Pixels,
+    ) -> None:
+        """Write the reading of images down."""
+        N, n = images.shape
+        assert all(array.flags.c_contiguous for array in (images, rows, soon, x))
+        scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
+        sizes = len(rows), n, N, len(soon)
+        self._write(compiled.READ, images, rows, soon, x, scale, shift, *sizes)
+
+    def look_up(
+        self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
+    ) -> None:
+        """Write the reading of labels down."""
+        operands = labels, rows, found, one_hot, y
+        assert all(array.flags.c_contiguous for array in operands)
+        self._write(compiled.LOOK_UP, *operands, len(rows), len(one_hot), len(labels))
+
+
+def _by_rows(matrix: Array) -> bool:
+    return bool(matrix.strides[1] == matrix.itemsize)
+
+
+def _stride(z: Array) -> int:
+    """Return how many elements lie between one neuron's values and the next neuron's."""
+    assert z.strides[0] == z.itemsize
+    return int(z.strides[1] // z.itemsize)
+
+
+def _leading(matrix: Array) -> int:
+    """Return how many elements lie from one row, or column, to the next."""
+    rows, columns = matrix.shape
+    if _by_rows(matrix):
+        step, least = matrix.strides[0], columns
+    else:
+        assert matrix.strides[0] == matrix.itemsize
+        step, least = matrix.strides[1], rows
+    return int(max(step // matrix.itemsize, least))
+
+
+class _Replay:
+    """The members' programs, each run by its number; and with them the arrays that they name."""
+
+    def __init__(self, recorders: Sequence[Recorder], like: Array) -> None:
+        self._recorders = recorders
+        self._programs = [recorder.program() for recorder in recorders]
+        self._like = like
+
+    def __call__(self, me: int) -> None:
+        lines, constants = self._programs[me]
+        compiled.execute(lines, constants, self._like)
+
+
+class FastKernels:
+    """The sequence of operations is written down once, and then runs as compiled code."""
+
+    name = f"numba {numba.__version__}"
+    reads = 1  # as few as there can be: what is read now is met in the cache
+
+    def __init__(self) -> None:
+        self.compile_seconds = 0.0
+
+    def prepare(self, work: Work, team: Meeting, dtype: np.dtype[Any]) -> Callable[[int], None]:
+        """Return what each member calls, with its number, to do the work."""
+        started = time.perf_counter()
+        nothing = Recorder(np.zeros(1, np.int64), 1).program()
+        like = np.empty(0, dtype)
+        compiled.execute(*nothing, like)  # compiles, or finds what was compiled before
+        self.compile_seconds += time.perf_counter() - started
+        counter = np.zeros(1, np.int64)
+        recorders = [Recorder(counter, team.size) for _ in range(team.size)]
+        for me, recorder in enumerate(recorders):
+            work(recorder, me)
+        return _Replay(recorders, like)

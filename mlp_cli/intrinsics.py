@@ -1,0 +1,200 @@
+"""What compiled code needs and Numba has not: BLAS, memory by its address, meetings, a quick eˣ.
+
+The products are the very functions that NumPy's matmul calls, found through NumPy's own module.
+
+Numba takes a function up again that it once compiled as long as the file which it stands in is the
+same; `compiled` holds that function, so a change here is seen once that file is touched.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+# No "nnan" and no "ninf": a training that diverges must be seen to.
+jit = numba.njit(
+    nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}
+)
+
+
+# What NumPy's extension module is linked to, by the names of OpenBLAS in NumPy's own wheels and of
+# any other CBLAS; the first two take 64-bit sizes.
+_NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "cblas_{}gemm")
+
+
+def _find_blas() -> bool:
+    """Make NumPy's products known to the compiler; return whether their sizes have 64 bits."""
+    library = ctypes.CDLL(np._core._multiarray_umath.__file__)
+    for name in _NAMES:
+        functions = [getattr(library, name.format(kind), None) for kind in "sd"]
+        if all(functions):
+            for kind, function in zip("sd", functions, strict=True):
+                address = ctypes.cast(function, ctypes.c_void_p).value
+                llvmlite.binding.add_symbol(f"mlp_{kind}gemm", address)
+            return "64" in name
+    raise ImportError("NumPy's BLAS has no CBLAS interface")
+
+
+_SIZE = types.int64 if _find_blas() else types.int32
+_ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
+
+
+def _gemm_type(real: Any) -> Any:
+    size, enum, address = _SIZE, types.int32, types.intp
+    return types.void(
+        *(enum, enum, enum, size, size, size, real),
+        *(address, size, address, size, real, address, size),
+    )
+
+
+_sgemm = types.ExternalFunction("mlp_sgemm", _gemm_type(types.float32))
+_dgemm = types.ExternalFunction("mlp_dgemm", _gemm_type(types.float64))
+_yield = types.ExternalFunction("sched_yield", types.int32())
+_sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+
+
+def gemm(real, *operands):
+    """Write the product of (m, k) and (k, n), by the CBLAS's arguments, for the type of `real`."""
+    raise NotImplementedError
+
+
+@overload(gemm)
+def _gemm_of(real, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
+    gemm = _sgemm if real.dtype == types.float32 else _dgemm
+    enum, size, number = types.int32, _SIZE, real.dtype
+
+    def call(real, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
+        gemm(
+            enum(_ROW_MAJOR), enum(ta), enum(tb), size(m), size(n), size(k), number(1),
+            a, size(lda), b, size(ldb), number(0), c, size(ldc),
+        )  # fmt: skip
+
+    return call
+
+
+@intrinsic
+def pointer(_, address):
+    """Return the memory at an address, for `carray`."""
+
+    def build(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), build
+
+
+@intrinsic
+def _arrive(_, counter):
+    """Add 1 to the whole number at an address, and return what it was; all others see it whole."""
+
+    def build(context, builder, signature, args):
+        word = context.get_value_type(types.int64)
+        where = builder.inttoptr(args[0], word.as_pointer())
+        return builder.atomic_rmw("add", where, word(1), "seq_cst")
+
+    return types.int64(counter), build
+
+
+@intrinsic
+def _look(_, counter):
+    def build(context, builder, signature, args):
+        word = context.get_value_type(types.int64)
+        where = builder.inttoptr(args[0], word.as_pointer())
+        return builder.load_atomic(where, "acquire", 8)
+
+    return types.int64(counter), build
+
+
+# A member is a few microseconds early as a rule. Longer than that it waits only where something
+# else has the core of the one it waits for: then the core it spins on is wanted.
+_SPINS, _YIELDS, _NAP = 3_000, 3_000, 50  # the last in microseconds
+
+
+@jit
+def meet(counter, size):
+    """Wait until each of `size` threads has come as often as this one; `counter` is an address."""
+    everybody = (_arrive(counter) // size + 1) * size
+    looks = 0
+    while _look(counter) < everybody:
+        looks += 1
+        if looks > _SPINS + _YIELDS:
+            _sleep(types.uint32(_NAP))
+        elif looks > _SPINS:
+            _yield()
+
+
+@intrinsic
+def _power_of_two(_, n):
+    """Return 2ⁿ, n whole but of a floating type and in its range, by writing its bits."""
+    single = n == types.float32
+    word, shift, bias = (types.int32, 23, 127) if single else (types.int64, 52, 1023)
+
+    def build(context, builder, signature, args):
+        kind = context.get_value_type(word)
+        exponent = builder.add(builder.fptosi(args[0], kind), kind(bias))
+        return builder.bitcast(builder.shl(exponent, kind(shift)), context.get_value_type(n))
+
+    return n(n), build
+
+
+# 1 / k!, the series of eʳ; |r| ≤ ½ ln 2 wants so many of them in float64.
+_TERMS = [1 / math.factorial(k) for k in range(14)]
+
+
+def _exponential(real: Any, largest: float) -> Any:
+    """Return x → eˣ = 2ⁿ eʳ, n whole and |r| ≤ ½ ln 2, of arithmetic that loops can vectorise."""
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = map(real, _TERMS)
+    half, log2e, highest = real(0.5), real(math.log2(math.e)), real(largest)
+    high = real(0.693359375)  # ln 2 in so few bits that n times it is exact,
+    low = real(math.log(2) - 0.693359375)  # and the rest
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+    def series(x):
+        x = highest if x > highest else x
+        x = -highest if x < -highest else x
+        n = np.floor(x * log2e + half)
+        r = (x - n * high) - n * low
+        e = c13 * r + c12
+        e = ((e * r + c11) * r + c10) * r + c9
+        e = ((e * r + c8) * r + c7) * r + c6
+        e = ((e * r + c5) * r + c4) * r + c3
+        e = ((e * r + c2) * r + c1) * r + c0
+        return e * _power_of_two(n)
+
+    return series
+
+
+_exp32, _exp64 = _exponential(np.float32, 87.0), _exponential(np.float64, 708.0)
+
+
+def exp(x):
+    """Return eˣ, up to about e⁸⁷ in float32 and e⁷⁰⁸ in float64."""
+    raise NotImplementedError
+
+
+@overload(exp)
+def _exp_of(x):
+    series = _exp32 if x == types.float32 else _exp64
+    return lambda x: series(x)
+
+
+@intrinsic
+def prefetch(_, address):
+    """Ask for a line of memory, to be in the second cache by the time that it is read."""
+
+    def build(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        hints = number(0), number(2), number(1)  # to read, second cache, data
+        builder.call(prefetch, [builder.inttoptr(args[0], byte), *hints])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), build

@@ -1,0 +1,210 @@
+"""The compiled kernels against NumPy's, operation by operation and over whole trainings."""
+
+from __future__ import annotations
+
+import inspect
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_network import draw_network
+from test_optimizer import CASES
+
+pytest.importorskip("numba", reason="needs the extra `fast`")
+
+from mlp_cli.config import from_dict
+from mlp_cli.data import load_dataset
+from mlp_cli.fast import FastKernels, Recorder
+from mlp_cli.functions import ACTIVATIONS, LOSSES
+from mlp_cli.gradcheck import TOLERANCE, compare
+from mlp_cli.network import Backpropagation, Network, columns_first, owned
+from mlp_cli.operations import Kernels, NumPyKernels, Operations
+from mlp_cli.optimizer import OPTIMIZERS
+from mlp_cli.run import build_trainer
+from mlp_cli.team import Team
+from mlp_cli.trainer import Trainer
+
+ROUNDING = {"float32": 2e-6, "float64": 5e-15}
+KERNELS = [NumPyKernels, FastKernels]
+
+
+def both(work: Callable[[Operations, int], None], dtype: str = "float32") -> None:
+    """Run operations compiled, on one thread."""
+    FastKernels().prepare(work, Team(1), np.dtype(dtype))(0)
+
+
+def test_every_operation_can_be_written_down() -> None:
+    names = {
+        name
+        for name, _ in inspect.getmembers(Operations, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert names == {name for name in names if name in vars(Recorder)}
+    assert "product" in names
+
+
+@pytest.mark.parametrize("seed", range(0, 224, 2))
+def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
+    network, x, y, drawn = draw_network(seed)
+    parts = 1 + seed // 2 % 3
+    passes = Backpropagation(network, len(x), parts=parts)
+    check = compare(network, passes, x, y, drawn, Team(parts), FastKernels())
+    for layer in check.layers:
+        for way, error in layer.errors.items():
+            assert error <= TOLERANCE[way], (way, layer, network.sizes)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
+    f, drawn = ACTIVATIONS[name], np.random.default_rng(0)
+    edges = [0.0, -0.0, 1e-30, -1e-30, 80, -80, 700, -700, 1e30, -1e30, np.inf, -np.inf, np.nan]
+    values = np.concatenate([edges, drawn.normal(size=37) * 4])
+    z, delta = (columns_first(10, 5, np.dtype(dtype)) for _ in range(2))
+    z[...] = values.reshape(10, 5)
+    delta[...] = drawn.normal(size=(10, 5))
+    b, s = np.zeros(5, dtype), np.empty_like(z)
+    a, expected = z.copy(order="F"), delta.copy(order="F")
+    with np.errstate(all="ignore"):
+        f.apply(a, s)
+        f.backward(expected, a, s)
+
+    def work(do: Operations, me: int) -> None:
+        do.activate(f, z, b, s)
+        do.derive(f, delta, z, s)
+
+    both(work, dtype)
+    with np.errstate(all="ignore"):  # eᶻ − 1 near 0 is exact to the rounding of 1
+        np.testing.assert_allclose(z, a, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
+        np.testing.assert_allclose(delta, expected, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * 4)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", LOSSES)
+def test_errors_agree_at_any_logits(name: str, dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    chunk = columns_first(30, 4, np.dtype(dtype))
+    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 5, (30, 1))
+    z = chunk[5:16]  # a minibatch of a chunk: the columns are further apart than they are long
+    y = np.eye(4, dtype=dtype)[drawn.integers(4, size=11)]
+    expected, found, s = (columns_first(11, 4, np.dtype(dtype)) for _ in range(3))
+    LOSSES[name].delta(z, y, expected, s)
+    both(lambda do, me: do.error(LOSSES[name], z, y, found, s), dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("clip_norm", [None, 3.0])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_update_rules_agree(
+    name: str, options: dict[str, float], clip_norm: float | None, dtype: str
+) -> None:
+    found = []
+    for kernels in (NumPyKernels(), FastKernels()):
+        network = Network([20, 9, 5], "relu", "cross_entropy", dtype)
+        network.initialise("he_normal", np.random.default_rng(0))
+        parts = 1 if kernels.name == "numpy" else 2
+        gradient, team = np.empty_like(network.parameters), Team(parts)
+        rule = OPTIMIZERS[name](
+            network.parameters,
+            gradient,
+            network.weight_count,
+            clip_norm=clip_norm,
+            parts=[owned(network, part, parts) for part in range(parts)],
+            **options,
+        )
+        factors, drawn = np.zeros(3), np.random.default_rng(1)
+        step = kernels.prepare(
+            lambda do, me, rule=rule, factors=factors: rule.step(factors, me, do),
+            team,
+            network.dtype,
+        )
+        for t in range(1, 6):
+            gradient[...] = drawn.normal(size=gradient.shape)
+            factors[...] = rule.factors(0.05, t)
+            team.run(step)
+        found.append((network.parameters, *rule.slots.values()))
+    for expected, values in zip(*found, strict=True):
+        np.testing.assert_allclose(
+            values, expected, rtol=20 * ROUNDING[dtype], atol=4 * ROUNDING[dtype]
+        )
+
+
+def test_products_agree_in_every_layout_that_a_network_has() -> None:
+    drawn = np.random.default_rng(0)
+    for _ in range(300):
+        m, k, n = (int(size) for size in drawn.integers(1, 40, 3))
+        left, right = drawn.normal(size=(m, k)), drawn.normal(size=(k, n))
+        whole = drawn.normal(size=(m, n + 3))
+        out = whole[:, 1 : n + 1]
+        if drawn.random() < 0.3:
+            left = np.asfortranarray(left)
+        elif drawn.random() < 0.8:
+            right = np.asfortranarray(right)
+            if drawn.random() < 0.7:
+                out = columns_first(m, n, np.dtype("float64"))
+        both(lambda do, me, o=(left, right, out): do.product(*o), "float64")
+        np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
+
+
+def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: object) -> Trainer:
+    settings = {
+        "data": {"dataset": "synthetic", "validation": 200, "scaling": "standard"},
+        "model": {"hidden": [33, 17], "activation": "tanh"},
+        "optimizer": {"name": "adam", "learning_rate": 0.002, "weight_decay": 1e-4},
+        "schedule": {"name": "cosine"},
+        "training": {"epochs": 1, "batch_size": 32, "dtype": dtype},
+        **sections,
+    }
+    config = from_dict(settings, "the test")
+    dataset = load_dataset(config, None)  # type: ignore[arg-type]
+    few = replace(dataset.train, rows=dataset.train.rows[:2900])
+    return build_trainer(config, replace(dataset, train=few), Team(threads), kernels)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_training_agrees_within_rounding(threads: int) -> None:
+    found = []
+    for kernels in KERNELS:
+        training = trainer(kernels(), threads, "float64")
+        metrics = training.train_epoch(lambda loss: False)
+        assert metrics is not None
+        found.append((training.network.parameters, metrics))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
+    assert found[0][1].train_loss == pytest.approx(found[1][1].train_loss, rel=1e-10)
+    assert found[0][1].val_accuracy == found[1][1].val_accuracy
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("hidden", [[], [5], [33, 17]])
+def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[int]) -> None:
+    found = []
+    for _ in range(3):
+        training = trainer(FastKernels(), threads, model={"hidden": hidden})
+        training.train_epoch(lambda loss: False)
+        found.append(training.network.parameters.tobytes())
+    assert len({*found}) == 1
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_step_allocates_nothing(kernels: type[Kernels]) -> None:
+    options = {
+        "optimizer": {"name": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
+        "training": {"epochs": 1, "batch_size": 2900},
+    }
+    training = trainer(kernels(), 1, **options)
+    training.train_epoch(lambda loss: False)
+    run = training._walks[training.chunk]
+    run(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        run(0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The smallest array of a step, δ of the last layer, takes 116 kB. What comes and goes are views
+    # and the iterators with which NumPy repeats a vector along a matrix: two times 8,192 numbers.
+    assert peak - before < 80_000
