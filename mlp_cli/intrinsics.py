@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import platform
 from typing import Any
 
 import llvmlite.binding
@@ -17,6 +18,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 # No "nnan" and no "ninf": a training that diverges must be seen to.
@@ -128,6 +130,40 @@ def meet(counter, size):
             _sleep(types.uint32(_NAP))
         elif looks > _SPINS:
             _yield()
+
+
+# Bits of the x86 control register: results, and operands, below the normal range count as 0.
+_FLUSH_TO_ZERO = 0x8040
+_X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+@intrinsic
+def flush_to_zero(_, control):
+    """Have this thread take numbers below the normal range for 0; return what was before.
+
+    With `control` such a return value of an earlier call, undo that call; 0 stands for a first one.
+    """
+
+    def build(context, builder, signature, args):
+        if not _X86:
+            return args[0]
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte])
+        store, load = (
+            builder.module.declare_intrinsic(f"llvm.x86.sse.{name}mxcsr", [], kind)
+            for name in ("st", "ld")
+        )
+        register = cgutils.alloca_once(builder, number)
+        where = builder.bitcast(register, byte)
+        builder.call(store, [where])
+        before = builder.load(register)
+        first = builder.icmp_unsigned("==", args[0], number(0))
+        flushing = builder.or_(before, number(_FLUSH_TO_ZERO))
+        builder.store(builder.select(first, flushing, args[0]), register)
+        builder.call(load, [where])
+        return before
+
+    return types.uint32(types.uint32), build
 
 
 @intrinsic

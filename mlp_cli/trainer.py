@@ -113,7 +113,11 @@ class Trainer:
             dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once
         )
         self._factors = np.zeros((-(-self.chunk // K), FACTORS))
-        self._z = [columns_first(self.chunk, classes, network.dtype) for _ in range(team.size)]
+        # A little longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
+        self._z = [
+            columns_first(self.chunk + 16, classes, network.dtype)[: self.chunk]
+            for _ in range(team.size)
+        ]
         self._passes = {
             size: Backpropagation(network, size, gradient, parts=team.size)
             for size in {K, n % K} - {0}
