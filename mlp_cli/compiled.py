@@ -33,7 +33,7 @@ from mlp_cli.intrinsics import (
 )
 
 # The operations' codes: the first number of a line.
-PRODUCT, ACTIVATE, DERIVE, ERROR, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(10)
+PRODUCT, ACTIVATE, DERIVE, ERROR, COUNT, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(11)
 # The functions' codes, in the order of the registries in `functions`.
 RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
 CROSS_ENTROPY, MSE = range(2)
@@ -192,14 +192,45 @@ def _error(loss, z, y, delta, most, total, c, stride):
 
 
 @jit
+def _count(loss, z, y, labels, losses, right, most, c, stride):
+    """−Σ y log softmax(z), or ½ Σ (a − y)², for each example; and whether z is largest there."""
+    n, half = len(labels), z.dtype.type(0.5)
+    most[:] = z[:n]
+    for k in range(n):
+        right[k] = labels[k] == 0
+    for i in range(1, c):
+        logits = z[i * stride : i * stride + n]
+        for k in range(n):
+            if not logits[k] <= most[k]:
+                most[k] = logits[k]
+                right[k] = labels[k] == i
+    losses[:] = z.dtype.type(0)
+    for i in range(c):
+        logits = z[i * stride : i * stride + n]
+        for k in range(n):
+            if loss == CROSS_ENTROPY:
+                losses[k] += exp(logits[k] - most[k])
+            else:
+                error = _sigmoid(logits[k]) - y[k * c + i]
+                losses[k] += half * error * error
+    if loss == CROSS_ENTROPY:
+        for k in range(n):
+            losses[k] = math.log(losses[k])
+        for i in range(c):
+            logits = z[i * stride : i * stride + n]
+            for k in range(n):
+                losses[k] += y[k * c + i] * (most[k] - logits[k])
+
+
+@jit
 def _read(pixels, rows, soon, x, scale, shift, inputs):
     # Images in a random order: the processor cannot guess the next. Waiting for them while
     # nothing else is done was a fifth of a small net's step.
-    for k in range(len(soon)):
-        start = pixels.ctypes.data + soon[k] * inputs
-        for line in range(start, start + inputs, _LINE):
-            prefetch(line)
     for k in range(len(rows)):
+        if k < len(soon):
+            start = pixels.ctypes.data + soon[k] * inputs
+            for line in range(start, start + inputs, _LINE):
+                prefetch(line)
         source, out = pixels[rows[k] * inputs :][:inputs], x[k * inputs :][:inputs]
         for j in range(inputs):
             out[j] = x.dtype.type(source[j]) * scale[j] - shift[j]
@@ -327,6 +358,15 @@ def execute(program, constants, like):
             delta = numba.carray(pointer(line[4]), K * c, real)
             s = numba.carray(pointer(line[5]), 2 * K, real)
             _error(line[1], z, y, delta, s[:K], s[K:], c, stride)
+        elif code == COUNT:
+            n, c, stride = line[8], line[9], line[10]
+            z = numba.carray(pointer(line[2]), c * stride, real)
+            y = numba.carray(pointer(line[3]), n * c, real)
+            labels = numba.carray(pointer(line[4]), n, np.uint8)
+            losses = numba.carray(pointer(line[5]), n, real)
+            right = numba.carray(pointer(line[6]), n, np.bool_)
+            most = numba.carray(pointer(line[7]), n, real)
+            _count(line[1], z, y, labels, losses, right, most, c, stride)
         elif code == READ:
             count, inputs, total = line[7], line[8], line[9]
             pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)

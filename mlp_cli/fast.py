@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlp_cli import compiled
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
-from mlp_cli.operations import Block, Meeting, Numbers, Operations, Pixels, Rows, Rule, Work
+from mlp_cli.operations import Block, Flags, Meeting, Numbers, Operations, Pixels, Rows, Rule, Work
 
 Counter = NDArray[np.int64]
 
@@ -94,6 +94,14 @@ class Recorder(Operations):
         assert y.flags.c_contiguous and delta.flags.f_contiguous
         assert s.flags.f_contiguous and s.shape[1] >= 2
         self._write(compiled.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
+
+    def count(
+        self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
+    ) -> None:
+        """Write the counting of losses and right answers down."""
+        assert all(array.flags.c_contiguous for array in (y, labels, losses, right, s))
+        operands = z, y, labels, losses, right, s
+        self._write(compiled.COUNT, _LOSSES[loss], *operands, *z.shape, _stride(z))
 
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
         """Write an update down."""

@@ -21,6 +21,7 @@ from mlp_cli.functions import Activation, Array, Loss
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 class Block(NamedTuple):
@@ -78,6 +79,13 @@ class Operations:
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write δ_L (K, c) for z (K, c) and y (K, c)."""
         loss.delta(z, y, delta, s)
+
+    def count(
+        self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
+    ) -> None:
+        """Write each example's loss (K,), and whether its largest z is at its label, (K,)."""
+        losses[...] = loss.values(z, y)
+        np.equal(z.argmax(axis=1), labels, out=right)
 
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
         """Update a block of parameters."""

@@ -104,6 +104,7 @@ class Trainer:
         self.epochs = epochs
         self.patience = patience
         self.team = team
+        self.kernels = kernels
         self.state = State()
         n, classes = len(dataset.train), dataset.classes
         self.K = K = min(batch_size, n)
@@ -113,11 +114,13 @@ class Trainer:
             dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once
         )
         self._factors = np.zeros((-(-self.chunk // K), FACTORS))
-        # A little longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
+        # Longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
         self._z = [
             columns_first(self.chunk + 16, classes, network.dtype)[: self.chunk]
             for _ in range(team.size)
         ]
+        self._losses, self._most = (np.empty(self.chunk, network.dtype) for _ in range(2))
+        self._right = np.empty(self.chunk, np.bool_)
         self._passes = {
             size: Backpropagation(network, size, gradient, parts=team.size)
             for size in {K, n % K} - {0}
@@ -129,6 +132,16 @@ class Trainer:
         }
 
     def _walk(self, rows: int, do: Operations, me: int) -> None:
+        """Train on the first so many rows that the reader has been given, and count."""
+        self._steps(rows, do, me)
+        n = self.team.size  # each has all of z: each counts some of the rows
+        at, reader = slice(rows * me // n, rows * (me + 1) // n), self._reader
+        do.count(
+            self.network.loss, self._z[me][at], reader.y[at], reader.labels[at],
+            self._losses[at], self._right[at], self._most[at],
+        )  # fmt: skip
+
+    def _steps(self, rows: int, do: Operations, me: int) -> None:
         """Train on the first so many rows that the reader has been given, batch by batch."""
         K, reader = self.K, self._reader
         for first in range(0, rows, self._at_once):
@@ -192,15 +205,13 @@ class Trainer:
         ]
         self.team.run(self._walks[n])
         state.step = steps.stop
-        z, y, labels = self._z[0][:n], self._reader.y[:n], self._reader.labels[:n]
-        with np.errstate(over="ignore", invalid="ignore"):
-            losses = self.network.loss.values(z, y)
+        losses = self._losses[:n]
         loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
             batch = int(np.argmin(np.isfinite(losses))) // self.K
             raise DivergedError(self._diverged("the loss", steps[batch] + 1))
         state.loss_sum += loss
-        state.correct += int(np.count_nonzero(z.argmax(axis=1) == labels))
+        state.correct += int(np.count_nonzero(self._right[:n]))
         state.position += n
         return rates[-1], loss / n
 

@@ -6,6 +6,7 @@ import inspect
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -93,6 +94,24 @@ def test_errors_agree_at_any_logits(name: str, dtype: str) -> None:
     LOSSES[name].delta(z, y, expected, s)
     both(lambda do, me: do.error(LOSSES[name], z, y, found, s), dtype)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_right_answers_are_counted_alike(name: str, dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    chunk = columns_first(30, 4, np.dtype(dtype))
+    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 4, (30, 1))
+    chunk[7] = 0.25  # a tie: the first counts
+    labels = drawn.integers(4, size=20).astype(np.uint8)
+    y, z = np.eye(4, dtype=dtype)[labels], chunk[5:25]
+    found = []
+    for run in (lambda work: work(Operations(), 0), lambda work: both(work, dtype)):
+        losses, s, right = np.empty(20, dtype), np.empty(20, dtype), np.empty(20, np.bool_)
+        run(lambda do, me, o=(losses, right, s): do.count(LOSSES[name], z, y, labels, *o))
+        found.append((losses, right))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-4, atol=4 * ROUNDING[dtype])
+    np.testing.assert_array_equal(found[1][1], found[0][1])
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
@@ -196,7 +215,8 @@ def test_a_step_allocates_nothing(kernels: type[Kernels]) -> None:
     }
     training = trainer(kernels(), 1, **options)
     training.train_epoch(lambda loss: False)
-    run = training._walks[training.chunk]
+    steps = partial(training._steps, training.chunk)
+    run = training.kernels.prepare(steps, training.team, training.network.dtype)
     run(0)
     tracemalloc.start()
     try:
