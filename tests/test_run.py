@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -437,6 +438,26 @@ def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     wrong = mlp("train", "--config", config, OMP_NUM_THREADS="many")
     assert wrong.returncode == 2
     assert "OMP_NUM_THREADS" in wrong.stderr
+
+
+def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    def kernels(*arguments: str, **environ: str) -> tuple[str, str]:
+        done = mlp("train", "--config", config, "--out", "k", *arguments, **environ)
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / "k" / "env.json").read_text())["kernels"], done.stderr
+
+    wrong = mlp("train", "--config", config, MLP_KERNELS="quick")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "Error: MLP_KERNELS=quick: give numpy or fast, or unset it.\n"
+    assert mlp("gradcheck", "--config", config, MLP_KERNELS="numpy").returncode == 0
+    assert kernels(MLP_KERNELS="numpy")[0] == "numpy"
+    if find_spec("numba") is None:
+        assert kernels("--overwrite")[0] == "numpy"
+        return
+    assert mlp("gradcheck", "--config", config, MLP_KERNELS="fast").returncode == 0
+    found, said = kernels("--resume", "--set", "training.epochs=4")
+    assert found.startswith("numba ")
+    assert f"kernels: numpy then, {found} now" in said
 
 
 def test_schema_and_versions(mlp: Mlp) -> None:
