@@ -44,6 +44,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from mlp_cli.functions import LEAK, TANH_HEIGHT, TANH_SLOPE
 from mlp_cli.intrinsics import (
     PLAIN,
     TRANSPOSED,
@@ -66,8 +67,6 @@ OPERANDS = 12  # whole numbers in a line: the code, addresses, sizes
 CONSTANTS = 4  # fractions that belong to it
 
 _LINE = 64  # bytes of memory that come into a cache together
-_LEAK = 0.01
-_HEIGHT, _SLOPE = 1.7159, 2 / 3
 
 
 @jit
@@ -85,10 +84,10 @@ def _tanh(z):
 # a = f(z). Where z is no number, neither is a: comparisons are put so that it passes.
 _VALUES = {
     RELU: jit(lambda z: type(z)(0) if z < type(z)(0) else z),
-    LEAKY_RELU: jit(lambda z: z * type(z)(_LEAK) if z < type(z)(0) else z),
+    LEAKY_RELU: jit(lambda z: z * type(z)(LEAK) if z < type(z)(0) else z),
     ELU: jit(lambda z: exp(z) - type(z)(1) if z < type(z)(0) else z),
     TANH: _tanh,
-    SCALED_TANH: jit(lambda z: type(z)(_HEIGHT) * _tanh(type(z)(_SLOPE) * z)),
+    SCALED_TANH: jit(lambda z: type(z)(TANH_HEIGHT) * _tanh(type(z)(TANH_SLOPE) * z)),
     SIGMOID: _sigmoid,
     IDENTITY: jit(lambda z: z),
 }
@@ -104,11 +103,11 @@ def _step(a, below):
 # f′(z), from a
 _SLOPES = {
     RELU: jit(lambda a: _step(a, 0)),
-    LEAKY_RELU: jit(lambda a: _step(a, _LEAK)),
+    LEAKY_RELU: jit(lambda a: _step(a, LEAK)),
     ELU: jit(lambda a: type(a)(1) if a > type(a)(0) else a + type(a)(1)),
     TANH: jit(lambda a: type(a)(1) - a * a),
     SCALED_TANH: jit(
-        lambda a: (type(a)(_HEIGHT**2) - a * a) * type(a)(_SLOPE / _HEIGHT),
+        lambda a: (type(a)(TANH_HEIGHT**2) - a * a) * type(a)(TANH_SLOPE / TANH_HEIGHT),
     ),
     SIGMOID: jit(lambda a: a * (type(a)(1) - a)),
 }

@@ -19,7 +19,7 @@ from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
 from mlp_cli.environment import describe
-from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.errors import ConfigError, DataError, DownloadError
 from mlp_cli.evaluate import Model
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
@@ -160,11 +160,22 @@ def obtain_data(
 
 
 def choose_kernels(fast: bool) -> Kernels:
-    """Return what runs the operations of a step: compiled code, or NumPy."""
+    """Return what runs the operations of a step: compiled code, or NumPy.
+
+    Raises
+    ------
+    ConfigError
+        If Numba is installed and does not load, as where it does not know this NumPy yet.
+    """
     if not fast:
         return NumPyKernels()
-    from mlp_cli.fast import FastKernels  # its import takes a while, and needs the extra
-
+    try:
+        from mlp_cli.fast import FastKernels  # its import takes a while, and needs the extra
+    except ImportError as error:
+        raise ConfigError(
+            f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
+            "them, or mend the extra: pip install 'mlp-cli[fast]'"
+        ) from error
     return FastKernels()
 
 

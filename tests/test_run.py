@@ -460,6 +460,18 @@ def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert f"kernels: numpy then, {found} now" in said
 
 
+def test_a_numba_that_does_not_load(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "site" / "numba"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('Numba needs another NumPy')")
+    done = mlp("train", "--config", config, PYTHONPATH=str(broken.parent))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: the compiled kernels do not load: Numba needs another")
+    assert "MLP_KERNELS=numpy" in done.stderr
+    again = mlp("train", "--config", config, PYTHONPATH=str(broken.parent), MLP_KERNELS="numpy")
+    assert again.returncode == 0
+
+
 def test_schema_and_versions(mlp: Mlp) -> None:
     schema = json.loads(mlp("config", "schema").stdout)
     assert "training" in schema["properties"]
