@@ -6,12 +6,14 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from proofs import Proof, table
 
+PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
 
 
@@ -71,3 +73,22 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def proof(request: pytest.FixtureRequest) -> Iterator[Proof]:
+    """The trials of the fault that the test's mark names."""
+    (fault,) = request.node.get_closest_marker("proof").args
+    proof = Proof(fault, long=request.config.option.markexpr == "proof")
+    request.config.stash.setdefault(PROOFS, []).append(proof)
+    yield proof
+    assert proof.begun, "no trial was made"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of the proofs, where they were made at length."""
+    proofs = terminalreporter.config.stash.get(PROOFS, [])
+    if proofs and terminalreporter.config.option.markexpr == "proof":
+        terminalreporter.section("proofs")
+        for line in table(proofs):
+            terminalreporter.write_line(line)
