@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,7 @@ from mlp_cli.rundir import RunFolder
 from mlp_cli.trainer import State, Trainer
 
 
-def restore(
-    trainer: Trainer,
-    checkpoint: Checkpoint,
-    environment: dict[str, Any],
-    warn: Callable[[str], None],
-) -> None:
+def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a trainer where a checkpoint left off.
 
     Raises
@@ -33,18 +27,34 @@ def restore(
         slot[...] = checkpoint.array(f"optimizer.{name}", slot.shape)
     try:
         trainer.state = State(**checkpoint.header["state"])
-        then = dict(checkpoint.header["environment"])
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError) as error:
         raise CheckpointError(
             f"{checkpoint.path}: its header holds no state to resume from: {error}. "
             "Start again with --overwrite."
         ) from error
-    changed = differing(then, environment)
-    if changed:
-        warn(
-            "resumed on another machine or build, so the last bits may differ from a run "
-            f"that was never stopped ({'; '.join(changed)})."
+
+
+def moved(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
+    """Return the warning that a checkpoint was written elsewhere, if it was.
+
+    Raises
+    ------
+    CheckpointError
+        If it does not say where.
+    """
+    then = checkpoint.header.get("environment")
+    if not isinstance(then, dict):
+        raise CheckpointError(
+            f"{checkpoint.path}: its header does not say what it was made on. "
+            "Start again with --overwrite."
         )
+    changed = differing(then, environment)
+    if not changed:
+        return []
+    return [
+        "resumed on another machine or build, so the last bits may differ from a run "
+        f"that was never stopped ({'; '.join(changed)})."
+    ]
 
 
 def stored_config(folder: RunFolder) -> Config | None:

@@ -9,25 +9,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
+from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
+from mlp_cli.divergence import retrace
 from mlp_cli.environment import describe
-from mlp_cli.errors import ConfigError, DataError, DownloadError
+from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
 from mlp_cli.evaluate import Model
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
 from mlp_cli.network import Network, owned
 from mlp_cli.operations import Kernels, NumPyKernels
 from mlp_cli.optimizer import OPTIMIZERS
-from mlp_cli.resume import restore, resumable, stored_config
+from mlp_cli.resume import moved, restore, resumable, stored_config
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
+from mlp_cli.saving import Saver
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team
@@ -107,18 +109,24 @@ def train_run(
                 "the next training finds them ready."
             )
         if stored is not None and folder.last.exists():
-            restore(trainer, load_checkpoint(folder.last), environment, view.warn)
+            checkpoint = load_checkpoint(folder.last)
+            restore(trainer, checkpoint)
+            for difference in moved(checkpoint, environment):
+                view.warn(difference)
         folder.result.unlink(missing_ok=True)
+        folder.divergence.unlink(missing_ok=True)
         atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
         atomic_write(folder.config, dump_config(config).encode())
-        folder.keep_metrics(trainer.state.epoch)
+        if folder.keep_metrics(trainer.state.epoch) < trainer.state.epoch:
+            view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
         sittings_before = trainer.state.seconds
 
         def elapsed() -> float:
             return sittings_before + time.monotonic() - started
 
+        saver = Saver(trainer, config, environment, folder, elapsed)
         with view.deferred():
-            finished = train(trainer, config, environment, folder, elapsed, view)
+            finished = train(trainer, saver, folder, view)
         return folder.path, conclude(trainer, folder, elapsed) if finished else None
 
 
@@ -224,73 +232,55 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
     )
 
 
-def train(
-    trainer: Trainer,
-    config: Config,
-    environment: dict[str, Any],
-    folder: RunFolder,
-    elapsed: Callable[[], float],
-    view: View,
-) -> bool:
-    """Train to the end, saving after each epoch; return False where the view asked to stop."""
+def train(trainer: Trainer, saver: Saver, folder: RunFolder, view: View) -> bool:
+    """Train to the end, saving now and then; return False where the view asked to stop.
 
-    def save(best: bool) -> None:
-        trainer.state.seconds = elapsed()
-        header = {
-            "config": config.to_dict(),
-            "data": {
-                "name": trainer.dataset.name,
-                "image_shape": list(trainer.dataset.image_shape),
-                "classes": trainer.dataset.classes,
-            },
-            "state": asdict(trainer.state),
-            "environment": environment,
-        }
-        weights = _arrays(trainer)
-        slots = {f"optimizer.{name}": slot for name, slot in trainer.optimizer.slots.items()}
-        if best:
-            validated = config.data.validation > 0
-            save_checkpoint(folder.best, weights if validated else {**weights, **slots}, header)
-        save_checkpoint(folder.last, {**weights, **slots}, header)
+    Raises
+    ------
+    DivergedError
+        With what went wrong, which stands in `divergence.json` too. `last.npz` then holds the
+        training as it was before.
+    """
 
     def on_chunk(loss: float) -> bool:
         view.chunk(trainer.state, len(trainer.dataset.train), loss)
+        saver.chunk_ended()
         return view.stop()
 
     if not folder.last.exists():
-        save(best=False)  # so that even a first epoch that diverges leaves a checkpoint
-    while not trainer.finished:
-        metrics = trainer.train_epoch(on_chunk)
-        if metrics is not None:
-            folder.append_metrics(metrics.to_json())
-            view.epoch(metrics)
-        save(best=metrics is not None and (trainer.is_best or config.data.validation == 0))
-        if view.stop() and not trainer.finished:
-            return False
-    return True
-
-
-def _arrays(trainer: Trainer) -> dict[str, np.ndarray[Any, Any]]:
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    network = trainer.network
-    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-        arrays[f"layers.{layer}.weight"], arrays[f"layers.{layer}.bias"] = W, b
-    arrays["input.mean"] = np.array(trainer.mean, network.dtype)
-    arrays["input.std"] = np.array(trainer.std, network.dtype)
-    return arrays
+        saver.save()  # so that even a first epoch that diverges leaves a checkpoint
+    try:
+        while not trainer.finished and not view.stop():
+            metrics = trainer.train_epoch(on_chunk)
+            if metrics is not None:
+                saver.epoch_ended(metrics)
+                view.epoch(metrics)
+    except DivergedError as error:
+        noticed = trainer.state.step
+        view.log(f"{error} Looking for the step where it began.")
+        restore(trainer, load_checkpoint(folder.last))
+        found = retrace(trainer, noticed)
+        if found is None:
+            raise
+        saver.save()
+        atomic_write(folder.divergence, (to_json(found.to_dict(), indent=2) + "\n").encode())
+        raise DivergedError(f"{found} More in {folder.divergence}.") from error
+    saver.save()
+    return trainer.finished
 
 
 def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) -> dict[str, Any]:
     """Score the test set, once, with the best checkpoint, and write `result.json`."""
-    state, best = trainer.state, Model(load_checkpoint(folder.best))
+    state, checkpoint = trainer.state, load_checkpoint(folder.best)
+    best, then = Model(checkpoint), checkpoint.header["state"]
     scores = None
     if trainer.dataset.test is not None:
         scores = score(best.network, trainer.dataset.test, best.mean, best.std, trainer.team)
     result = {
         "dataset": trainer.dataset.name,
         "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "val_accuracy": state.best_accuracy,
+        "best_epoch": then["best_epoch"],
+        "val_accuracy": then["best_accuracy"],
         "test_accuracy": scores.accuracy if scores else None,
         "test_errors": scores.errors if scores else None,
         "test_error_ci95": list(scores.error_ci95) if scores else None,

@@ -5,6 +5,7 @@
     metrics.jsonl   a line an epoch
     last.npz        the newest checkpoint, all that resuming needs
     best.npz        the best on validation
+    divergence.json what went wrong, where the training diverged
     result.json     written last, so it is there only where the run finished
 
 A folder that holds any of these but `config.yaml` holds a run: a user's own `config.yaml` is none.
@@ -28,7 +29,15 @@ from mlp_cli.metrics import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
 
-FILES = ("env.json", "config.yaml", "metrics.jsonl", "last.npz", "best.npz", "result.json")
+FILES = (
+    "env.json",
+    "config.yaml",
+    "metrics.jsonl",
+    "last.npz",
+    "best.npz",
+    "divergence.json",
+    "result.json",
+)
 
 # Left behind where a process was killed in the middle of a write.
 _TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
@@ -44,6 +53,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.last = path / "last.npz"
         self.best = path / "best.npz"
+        self.divergence = path / "divergence.json"
         self.result = path / "result.json"
 
     def append_metrics(self, line: str) -> None:
@@ -57,8 +67,23 @@ class RunFolder:
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             file.write(f"{line}\n".encode())
 
-    def keep_metrics(self, epochs: int) -> None:
+    def sync_metrics(self) -> None:
+        """Force the lines of `metrics.jsonl` to disk.
+
+        Raises
+        ------
+        StorageError
+            If that fails.
+        """
+        with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
+            os.fsync(file.fileno())
+
+    def keep_metrics(self, epochs: int) -> int:
         """Cut `metrics.jsonl` back to its first `epochs` lines: what came after is trained again.
+
+        Returns
+        -------
+        How many it has, torn ones aside.
 
         Raises
         ------
@@ -69,7 +94,9 @@ class RunFolder:
         if self.metrics.exists():
             with storage_errors("read", self.metrics):
                 lines = self.metrics.read_bytes().splitlines(keepends=True)
-        atomic_write(self.metrics, b"".join(lines[:epochs]))
+        kept = [line for line in lines[:epochs] if line.endswith(b"\n")]
+        atomic_write(self.metrics, b"".join(kept))
+        return len(kept)
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of `result.json`, or None where the run is not finished.

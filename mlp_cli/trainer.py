@@ -5,7 +5,8 @@ walks it together, each computing its part of every step. The updates go minibat
 last short one kept; what surrounds them, counting and the schedule, is done for a chunk of several
 minibatches at once. A chunk is one sequence of operations on buffers made once, which the kernels
 run, and the unit of everything that may interrupt: after each one the state is whole, a stop may
-be asked for, and a loss that is not finite ends the training.
+be asked for, and a loss that is not finite ends the training. Which step it was that went wrong,
+`divergence` finds out.
 
 No file is touched here. `State` is all that a resumed training needs beside the parameters and the
 optimizer's slots; every number in it goes through JSON unchanged.
@@ -30,7 +31,7 @@ from mlp_cli.operations import Kernels, Operations, Rows
 from mlp_cli.optimizer import FACTORS, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
-from mlp_cli.team import Team
+from mlp_cli.team import Team, Work
 
 CHUNK = 1024  # rows, rounded down to whole minibatches; never less than one
 
@@ -125,11 +126,16 @@ class Trainer:
             size: Backpropagation(network, size, gradient, parts=team.size)
             for size in {K, n % K} - {0}
         }
-        # A whole chunk, and an epoch's last.
-        self._walks = {
-            rows: kernels.prepare(partial(self._walk, rows), team, network.dtype)
-            for rows in {self.chunk, n % self.chunk} - {0}
-        }
+        self._walks: dict[int, Work] = {}
+        for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and an epoch's last
+            self._prepared(rows)
+
+    def _prepared(self, rows: int) -> Work:
+        """Return what the team runs to train on so many rows."""
+        if rows not in self._walks:
+            walk = partial(self._walk, rows)
+            self._walks[rows] = self.kernels.prepare(walk, self.team, self.network.dtype)
+        return self._walks[rows]
 
     def _walk(self, rows: int, do: Operations, me: int) -> None:
         """Train on the first so many rows that the reader has been given, and count."""
@@ -166,33 +172,45 @@ class Trainer:
         """Whether the epoch just behind is the best so far on validation."""
         return self.state.best_epoch == self.state.epoch
 
-    def train_epoch(self, on_chunk: OnChunk) -> EpochMetrics | None:
+    def train_epoch(self, on_chunk: OnChunk, rows: int | None = None) -> EpochMetrics | None:
         """Train to the end of the current epoch and validate.
 
         After each chunk `on_chunk(mean_loss)` is called; where it returns True and the epoch
         is not at its end, the training stops there and None is returned. The state is then as good
-        as at an epoch's end, and another call goes on from it.
+        as at an epoch's end, and another call goes on from it. A chunk ends where a multiple of
+        `rows`, themselves a multiple of K, are behind; without them, of `chunk`.
 
         Raises
         ------
         DivergedError
-            At the first loss, or at the epoch's end a weight, that is not finite.
+            At the first loss, or at the epoch's end a parameter, that is not finite.
         """
         state, n = self.state, len(self.dataset.train)
+        rows = self.chunk if rows is None else rows
         started = time.perf_counter()
         order = epoch_order(self.seed, state.epoch, self.dataset.train.rows)
         learning_rate = math.nan
         while state.position < n:
-            rows = order[state.position :][: self.chunk]
-            learning_rate, loss = self._train_chunk(rows)
-            now = time.perf_counter()
-            state.epoch_seconds += now - started
-            started = now
+            end = (state.position // rows + 1) * rows
+            learning_rate, loss = self._train_chunk(order[state.position : end])
+            state.epoch_seconds += time.perf_counter() - started
             if on_chunk(loss) and state.position < n:
                 return None
-        if not np.isfinite(self.network.parameters).all():
-            raise DivergedError(self._diverged("a weight", state.step))
+            started = time.perf_counter()
+        self.check()
         return self._close_epoch(learning_rate, n)
+
+    def check(self) -> None:
+        """See that every parameter, and what the optimizer keeps of it, is finite.
+
+        Raises
+        ------
+        DivergedError
+            Where one is not.
+        """
+        for vector in (self.network.parameters, *self.optimizer.slots.values()):
+            if not np.isfinite(vector).all():
+                raise DivergedError(self._diverged("a parameter"))
 
     def _train_chunk(self, rows: Rows) -> tuple[float, float]:
         """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
@@ -203,13 +221,12 @@ class Trainer:
         self._factors[: len(steps)] = [
             self.optimizer.factors(rate, t + 1) for t, rate in zip(steps, rates, strict=True)
         ]
-        self.team.run(self._walks[n])
+        self.team.run(self._prepared(n))
         state.step = steps.stop
         losses = self._losses[:n]
         loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
-            batch = int(np.argmin(np.isfinite(losses))) // self.K
-            raise DivergedError(self._diverged("the loss", steps[batch] + 1))
+            raise DivergedError(self._diverged("the loss"))
         state.loss_sum += loss
         state.correct += int(np.count_nonzero(self._right[:n]))
         state.position += n
@@ -222,7 +239,7 @@ class Trainer:
         if len(self.dataset.validation):
             scores = score(self.network, self.dataset.validation, self.mean, self.std, self.team)
             if not math.isfinite(scores.loss):
-                raise DivergedError(self._diverged("the validation loss", state.step))
+                raise DivergedError(self._diverged("the validation loss"))
         metrics = EpochMetrics(
             epoch=state.epoch + 1,
             step=state.step,
@@ -249,9 +266,9 @@ class Trainer:
             return True
         return (scores.accuracy, -scores.loss) > (state.best_accuracy, -state.best_loss)
 
-    def _diverged(self, what: str, step: int) -> str:
+    def _diverged(self, what: str) -> str:
+        state = self.state
         return (
-            f"training diverged: {what} is not finite at step {step}, in epoch "
-            f"{self.state.epoch + 1}. Try a lower optimizer.learning_rate, schedule.warmup, or "
-            "optimizer.clip_norm."
+            f"training diverged in epoch {state.epoch + 1}, by step {state.step}: {what} is not "
+            "finite. Try a lower optimizer.learning_rate, schedule.warmup, or optimizer.clip_norm."
         )
