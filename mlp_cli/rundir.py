@@ -18,7 +18,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -140,13 +140,12 @@ class RunFolder:
             # env.json last: until then the folder is still known for a run.
             for name in reversed(FILES):
                 (self.path / name).unlink(missing_ok=True)
-            for path in self.path.iterdir():
-                if _TEMPORARY.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second trainer of one run is refused.
+
+        What a killed process left of its writes is swept: nobody else can be writing here.
 
         Raises
         ------
@@ -158,6 +157,7 @@ class RunFolder:
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._sweep()
             except BlockingIOError as error:
                 raise ConfigError(
                     f"{self.path}: another process is training this run. Wait for it, or choose "
@@ -168,6 +168,12 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+    def _sweep(self) -> None:
+        for path in self.path.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
 
 
 def check_out(path: Path, mode: Mode) -> None:
