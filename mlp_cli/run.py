@@ -98,36 +98,50 @@ def train_run(
     config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
     folder = claim(place.out, place.config_name)
     with folder.locked():
-        if place.mode == "overwrite":
-            folder.clear()
-        kernels = choose_kernels(fast)
-        environment = describe(threads, kernels.name)
-        trainer = build_trainer(config, dataset, Team(threads), kernels)
-        if kernels.compile_seconds > NOTABLE:
-            view.log(
-                f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
-                "the next training finds them ready."
-            )
-        if stored is not None and folder.last.exists():
-            checkpoint = load_checkpoint(folder.last)
-            restore(trainer, checkpoint)
-            for difference in moved(checkpoint, environment):
-                view.warn(difference)
-        folder.result.unlink(missing_ok=True)
-        folder.divergence.unlink(missing_ok=True)
-        atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
-        atomic_write(folder.config, dump_config(config).encode())
-        if folder.keep_metrics(trainer.state.epoch) < trainer.state.epoch:
-            view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
-        sittings_before = trainer.state.seconds
-
-        def elapsed() -> float:
-            return sittings_before + time.monotonic() - started
-
-        saver = Saver(trainer, config, environment, folder, elapsed)
+        # Compiling is held together with the training: an exception within it would get lost.
         with view.deferred():
+            if place.mode == "overwrite":
+                folder.clear()
+            kernels = choose_kernels(fast)
+            environment = describe(threads, kernels.name)
+            trainer = build_trainer(config, dataset, Team(threads), kernels)
+            if kernels.compile_seconds > NOTABLE:
+                view.log(
+                    f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
+                    "the next training finds them ready."
+                )
+            if stored is not None and folder.last.exists():
+                checkpoint = load_checkpoint(folder.last)
+                restore(trainer, checkpoint)
+                for difference in moved(checkpoint, environment):
+                    view.warn(difference)
+            prepare(folder, config, environment, trainer.state.epoch, view)
+            sittings_before = trainer.state.seconds
+
+            def elapsed() -> float:
+                return sittings_before + time.monotonic() - started
+
+            saver = Saver(trainer, config, environment, folder, elapsed)
             finished = train(trainer, saver, folder, view)
         return folder.path, conclude(trainer, folder, elapsed) if finished else None
+
+
+def prepare(
+    folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, view: View
+) -> None:
+    """Bring a run's folder to where its training begins, with so many epochs behind.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    folder.result.unlink(missing_ok=True)
+    folder.divergence.unlink(missing_ok=True)
+    atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
+    atomic_write(folder.config, dump_config(config).encode())
+    if folder.keep_metrics(epochs) < epochs:
+        view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
 
 
 def obtain_data(

@@ -116,6 +116,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(folder, config)
 
 
+def stands(pid: int) -> bool:
+    """Whether a process handles SIGTERM: before its first lines only Python handles SIGINT."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 def instants(seed: int, longest: float) -> Iterator[float]:
     drawn = random.Random(seed)
     while True:
@@ -163,6 +170,8 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
         out = runs.folder / f"stopped-{number}-{seed}"
         _, longest = runs.reference(name)
         process = runs.start(name, out, random.Random(seed).choice([CALM, BUSY]))
+        while number == signal.SIGINT and not stands(process.pid):
+            time.sleep(0.001)
         time.sleep(next(instants(seed + 1000, longest)))
         sent = time.monotonic()
         process.send_signal(number)
@@ -193,6 +202,9 @@ def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
             text=True,
             start_new_session=True,
         )
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (child := children.read_text().split()) or not stands(int(child[0])):
+            time.sleep(0.001)
         time.sleep(next(instants(seed, longest)))
         os.killpg(process.pid, number)
         stdout, _ = process.communicate(timeout=60)
@@ -224,7 +236,8 @@ def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> No
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "mlp_cli", "train", "--config", str(runs.config),
-                "--set", "model.hidden=[4000,4000]", "--set", "training.batch_size=500",
+                "--set", "model.hidden=[4000,4000,4000]", "--set", "training.batch_size=500",
+                "--set", "optimizer={name: sgd}",
                 "--out", str(out), "--threads", "1",
             ],
             cwd=runs.folder,
@@ -237,7 +250,7 @@ def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> No
             time.sleep(0.05)
         written = (out / "last.npz").stat().st_mtime_ns
         process.send_signal(signal.SIGINT)
-        time.sleep(0.02 + seed / 1000)
+        time.sleep(0.15 + seed / 200)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGINT

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,44 +139,6 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
     refused = mlp("train", *cosine, "--resume", *longer)
     assert refused.returncode == 2
     assert "training.epochs" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("number", "threads"),
-    [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGTERM, 2), (signal.SIGINT, 1)],
-)
-def test_a_run_that_was_stopped_resumes_to_the_same_bits(
-    number: signal.Signals, threads: int, config: Path, tmp_path: Path, mlp: Mlp
-) -> None:
-    longer = [
-        "--config", str(config), "--set", "training.epochs=6", "--set", "model.hidden=[300,300]",
-        "--set", "training.batch_size=1", "--set", "optimizer.name=sgd",
-        "--set", "optimizer.momentum=0.9", "--set", "training.dtype=float64",
-        "--threads", str(threads),
-    ]  # fmt: skip
-    assert mlp("train", *longer, "--out", "straight").returncode == 0
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlp_cli", "train", *longer, "--out", "stopped"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch 3/6"):
-            break
-    time.sleep(0.05)  # into the fourth
-    process.send_signal(number)
-    process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == -number  # died by the signal itself, so that a shell loop stops
-    assert not (tmp_path / "stopped" / "result.json").exists()
-
-    resumed = mlp("train", *longer, "--out", "stopped", "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
 def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_path: Path) -> None:
