@@ -278,6 +278,28 @@ def test_one_of_many_resumes(runs: Runs, proof: Proof) -> None:
         runs.compare(name, out)
 
 
+# Locks that do nothing, as on some network file systems.
+LOCKLESS = f"import fcntl; fcntl.flock = lambda *_: None; {CALM}"
+
+
+@pytest.mark.proof("C11 the same without locks")
+def test_without_locks_no_harm_is_done(runs: Runs, proof: Proof) -> None:
+    name = "momentum, cosine"
+    for seed in proof.trials(quick=2, long=100):
+        out = runs.folder / f"lockless-{seed}"
+        if seed % 2:
+            process = runs.start(name, out)
+            time.sleep(next(instants(seed, runs.reference(name)[1])))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        processes = [runs.start(name, out, LOCKLESS) for _ in range(2 + seed % 3)]
+        for process in processes:
+            _, stderr = process.communicate(timeout=300)
+            assert process.returncode in (0, 2, 7) and "Traceback" not in stderr, stderr
+        runs.finish(name, out)
+        runs.compare(name, out)
+
+
 @pytest.mark.proof("R3 the folder vanishes under the training")
 def test_a_folder_that_vanishes(runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=1, long=10):
