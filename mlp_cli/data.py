@@ -196,6 +196,14 @@ def pixel_statistics(split: Split) -> tuple[float, float]:
     return mean, deviation or 1.0
 
 
+def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Array:
+    """Return the targets (classes, classes): 1 − ε + ε/c at the class, and ε/c elsewhere.
+
+    ε is the label smoothing (Szegedy et al., 2016, section 7).
+    """
+    return np.asarray(np.eye(classes) * (1 - smoothing) + smoothing / classes, dtype)
+
+
 class Reader:
     """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
 
@@ -211,6 +219,8 @@ class Reader:
         float32 or float64.
     at_once
         Rows that one `read` takes at most; the capacity, if it is not given.
+    smoothing
+        As for `one_hot`.
 
     Attributes
     ----------
@@ -229,12 +239,13 @@ class Reader:
         capacity: int,
         dtype: np.dtype[np.floating],
         at_once: int | None = None,
+        smoothing: float = 0.0,
     ) -> None:
         at_once = capacity if at_once is None else at_once
         self._split = split
         self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
         self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
-        self._one_hot = np.eye(classes, dtype=dtype)
+        self._one_hot = one_hot(classes, smoothing, dtype)
         inputs = split.images.shape[1]
         self._pixels = np.empty((at_once, inputs), np.uint8)
         # Two, where more is to come: a thread may read into the one while another, a step behind,

@@ -23,8 +23,8 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         If the checkpoint does not fit.
     """
     restore_parameters(trainer.network, checkpoint)
-    for name, slot in trainer.optimizer.slots.items():
-        slot[...] = checkpoint.array(f"optimizer.{name}", slot.shape)
+    for name in trainer.vectors.keys() - {"parameters", "statistics"}:
+        trainer.vectors[name][...] = checkpoint.array(name, trainer.vectors[name].shape)
     try:
         trainer.state = State(**checkpoint.header["state"])
     except (LookupError, TypeError) as error:

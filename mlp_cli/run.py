@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlp_cli.backpropagation import Dropout
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
@@ -33,7 +34,7 @@ from mlp_cli.saving import Saver
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team
-from mlp_cli.trainer import State, Trainer
+from mlp_cli.trainer import Regularisers, State, Trainer
 
 NOTABLE = 2.0  # seconds of compiling of which the user should know
 
@@ -208,6 +209,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         config.model.activation,
         config.loss,
         config.training.dtype,
+        batch_norm=config.model.batch_norm,
     )
     assert config.model.init is not None  # resolved when it was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
@@ -228,6 +230,13 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         steps_per_epoch=-(-len(dataset.train) // batch_size),
         **config.schedule.model_dump(exclude={"name"}),
     )
+    regularisation = config.regularisation
+    regularisers = Regularisers(
+        Dropout(regularisation.input_dropout, regularisation.dropout),
+        regularisation.max_norm,
+        regularisation.label_smoothing,
+        regularisation.average,
+    )
     mean, std = (0.0, 1.0) if config.data.scaling == "unit" else pixel_statistics(dataset.train)
     return Trainer(
         network,
@@ -241,6 +250,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         batch_size=batch_size,
         epochs=config.training.epochs,
         patience=config.training.patience,
+        regularisers=regularisers,
         team=team,
         kernels=kernels,
     )

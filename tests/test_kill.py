@@ -41,6 +41,11 @@ CONFIGURATIONS = {
     "no validation": ["data.validation=0"],
     "batch 1, mse": ["training.batch_size=1", "loss=mse", "training.epochs=3"],
     "one batch an epoch": ["training.batch_size=1000", "training.epochs=200"],
+    "every regulariser": [
+        "model={hidden: [16, 12], batch_norm: true}", "training.batch_size=13",
+        "regularisation={input_dropout: 0.1, dropout: 0.2, max_norm: 1, label_smoothing: 0.1, "
+        "average: 2}",
+    ],
     "numpy": ["kernels=numpy", "model.hidden=[64]", "training.batch_size=5"],
 }  # fmt: skip
 NAMES = sorted(CONFIGURATIONS)
