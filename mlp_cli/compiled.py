@@ -60,12 +60,12 @@ from mlp_cli.operations import EPSILON, FRESH, GOLDEN, MIX, SHIFTS
 
 # The operations' codes: the first number of a line.
 PRODUCT, ACTIVATE, DERIVE, ERROR, COUNT, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(11)
-NORMALISE, UNNORMALISE, DRAW, MULTIPLY, LIMIT = range(11, 16)
+NORMALISE, UNNORMALISE, DRAW, MULTIPLY, LIMIT, NOISE, WARP = range(11, 18)
 # The functions' codes, in the order of the registries in `functions`.
 RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
 CROSS_ENTROPY, MSE = range(2)
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
-OPERANDS = 12  # whole numbers in a line: the code, addresses, sizes
+OPERANDS = 13  # whole numbers in a line: the code, addresses, sizes
 CONSTANTS = 4  # fractions that belong to it
 
 _LINE = 64  # bytes of memory that come into a cache together
@@ -308,19 +308,77 @@ def _unnormalise(delta, gamma, hat, inverse, dgamma, dbeta, K):
 
 
 @jit
+def _mixed(place, key):
+    s = place * np.uint64(GOLDEN) + key
+    s = (s ^ (s >> np.uint64(SHIFTS[0]))) * np.uint64(MIX[0])
+    s = (s ^ (s >> np.uint64(SHIFTS[1]))) * np.uint64(MIX[1])
+    return s ^ (s >> np.uint64(SHIFTS[2]))
+
+
+@jit
 def _draw(r, bits, drawn, key, first, width, threshold):
-    """`drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64."""
+    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
     zero, kept = r.dtype.type(0), r.dtype.type(65536 / (65536 - threshold))
     fours = (width + 3) // 4
     for i in range(len(bits)):
-        s = (np.uint64(first * fours + i)) * np.uint64(GOLDEN) + key
-        s = (s ^ (s >> np.uint64(SHIFTS[0]))) * np.uint64(MIX[0])
-        s = (s ^ (s >> np.uint64(SHIFTS[1]))) * np.uint64(MIX[1])
-        bits[i] = s ^ (s >> np.uint64(SHIFTS[2]))
+        bits[i] = _mixed(np.uint64(first * fours + i), key)
     for line in range(len(r) // width):
         out, numbers = r[line * width :][:width], drawn[line * 4 * fours :][:width]
         for k in range(width):
             out[k] = kept if numbers[k] >= threshold else zero
+
+
+@jit
+def _noise(noise, bits, drawn, key, first, height, two_k, width):
+    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    real, fours, k = noise.dtype.type, (width + 3) // 4, two_k // 2
+    half, unit = real(0.5 - 32768), real(1 / 32768)
+    for i in range(height):
+        for field in range(two_k):
+            image, which = first + field % k, field // k
+            start = ((image * 2 + which) * height + i) * fours
+            for four in range(fours):
+                bits[four] = _mixed(np.uint64(start + four), key)
+            out = noise[(i * two_k + field) * width :][:width]
+            for j in range(width):
+                out[j] = (real(drawn[j]) + half) * unit
+
+
+@jit
+def _warp(pixels, rows, maps, field, x, scale, shift, padded, height, width):
+    # `padded` (height + 3, width + 3) is black around the image, so that no pixel asks where it is.
+    real, k, inputs, line = x.dtype.type, len(rows), height * width, width + 3
+    one, middle_i, middle_j = real(1), real((height - 1) / 2), real((width - 1) / 2)
+    for n in range(k):
+        image, own = pixels[rows[n] * inputs :][:inputs], maps[n * 7 :][:7]
+        for i in range(height):
+            inner = padded[(i + 1) * line + 1 :][:width]
+            for j in range(width):
+                inner[j] = real(image[i * width + j])
+        for i in range(height):
+            move_u = field[(i * 2 * k + n) * width :][:width]
+            move_v = field[(i * 2 * k + k + n) * width :][:width]
+            at = n * inputs + i * width
+            out, times, less = (
+                x[at:][:width],
+                scale[i * width :][:width],
+                shift[i * width :][:width],
+            )
+            y = real(i) - middle_i
+            row_u, row_v = own[0] * y + own[4] + middle_i, own[2] * y + own[5] + middle_j
+            for j in range(width):
+                z = real(j) - middle_j
+                u = row_u + own[1] * z + own[6] * move_u[j]
+                v = row_v + own[3] * z + own[6] * move_v[j]
+                u = min(max(u, -one), real(height)) + one
+                v = min(max(v, -one), real(width)) + one
+                p, q = np.int32(u), np.int32(v)
+                u, v = u - real(p), v - real(q)
+                tap = p * np.int32(line) + q
+                upper = padded[tap] + v * (padded[tap + 1] - padded[tap])
+                tap += np.int32(line)
+                lower = padded[tap] + v * (padded[tap + 1] - padded[tap])
+                out[j] = (upper + u * (lower - upper)) * times[j] - less[j]
 
 
 @jit
@@ -532,6 +590,26 @@ def execute(program, constants, like):
             a = numba.carray(pointer(line[1]), line[4], real)
             r = numba.carray(pointer(line[2]), line[4], real)
             _multiply(a, r, numba.carray(pointer(line[3]), line[4], real))
+        elif code == NOISE:
+            height, two_k, width = line[6], line[7], line[8]
+            noise = numba.carray(pointer(line[1]), height * two_k * width, real)
+            bits = numba.carray(pointer(line[2]), (width + 3) // 4, np.uint64)
+            drawn = numba.carray(pointer(line[2]), 4 * len(bits), np.uint16)
+            key = numba.carray(pointer(line[3]), 1, np.uint64)[0]
+            first = numba.carray(pointer(line[4]), 1, np.int64)[0] + line[5]
+            _noise(noise, bits, drawn, key, first, height, two_k, width)
+        elif code == WARP:
+            count, total, height, width = line[9], line[10], line[11], line[12]
+            inputs = height * width
+            pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)
+            rows = numba.carray(pointer(line[2]), count, np.int64)
+            maps = numba.carray(pointer(line[3]), count * 7, real)
+            field = numba.carray(pointer(line[4]), 2 * count * inputs, real)
+            x = numba.carray(pointer(line[5]), count * inputs, real)
+            scale = numba.carray(pointer(line[6]), inputs, real)
+            shift = numba.carray(pointer(line[7]), inputs, real)
+            padded = numba.carray(pointer(line[8]), (height + 3) * (width + 3), real)
+            _warp(pixels, rows, maps, field, x, scale, shift, padded, height, width)
         elif code == LIMIT:
             W = numba.carray(pointer(line[1]), line[2] * line[3], real)
             _limit(W, line[2], constants[i, 0])

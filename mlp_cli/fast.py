@@ -21,6 +21,7 @@ from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
 from mlp_cli.operations import (
     Bits,
     Block,
+    Field,
     Flags,
     Mask,
     Meeting,
@@ -30,6 +31,7 @@ from mlp_cli.operations import (
     Pixels,
     Rows,
     Rule,
+    Warp,
     Work,
     dropped,
 )
@@ -119,6 +121,28 @@ class Recorder(Operations):
         assert mask.r.flags.c_contiguous and mask.s.flags.c_contiguous
         operands = mask.r, mask.s, key, stream, mask.first
         self._write(compiled.DRAW, *operands, *mask.r.shape, dropped(p))
+
+    def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Write noise down."""
+        self._write(compiled.NOISE, field.noise, field.t, key, origin, first, *field.noise.shape)
+
+    def warp(
+        self,
+        images: Pixels,
+        rows: Rows,
+        maps: Array,
+        field: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Warp,
+    ) -> None:
+        """Write a distortion down."""
+        assert all(array.flags.c_contiguous for array in (images, rows, maps, field, x))
+        scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
+        height, _, width = field.shape
+        operands = images, rows, maps, field, x, scale, shift, s.padded
+        self._write(compiled.WARP, *operands, len(rows), len(images), height, width)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r down."""

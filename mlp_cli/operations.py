@@ -81,6 +81,64 @@ class Norm(NamedTuple):
     s: Array
 
 
+class Field(NamedTuple):
+    """Two numbers for each pixel of k images, (height, 2 k, width), the first of all images first.
+
+    `places` (height, 2 k, ⌈width / 4⌉) numbers the pixels in fours as if the first of the images
+    were the first of all; s, t and u are scratch.
+    """
+
+    noise: Array
+    s: Array
+    places: Bits
+    t: Bits
+    u: Bits
+
+    @classmethod
+    def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Field:
+        """Make a field of zeros for k images of a shape."""
+        height, width = shape
+        fours = -(-width // 4)
+        image = np.arange(2 * height * fours, dtype=np.uint64).reshape(2, 1, height, fours)
+        start = np.arange(k, dtype=np.uint64)[:, np.newaxis, np.newaxis] * np.uint64(image.size)
+        places = np.moveaxis((start + image).reshape(2 * k, height, fours), 0, 1).copy()
+        noise = np.zeros((height, 2 * k, width), dtype)
+        return cls(noise, np.empty_like(noise), places, *(np.empty_like(places) for _ in range(2)))
+
+
+class Warp(NamedTuple):
+    """What NumPy needs to take k images from elsewhere in them: a grid, and scratch.
+
+    `grid` (3, height · width) holds each pixel's i and j from the centre, and 1.
+    """
+
+    grid: Array
+    pixels: Pixels
+    padded: Array
+    places: tuple[Array, Array]
+    taps: tuple[Array, ...]
+    at: Rows
+    start: Rows
+
+    @classmethod
+    def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Warp:
+        """Make what k images of a shape need."""
+        height, width = shape
+        i, j = np.indices(shape).reshape(2, -1)
+        grid = np.array([i - (height - 1) / 2, j - (width - 1) / 2, np.ones(i.size)], dtype)
+        padded = np.zeros((k, height + 3, width + 3), dtype)
+        whole = (k, height * width)
+        return cls(
+            grid,
+            np.empty(whole, np.uint8),
+            padded,
+            (np.empty(whole, dtype), np.empty(whole, dtype)),
+            tuple(np.empty(whole, dtype) for _ in range(4)),
+            np.empty(whole, np.int64),
+            np.arange(k)[:, np.newaxis] * padded[0].size,
+        )
+
+
 class Rule(Protocol):
     """An update rule: its name, its constants, and what it does to a block."""
 
@@ -174,16 +232,80 @@ class Operations:
         place in the whole matrix alone.
         """
         r, _, places, s, t = mask
-        np.multiply(places, np.uint64(GOLDEN), out=s)
-        np.add(s, key ^ np.uint64(stream), out=s)
-        for shift, factor in zip(SHIFTS, (*MIX, None), strict=True):
-            np.right_shift(s, np.uint64(shift), out=t)
-            np.bitwise_xor(s, t, out=s)
-            if factor is not None:
-                np.multiply(s, np.uint64(factor), out=s)
+        _mix(places, key ^ np.uint64(stream), s, t)
         threshold = dropped(p)
         np.greater_equal(s.view(np.uint16)[:, : r.shape[1]], threshold, out=r)
         np.multiply(r, 65536 / (65536 - threshold), out=r)
+
+    def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Fill a field with numbers uniform in (−1, 1), in steps of 2⁻¹⁵.
+
+        They depend on the key (1,) and the places in all images alone: the field's first image is
+        number `origin` (1,) plus `first`.
+        """
+        noise, _, places, t, u = field
+        fours = places[:, :2].size  # of an image, and two numbers to each of its pixels
+        start = (int(origin[0]) + first) * fours * GOLDEN % 2**64
+        _mix(places, key + np.uint64(start), t, u)
+        np.copyto(noise, t.view(np.uint16)[..., : noise.shape[2]])
+        np.add(noise, 0.5 - 32768, out=noise)
+        np.multiply(noise, 1 / 32768, out=noise)
+
+    def warp(
+        self,
+        images: Pixels,
+        rows: Rows,
+        maps: Array,
+        field: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Warp,
+    ) -> None:
+        """Take each pixel from elsewhere in its image, as `distortion` has it.
+
+        x (k, inputs) receives rows (k,) of images (N, inputs), times `scale` and less `shift`, by
+        the `maps` (k, 7) and the field (height, 2 k, width), whose first k belong to u.
+        """
+        height, two_k, width = field.shape
+        k = two_k // 2
+        np.take(images, rows, axis=0, out=s.pixels, mode="clip")
+        np.copyto(s.padded[:, 1 : height + 1, 1 : width + 1], s.pixels.reshape(k, height, width))
+        u, v = s.places
+        for axis, (place, size) in enumerate(((u, height), (v, width))):
+            np.matmul(maps[:, 2 * axis : 2 * axis + 2], s.grid[:2], out=place)
+            np.add(place, maps[:, 4 + axis, np.newaxis], out=place)
+            np.add(place, (size - 1) / 2, out=place)
+            move, out = s.taps[0].reshape(k, height, width), place.reshape(k, height, width)
+            np.multiply(
+                field[:, axis * k : (axis + 1) * k].transpose(1, 0, 2),
+                maps[:, 6, np.newaxis, np.newaxis],
+                out=move,
+            )
+            np.add(out, move, out=out)
+            np.clip(place, -1, size, out=place)
+        # From here on in the padded image, whose frame is black.
+        i, j = s.taps[0], s.taps[1]
+        np.floor(u, out=i)
+        np.floor(v, out=j)
+        np.subtract(u, i, out=u)
+        np.subtract(v, j, out=v)
+        np.multiply(i, width + 3, out=i)
+        np.add(i, j, out=i)
+        np.add(i, width + 4, out=i)
+        np.copyto(s.at, i, casting="unsafe")
+        np.add(s.at, s.start, out=s.at)
+        for tap, step in zip(s.taps, (0, 1, width + 3 - 1, 1), strict=True):
+            np.add(s.at, step, out=s.at)
+            np.take(s.padded.reshape(-1), s.at, out=tap, mode="clip")
+        upper, right, lower, last = s.taps
+        for low, high, share in ((upper, right, v), (lower, last, v), (upper, lower, u)):
+            np.subtract(high, low, out=high)
+            np.multiply(high, share, out=high)
+            np.add(low, high, out=low)
+        np.multiply(upper, scale, out=x)
+        if shift.any():
+            np.subtract(x, shift, out=x)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r to `out`, all (K, m)."""
@@ -248,6 +370,17 @@ class Operations:
         np.take(labels, rows, out=found, mode="clip")
         np.copyto(s, found)  # `take` would make an array for the cast
         np.take(one_hot, s, axis=0, out=y, mode="clip")
+
+
+def _mix(places: Bits, key: Bits, s: Bits, t: Bits) -> None:
+    """Write SplitMix64's bits for numbers of its sequence to s; t is scratch."""
+    np.multiply(places, np.uint64(GOLDEN), out=s)
+    np.add(s, key, out=s)
+    for shift, factor in zip(SHIFTS, (*MIX, None), strict=True):
+        np.right_shift(s, np.uint64(shift), out=t)
+        np.bitwise_xor(s, t, out=s)
+        if factor is not None:
+            np.multiply(s, np.uint64(factor), out=s)
 
 
 def dropped(p: float) -> int:

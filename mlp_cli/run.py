@@ -19,6 +19,7 @@ from mlp_cli.backpropagation import Dropout
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
+from mlp_cli.distortion import Distortion
 from mlp_cli.divergence import retrace
 from mlp_cli.environment import describe
 from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
@@ -251,6 +252,9 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         epochs=config.training.epochs,
         patience=config.training.patience,
         regularisers=regularisers,
+        distortion=None
+        if config.distortion.is_none
+        else Distortion(**config.distortion.model_dump()),
         team=team,
         kernels=kernels,
     )

@@ -129,6 +129,55 @@ class Model(Section):
         return init or INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
 
 
+Strength = Annotated[float, Field(ge=0, le=1000)]
+Range = Annotated[tuple[Strength, ...], Strict(False), Field(min_length=2, max_length=2)]
+
+
+class Distortion(Section):
+    """How far each training image is distorted, anew in every epoch."""
+
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="Largest angle, in degrees to either side."
+    )
+    scale: Share = Field(
+        0.0, description="Largest share by which height and width grow or shrink, each by its own."
+    )
+    shear: Strength = Field(0.0, description="Largest shear to either side.")
+    shift: Strength = Field(
+        0.0, description="Largest shift in pixels, down or up and to either side."
+    )
+    elastic: Range | None = Field(
+        None,
+        description="Range of the strength α, in pixels, of an elastic field "
+        "(Simard et al., 2003), as in [20, 34]; null for none.",
+    )
+    smoothness: Range = Field(
+        (4.0, 4.0), description="Range of the deviation σ, in pixels, that smooths the field."
+    )
+    ease: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the epochs, at the end, in which all of it shrinks linearly.",
+    )
+    eased: float = Field(0.0, ge=0, le=1, description="The size to which it shrinks.")
+
+    @property
+    def is_none(self) -> bool:
+        """Whether images stay as they are."""
+        amounts = self.rotation, self.scale, self.shear, self.shift
+        return not any(amounts) and self.elastic is None
+
+    @field_validator("elastic", "smoothness")
+    @classmethod
+    def _rising(cls, of: tuple[float, ...] | None, info: ValidationInfo) -> Any:
+        if of is not None and (of[0] > of[1] or (info.field_name == "smoothness" and of[0] < 0.1)):
+            raise PydanticCustomError(
+                "range", "the first must not be above the second, nor a deviation below 0.1"
+            )
+        return of
+
+
 class Regularisation(Section):
     """What keeps a network from learning its training images by heart, beside weight decay."""
 
@@ -196,6 +245,7 @@ class Config(Section):
     )
     optimizer: Optimizer = Field(default_factory=SGD)
     schedule: Schedule = Field(default_factory=Constant)
+    distortion: Distortion = Field(default_factory=Distortion)
     regularisation: Regularisation = Field(default_factory=Regularisation)
     training: Training = Field(default_factory=Training)
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from mlp_cli.backpropagation import NO_DROPOUT, Backpropagation, Dropout, columns_first
 from mlp_cli.data import Dataset, Reader, generator
+from mlp_cli.distortion import Distorter, Distortion
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import EpochMetrics, Scores
@@ -96,8 +97,8 @@ class Trainer:
         The order's seed, K, and where the training ends.
     patience
         Epochs without a better validation after which the training ends; None for never.
-    regularisers
-        What is added to the steps.
+    regularisers, distortion
+        What is added to the steps, and what is done to the images before.
     team, kernels
         The threads, and what runs their operations; the optimizer's parts are those that the
         members own.
@@ -124,6 +125,7 @@ class Trainer:
         epochs: int,
         patience: int | None = None,
         regularisers: Regularisers = PLAIN,
+        distortion: Distortion | None = None,
         team: Team,
         kernels: Kernels,
     ) -> None:
@@ -151,9 +153,14 @@ class Trainer:
         self._plain = network
         if network.batch_norm or regularisers.average is not None:
             self._plain = network.without_norm()
+        self.distortion = distortion
+        self._distorter = None
+        if distortion is not None:
+            shape = dataset.image_shape
+            self._distorter = Distorter(distortion, shape, self.chunk, team.size, network.dtype)
         self._reader = Reader(
             dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once,
-            regularisers.label_smoothing,
+            regularisers.label_smoothing, self._distorter,
         )  # fmt: skip
         self._keys = np.zeros(-(-self.chunk // K), np.uint64)
         self._factors = np.zeros((-(-self.chunk // K), FACTORS))
@@ -290,6 +297,8 @@ class Trainer:
         steps = range(state.step, state.step + -(-n // self.K))
         rates = [self.schedule(t) for t in steps]
         self._reader.rows[:n] = rows
+        if self._distorter is not None:
+            self._distort(n)
         self._factors[: len(steps)] = [
             self.optimizer.factors(rate, t + 1) for t, rate in zip(steps, rates, strict=True)
         ]
@@ -306,6 +315,15 @@ class Trainer:
         state.correct += int(np.count_nonzero(self._right[:n]))
         state.position += n
         return rates[-1], loss / n
+
+    def _distort(self, n: int) -> None:
+        """Draw the distortions of the next n rows: a function of (seed, epoch, place)."""
+        assert self.distortion is not None and self._distorter is not None
+        state = self.state
+        chunk, offset = divmod(state.position, self.chunk)
+        progress = (state.epoch + state.position / len(self.dataset.train)) / self.epochs
+        drawn = generator(self.seed, "distortion", state.epoch, chunk)
+        self._distorter.begin(drawn, offset, n, self.distortion.strength(progress))
 
     def _average(self, n: int, epochs: float) -> None:
         """Move the averages towards the weights, as far as n rows take them.

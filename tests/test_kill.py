@@ -46,6 +46,10 @@ CONFIGURATIONS = {
         "regularisation={input_dropout: 0.1, dropout: 0.2, max_norm: 1, label_smoothing: 0.1, "
         "average: 2}",
     ],
+    "distorted": [
+        "distortion={rotation: 10, elastic: [2, 4], smoothness: [1, 2], ease: 0.5}",
+        "training.batch_size=9", "threads=2",
+    ],
     "numpy": ["kernels=numpy", "model.hidden=[64]", "training.batch_size=5"],
 }  # fmt: skip
 NAMES = sorted(CONFIGURATIONS)

@@ -33,6 +33,7 @@ ORDER = [
     "idx",
     "mnist",
     "digits",
+    "distortion",
     "data",
     "transfer",
     "download",
