@@ -240,7 +240,7 @@ class Trainer:
         After each chunk `on_chunk(mean_loss)` is called; where it returns True and the epoch
         is not at its end, the training stops there and None is returned. The state is then as good
         as at an epoch's end, and another call goes on from it. A chunk ends where a multiple of
-        `rows`, themselves a multiple of K, are behind; without them, of `chunk`.
+        `rows` are behind: K, or `chunk`, which they are where they are not given.
 
         Raises
         ------
@@ -252,18 +252,16 @@ class Trainer:
         started = time.perf_counter()
         order = epoch_order(self.seed, state.epoch, self.dataset.train.rows)
         keys = epoch_keys(self.seed, state.epoch, -(-n // self.K))
-        learning_rate = math.nan
         while state.position < n:
             end = (state.position // rows + 1) * rows
-            learning_rate, loss = self._train_chunk(
-                order[state.position : end], keys[state.position // self.K :]
-            )
+            step = state.position // self.K
+            loss = self._train_chunk(order[state.position : end], keys[step:])
             state.epoch_seconds += time.perf_counter() - started
             if on_chunk(loss) and state.position < n:
                 return None
             started = time.perf_counter()
         self.check()
-        return self._close_epoch(learning_rate, n)
+        return self._close_epoch(n)
 
     def check(self) -> None:
         """See that every parameter, and what the optimizer keeps of it, is finite.
@@ -291,16 +289,15 @@ class Trainer:
             self.network.fold(*self.evaluated, self._plain)
         return self._plain
 
-    def _train_chunk(self, rows: Rows, keys: Bits) -> tuple[float, float]:
-        """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
+    def _train_chunk(self, rows: Rows, keys: Bits) -> float:
+        """Train on the rows, batch by batch; return the mean loss."""
         state, n = self.state, len(rows)
         steps = range(state.step, state.step + -(-n // self.K))
-        rates = [self.schedule(t) for t in steps]
         self._reader.rows[:n] = rows
         if self._distorter is not None:
             self._distort(n)
         self._factors[: len(steps)] = [
-            self.optimizer.factors(rate, t + 1) for t, rate in zip(steps, rates, strict=True)
+            self.optimizer.factors(self.schedule(t), t + 1) for t in steps
         ]
         self._keys[: len(steps)] = keys[: len(steps)]
         self.team.run(self._prepared(n))
@@ -314,7 +311,7 @@ class Trainer:
         state.loss_sum += loss
         state.correct += int(np.count_nonzero(self._right[:n]))
         state.position += n
-        return rates[-1], loss / n
+        return loss / n
 
     def _distort(self, n: int) -> None:
         """Draw the distortions of the next n rows: a function of (seed, epoch, place)."""
@@ -346,7 +343,7 @@ class Trainer:
 
         self.team.run(work)
 
-    def _close_epoch(self, learning_rate: float, n: int) -> EpochMetrics:
+    def _close_epoch(self, n: int) -> EpochMetrics:
         """Validate, count the epoch as behind, and return its record."""
         state, started = self.state, time.perf_counter()
         scores = None
@@ -358,7 +355,7 @@ class Trainer:
         metrics = EpochMetrics(
             epoch=state.epoch + 1,
             step=state.step,
-            learning_rate=learning_rate,
+            learning_rate=self.schedule(state.step - 1),
             train_loss=state.loss_sum / n,
             train_accuracy=state.correct / n,
             val_loss=scores.loss if scores else None,
