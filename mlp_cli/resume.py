@@ -10,14 +10,23 @@ from mlp_cli.checkpoint import Checkpoint
 from mlp_cli.config import Config, differences, load_config
 from mlp_cli.environment import differing
 from mlp_cli.errors import CheckpointError, ConfigError
-from mlp_cli.evaluate import restore_parameters
+from mlp_cli.evaluate import restore_parameters, trained_by
 from mlp_cli.rundir import RunFolder
 from mlp_cli.trainer import State, Trainer
+
+MAY_GROW = ("training.epochs",)
+
+# Of the state, what every checkpoint of format 1 holds. A field that came later is optional.
+FIRST_FIELDS = (
+    "epoch", "position", "step", "loss_sum", "correct", "epoch_seconds", "training_seconds",
+    "samples", "seconds", "best_epoch", "best_accuracy", "best_loss",
+)  # fmt: skip
 
 
 def restore(
     trainer: Trainer,
     checkpoint: Checkpoint,
+    config: Config,
     environment: dict[str, Any],
     warn: Callable[[str], None],
 ) -> None:
@@ -28,17 +37,29 @@ def restore(
     CheckpointError
         If the checkpoint does not fit.
     """
-    restore_parameters(trainer.network, checkpoint)
-    for name, slot in trainer.optimizer.slots.items():
-        slot[...] = checkpoint.array(f"optimizer.{name}", slot.shape)
-    try:
-        trainer.state = State(**checkpoint.header["state"])
-        then = dict(checkpoint.header["environment"])
-    except (LookupError, TypeError, ValueError) as error:
+    changed = [key for key in differences(trained_by(checkpoint), config) if key not in MAY_GROW]
+    if changed:
         raise CheckpointError(
-            f"{checkpoint.path}: its header holds no state to resume from: {error}. "
-            "Start again with --overwrite."
-        ) from error
+            f"{checkpoint.path}: it was trained by a configuration that differs from the run's in "
+            f"{', '.join(changed)}. Put the run's own checkpoint there, or start again with "
+            "--overwrite."
+        )
+    slots = {f"optimizer.{name}": slot for name, slot in trainer.optimizer.slots.items()}
+    restore_parameters(trainer.network, checkpoint, slots)
+    for name, slot in slots.items():
+        slot[...] = checkpoint.array(name, slot.shape, slot.dtype)
+    state = checkpoint.record("state", State, required=FIRST_FIELDS)
+    n, K = len(trainer.dataset.train), trainer.K
+    if state.position >= n or state.step != state.epoch * -(-n // K) + state.position / K:
+        raise CheckpointError(
+            f"{checkpoint.path}: it stands at step {state.step}, {state.epoch} epochs and "
+            f"{state.position} images on, which in batches of {K} out of {n} images is not so. "
+            "Give the data that it was trained on, or start again with --overwrite."
+        )
+    trainer.state = state
+    then = checkpoint.header.get("environment")
+    if not isinstance(then, dict):
+        raise checkpoint.unfit("its header holds no environment")
     changed = differing(then, environment)
     if changed:
         warn(

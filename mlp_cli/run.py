@@ -107,7 +107,7 @@ def train_run(
                 "the next training finds them ready."
             )
         if stored is not None and folder.last.exists():
-            restore(trainer, load_checkpoint(folder.last), environment, view.warn)
+            restore(trainer, load_checkpoint(folder.last), config, environment, view.warn)
         folder.result.unlink(missing_ok=True)
         atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
         atomic_write(folder.config, dump_config(config).encode())

@@ -41,6 +41,7 @@ ORDER = [
     "intrinsics",
     "compiled",
     "fast",
+    "npz",
     "checkpoint",
     "rundir",
     "evaluate",
