@@ -45,7 +45,7 @@ def zipped(
     after: bytes = b"",
 ) -> bytes:
     """A zip file as `savez` writes it; `length` is what every local header claims, if given."""
-    body, directory = before, b""
+    body, directory = bytearray(before), bytearray()
     for name, content in members:
         at, claimed = len(body), len(content) if length is None else length
         crc, encoded = zlib.crc32(content), name.encode()
@@ -61,7 +61,7 @@ def zipped(
     end = struct.pack(
         "<4s4H2LH", b"PK\5\6", 0, 0, *[len(members) & 0xFFFF] * 2, len(directory), len(body), 0
     )
-    return body + directory + end + after
+    return bytes(body + directory + end + after)
 
 
 def sealed(
