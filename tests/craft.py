@@ -7,13 +7,21 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlp_cli.checkpoint import _digest
+
+
+def flipped(content: bytes, bits: Iterable[int]) -> bytes:
+    """The content with these bits flipped."""
+    changed = bytearray(content)
+    for bit in bits:
+        changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 def npy(array: np.ndarray) -> bytes:

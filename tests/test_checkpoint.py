@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from craft import flipped
 from golden.make import FOLDER
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -74,13 +74,6 @@ SUBJECT, OTHER = (FOLDER / f"hidden-adam-float32-{kind}.npz" for kind in ("last"
 CONTENT, OTHERS_CONTENT = SUBJECT.read_bytes(), OTHER.read_bytes()
 SIZE = len(CONTENT)
 BLOCKS = [(start, length) for length in (1, 4, 64, 512, 4096) for start in range(0, SIZE, length)]
-
-
-def flipped(content: bytes, bits: Iterable[int]) -> bytes:
-    changed = bytearray(content)
-    for bit in bits:
-        changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
 
 
 @pytest.mark.proof("C6 each bit of a checkpoint, flipped")

@@ -340,7 +340,7 @@ def test_images_that_exhaust_memory_are_refused(tmp_path: Path) -> None:
         (labels, packed_zeros((4 << 30) - 1, gigabytes=4), "npack it first"),
         (images, packed_zeros(1, 24_000, 25_000, gigabytes=6), "does not fit into memory"),
         (images, packed_zeros(60, 5, 4, gigabytes=1), "more than 1,200"),
-        (images, huge, "it was cut or changed"),
+        (images, huge, "It was cut or changed"),
         (images, huge[:9], "ends within its header"),
     ):
         path.write_bytes(content)
