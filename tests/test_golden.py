@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from craft import described, npy, opened, raw_npy, sealed
 from golden.make import FOLDER, probes, write_data
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.data import load_dataset
@@ -319,3 +321,38 @@ def test_an_alteration_has_its_verdict(name: str, tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
         assert len(str(caught.value)) < 600 + len(str(path))
         assert str(caught.value).isprintable()
+
+
+def keys(section: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of a header, sections included."""
+    found = []
+    for key, value in section.items():
+        found.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            found += keys(value, f"{prefix}{key}.")
+    return found
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(key=st.sampled_from(keys(opened(SUBJECT)[1])), value=st.just(GONE) | JSON)
+def test_any_value_in_a_header_is_used_or_refused(key: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    path.unlink(missing_ok=True)
+    path.write_bytes(header(key, value)(*opened(SUBJECT)))
+    for act in (
+        lambda: Model(load_checkpoint(path)).predict_proba(probes()),
+        lambda: resumed(path, tmp_path, SUBJECT),
+    ):
+        try:
+            act()
+        except CheckpointError as error:
+            assert str(path) in str(error)
