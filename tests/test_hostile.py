@@ -110,6 +110,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "object array that runs code": lambda: saved(header=np.array([_Runs()], dtype=object)),
     "bomb of 10 GiB": lambda: zipped([("header.npy", zeros(10))], method=8),
     "claims of 10 GiB": lambda: zipped([("header.npy", ONE)], length=10 << 30),
+    "claims of an array of 10 GiB": lambda: zipped(
+        [("header.npy", raw_npy(described("'<f4'", f"({5 << 29},)")))], length=(10 << 30) + 77
+    ),
     "claims of 2^64": lambda: zipped([("header.npy", ONE)], length=(1 << 64) - 1),
     "3,000 members": lambda: many(3000),
     "1,000,000 members": lambda: many(1_000_000),
@@ -125,7 +128,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "lengths behind the members": lambda: zipped([("header.npy", ONE)], flags=8),
     "other methods": lambda: zipped([("header.npy", ONE)], method=14),
     "another extra field": lambda: edited(kind=(30 + len("layers.0.weight.npy"), b"\2")),
-    "lengths that differ": lambda: edited(packed=(30 + len("layers.0.weight.npy") + 4, b"\1")),
+    "lengths that differ": lambda: edited(packed=(30 + len("layers.0.weight.npy") + 12, b"\1")),
     "short lengths in their place": lambda: edited(lengths=(18, struct.pack("<2L", 4, 4))),
     "a directory of one less": lambda: edited(count=(-12, b"\x0b")),
     "a directory of another name": lambda: edited(name=(-32, b"D")),
@@ -163,6 +166,9 @@ WORDS = {
     "3,000 members": "more than 1000 members",
     "bomb of 10 GiB": "is compressed",
     "claims of 10 GiB": "claims more bytes than there are",
+    "claims of an array of 10 GiB": "claims more bytes than there are",
+    "lengths that differ": "claims more bytes than there are",
+    "npy: huge shape": ", in ",
     "encrypted": "is encrypted",
     "object array that runs code": "'|O'",
     "enormous network": "needs (65536, 20)",
@@ -184,7 +190,7 @@ def run(folder: Path, *arguments: object) -> tuple[int, str, float]:
     done = subprocess.run(
         [sys.executable, "-W", "error", *map(str, arguments)],
         cwd=folder, env=ENVIRON, preexec_fn=limited, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
+        stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
