@@ -2,14 +2,17 @@
 
 Two zero bytes, a type (0x08: unsigned bytes), the number of dimensions; each dimension as four
 bytes, most significant first; then the elements, the last dimension fastest. Nothing that a header
-claims is believed before the file has been seen to hold it.
+claims is believed before the file has been seen to hold it: a raw file takes no memory, and a
+gzipped one at most a hundred times its size, or 64 MiB.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,10 @@ from mlp_cli.files import storage_errors
 UNSIGNED_BYTE = 8
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE = 1 << 20  # bytes decoded at once
+
+# Bytes that a gzip file may unpack to, the larger of both. Images pack to a fifth or a twentieth;
+# zeros, and so a file that is meant to exhaust the memory, to a thousandth.
+UNPACKED, UNPACKED_TIMES = 1 << 26, 100
 
 
 def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
@@ -42,39 +49,38 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
     """
     with storage_errors("read", path), path.open("rb") as file:
         start = file.read(4 + 4 * ndim)
-        size = path.stat().st_size
-    if start[:2] == GZIP_MAGIC:
-        return _read_gzip(path, ndim)
-    shape = _shape(start, path, ndim)
-    _check_length(size - len(start), shape, path)
-    with storage_errors("map", path):
-        return np.memmap(path, np.uint8, "r", len(start), shape).view(np.ndarray)
+        size = os.fstat(file.fileno()).st_size
+        if start[:2] == GZIP_MAGIC:
+            file.seek(0)
+            return _read_gzip(file, size, path, ndim)
+        shape = _shape(start, path, ndim)
+        _check_length(size - len(start), shape, path)
+        return np.memmap(file, np.uint8, "r", len(start), shape).view(np.ndarray)
 
 
-def _read_gzip(path: Path, ndim: int) -> NDArray[np.uint8]:
+def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray[np.uint8]:
     try:
-        with storage_errors("read", path), path.open("rb") as raw:
-            # The errors of gzip itself are OSErrors too, so they are caught within.
-            try:
-                with gzip.GzipFile(fileobj=raw) as file:
-                    shape = _shape(file.read(4 + 4 * ndim), path, ndim)
-                    limit = math.prod(shape) + 1
-                    payload = bytearray()
-                    while len(payload) < limit:
-                        piece = file.read(min(PIECE, limit - len(payload)))
-                        if not piece:
-                            break
-                        payload += piece
-            except gzip.BadGzipFile as error:
-                raise DataError(_damaged(path, str(error))) from error
-    except (EOFError, zlib.error) as error:
-        raise DataError(_damaged(path, str(error))) from error
-    _check_length(len(payload), shape, path)
-    return np.frombuffer(payload, np.uint8).reshape(shape)
-
-
-def _damaged(path: Path, why: str) -> str:
-    return f"{path} is a damaged gzip file: {why}. Fetch it again."
+        with gzip.GzipFile(fileobj=raw) as file:
+            shape = _shape(file.read(4 + 4 * ndim), path, ndim)
+            claimed = math.prod(shape)
+            if claimed > max(UNPACKED, UNPACKED_TIMES * size):
+                raise DataError(
+                    f"{path}: its header says {_text(shape)}, {claimed:,} bytes, in a gzip file of "
+                    f"{size:,}. If that is right, unpack it first."
+                )
+            array = np.empty(claimed, np.uint8)
+            filled = 0
+            while piece := file.read(min(PIECE, claimed - filled)):
+                array[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+                filled += len(piece)
+            _check_length(filled + len(file.read(1)), shape, path)
+    except MemoryError as error:
+        raise DataError(f"{path}: it does not fit into memory. Unpack it first.") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is a damaged gzip file: {error}. Fetch or make it again."
+        ) from error
+    return array.reshape(shape)
 
 
 def _shape(start: bytes, path: Path, ndim: int) -> tuple[int, ...]:

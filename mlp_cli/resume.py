@@ -9,12 +9,20 @@ from mlp_cli.checkpoint import Checkpoint
 from mlp_cli.config import Config, differences, load_config
 from mlp_cli.environment import differing
 from mlp_cli.errors import CheckpointError, ConfigError
-from mlp_cli.evaluate import restore_parameters
+from mlp_cli.evaluate import restore_parameters, trained_by
 from mlp_cli.rundir import RunFolder
 from mlp_cli.trainer import State, Trainer
 
+MAY_GROW = ("training.epochs",)
 
-def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
+# Of the state, what every checkpoint of format 1 holds. A field that came later is optional.
+FIRST_FIELDS = (
+    "epoch", "position", "step", "loss_sum", "correct", "epoch_seconds", "training_seconds",
+    "samples", "seconds", "best_epoch", "best_accuracy", "best_loss",
+)  # fmt: skip
+
+
+def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     """Put a trainer where a checkpoint left off.
 
     Raises
@@ -22,16 +30,28 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     CheckpointError
         If the checkpoint does not fit.
     """
-    restore_parameters(trainer.network, checkpoint)
-    for name in trainer.vectors.keys() - {"parameters", "statistics"}:
-        trainer.vectors[name][...] = checkpoint.array(name, trainer.vectors[name].shape)
-    try:
-        trainer.state = State(**checkpoint.header["state"])
-    except (LookupError, TypeError) as error:
+    changed = [key for key in differences(trained_by(checkpoint), config) if key not in MAY_GROW]
+    if changed:
         raise CheckpointError(
-            f"{checkpoint.path}: its header holds no state to resume from: {error}. "
-            "Start again with --overwrite."
-        ) from error
+            f"{checkpoint.path}: it was trained by a configuration that differs from the run's in "
+            f"{', '.join(changed)}. Put the run's own checkpoint there, or start again with "
+            "--overwrite."
+        )
+    others = trainer.vectors.keys() - {"parameters", "statistics"}
+    restore_parameters(trainer.network, checkpoint, others)
+    for name in others:
+        vector = trainer.vectors[name]
+        vector[...] = checkpoint.array(name, vector.shape, vector.dtype)
+    state = checkpoint.record("state", State, required=FIRST_FIELDS)
+    n, K = len(trainer.dataset.train), trainer.K
+    whole = state.position == n or (state.position < n and state.position % K == 0)
+    if not whole or state.step != state.epoch * -(-n // K) - (-state.position // K):
+        raise CheckpointError(
+            f"{checkpoint.path}: it stands at step {state.step}, {state.epoch} epochs and "
+            f"{state.position} images on, which in batches of {K} out of {n} images is not so. "
+            "Give the data that it was trained on, or start again with --overwrite."
+        )
+    trainer.state = state
 
 
 def moved(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
@@ -44,10 +64,7 @@ def moved(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
     """
     then = checkpoint.header.get("environment")
     if not isinstance(then, dict):
-        raise CheckpointError(
-            f"{checkpoint.path}: its header does not say what it was made on. "
-            "Start again with --overwrite."
-        )
+        raise checkpoint.unfit("its header holds no environment")
     changed = differing(then, environment)
     if not changed:
         return []

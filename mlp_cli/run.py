@@ -114,7 +114,7 @@ def train_run(
                 )
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
-                restore(trainer, checkpoint)
+                restore(trainer, checkpoint, config)
                 for difference in moved(checkpoint, environment):
                     view.warn(difference)
             prepare(folder, config, environment, trainer.state.epoch, view)
@@ -124,7 +124,7 @@ def train_run(
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = train(trainer, saver, folder, view)
+            finished = train(trainer, config, saver, folder, view)
         return folder.path, conclude(trainer, folder, elapsed) if finished else None
 
 
@@ -260,7 +260,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
     )
 
 
-def train(trainer: Trainer, saver: Saver, folder: RunFolder, view: View) -> bool:
+def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, view: View) -> bool:
     """Train to the end, saving now and then; return False where the view asked to stop.
 
     Raises
@@ -286,7 +286,7 @@ def train(trainer: Trainer, saver: Saver, folder: RunFolder, view: View) -> bool
     except DivergedError as error:
         noticed = trainer.state.step
         view.log(f"{error} Looking for the step where it began.")
-        restore(trainer, load_checkpoint(folder.last))
+        restore(trainer, load_checkpoint(folder.last), config)
         found = retrace(trainer, noticed)
         if found is None:
             raise

@@ -113,6 +113,20 @@ def test_as_many_held_out_as_there_are(own_images: Callable[..., Path]) -> None:
         load_dataset(own(folder, validation=600), folder)
 
 
+def test_a_single_image_is_a_data_set(tmp_path: Path) -> None:
+    damage(tmp_path, "train-images-idx3-ubyte", np.ones((1, 1, 1)))
+    damage(tmp_path, "train-labels-idx1-ubyte", np.array([255]))
+    found = load_dataset(own(tmp_path, validation=0, test=False), tmp_path)
+    assert (len(found.train), len(found.validation), found.classes) == (1, 0, 256)
+
+
+def test_no_image_is_no_data_set(tmp_path: Path) -> None:
+    damage(tmp_path, "train-images-idx3-ubyte", np.ones((0, 1, 1)))
+    damage(tmp_path, "train-labels-idx1-ubyte", np.ones(0))
+    with pytest.raises(DataError, match="so it is empty"):
+        load_dataset(own(tmp_path, validation=0, test=False), tmp_path)
+
+
 def test_missing_files_say_what_to_do(own_images: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="mlp download-data"):
         load_dataset(Config(), tmp_path)

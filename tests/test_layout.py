@@ -44,6 +44,7 @@ ORDER = [
     "intrinsics",
     "compiled",
     "fast",
+    "npz",
     "checkpoint",
     "rundir",
     "evaluate",
