@@ -278,7 +278,10 @@ def _whatever_is_chosen(section: str, data: dict[str, Any]) -> list[Any]:
             model.model_validate({**data, "name": name})
         except ValidationError as error:
             for entry in error.errors(include_url=False):
-                found[entry["type"], entry["loc"]] = {**entry, "loc": (section, name, *entry["loc"])}
+                found[entry["type"], entry["loc"]] = {
+                    **entry,
+                    "loc": (section, name, *entry["loc"]),
+                }
         common = {key: found[key] for key in found if not number or key in common}
     return list(common.values())
 

@@ -95,8 +95,9 @@ class Recorder(Operations):
 
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write the last layer's error down."""
-        assert y.flags.c_contiguous and delta.flags.f_contiguous
-        assert s.flags.f_contiguous and s.shape[1] >= 2
+        if s.shape[1] < 2:  # one class, where the compiled call wants two columns
+            s = np.empty((len(s), 2), s.dtype, order="F")
+        assert y.flags.c_contiguous and delta.flags.f_contiguous and s.flags.f_contiguous
         self._write(compiled.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
 
     def count(
