@@ -113,7 +113,7 @@ class _Source:
         self._origin = _Place(0, origin)
         self._places: dict[KeyPath, _Place] = {}
         self._faults: list[tuple[_Place, str]] = []
-        self._wrong: set[KeyPath] = set()  # the keys and sections that faults speak of
+        self._wrong: set[KeyPath] = set()  # the keys and sections that faults speak of; () is all
 
     def add_file(self, document: Document) -> None:
         self._places = {path: self._line(line) for path, line in document.lines.items()}
@@ -121,13 +121,16 @@ class _Source:
             self._fault(self._line(fault.line), fault.path, fault.text)
         if document.value is None:
             self._fault(self._origin, (), "the file is empty. Write {} for all defaults.")
-        elif document.value is not REFUSED:
+        elif document.value is REFUSED:
+            self._wrong.add(())
+        else:
             self.add_data(document.value)
 
     def add_data(self, data: Any) -> None:
         if isinstance(data, dict):
             self.data = data
         else:
+            self._wrong.add(())
             self._fault(self._place(()), (), "no mapping. Write `key: value` lines.")
 
     def _line(self, line: int) -> _Place:
@@ -137,7 +140,7 @@ class _Source:
         place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
         key, equals, text = change.partition("=")
         path = tuple(key.split("."))
-        if not equals or not all(path):
+        if not (equals and all(path) and key.isprintable()):
             self._fault(place, (), "not of the form KEY=VALUE, as training.epochs=3 is.")
             return
         if len(path) > MAX_DEPTH:
@@ -249,9 +252,9 @@ class _Source:
         }
         elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
         meant = ""
-        if close := difflib.get_close_matches(name, siblings, 1):
+        if close := difflib.get_close_matches(name.lower(), siblings, 1):
             meant = ".".join([*([here] if here else []), close[0]])
-        elif close := difflib.get_close_matches(name, elsewhere, 1):
+        elif close := difflib.get_close_matches(name.lower(), elsewhere, 1):
             meant = elsewhere[close[0]]
         if meant:
             return f"unknown key. Did you mean {meant}?"
@@ -264,7 +267,8 @@ class _Source:
         return self._places.get(path, self._origin)
 
     def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
-        self._wrong.add(path[:2])
+        if path:
+            self._wrong.add(path[:2])
         key = _short(".".join(map(str, path)))
         self._faults.append((place, f"{key}: {text}" if key else text))
 
