@@ -486,7 +486,7 @@ def test_compiled_kernels_that_were_torn(proof: Proof, train: Train, tmp_path: P
     assert not list(tmp_path.glob("kept/*/*.nbc"))
     assert train("--out", "run", "--overwrite", environ=environ).returncode == 0
     tears = [(kind, part) for kind in ("nbc", "nbi") for part in (0.0, 0.3, 0.9, -0.0, -0.5)]
-    for kind, part in proof.points(tears, quick=2):
+    for kind, part in proof.points(tears if proof.long else tears[:1], quick=1):
         (file,) = tmp_path.glob(f"kept/*/*.{kind}")
         whole = file.read_bytes()
         kept = whole[: int(abs(part) * len(whole))]
