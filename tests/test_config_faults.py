@@ -311,7 +311,6 @@ FILES: list[tuple[str, bytes | str, str]] = [
     ("4,000 unknown keys", b"".join(b"k%d: 1\n" % i for i in range(3_500)), "3500 faults"),
     ("16,000 wrong widths", b"model: {hidden: [" + b"x," * 16_000 + b"]}", "16000 faults"),
     ("a long integer", b"seed: " + b"9" * 30_000, "seed: found 999"),
-    ("a long fraction", b"optimizer: {learning_rate: ." + b"1" * 30_000 + b"e-1}", ""),
     ("1 GB, sparse", "file.touch(); os.truncate(file, 2**30)", "larger than 32768 bytes"),
     ("a FIFO", "os.mkfifo(file)", "a folder or device"),
     ("a folder", "file.mkdir()", "a folder or device"),
@@ -330,13 +329,13 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 for folder in sys.argv[1:]:
     os.chdir(folder)
-    before, started, said = peak(), time.perf_counter(), StringIO()
+    before, started, said = peak(), time.process_time(), StringIO()
     try:
         with redirect_stderr(said):
             main(["train", "--config", "c.yaml"])
     except SystemExit as ended:
         code = ended.code
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     print(json.dumps([code, seconds, peak() - before, said.getvalue(), os.listdir()]))
 """
 
@@ -362,13 +361,11 @@ def test_hostile_files_cost_next_to_nothing(proof: Proof, tmp_path: Path) -> Non
     ).stdout.splitlines()
     named = list(zip(FILES, map(json.loads, lines), strict=True))
     for (name, _, words), (code, seconds, megabytes, said, left) in proof.points(named, len(FILES)):
-        if name == "a long fraction":  # is a configuration: only the data are missing
-            continue
         assert code == 2, (name, said)
         assert words in said, (name, said)
         assert said.startswith("Error: "), name
         assert len(said) < 8_000, name
-        assert seconds < 2, name  # one on a machine with nothing else to do
+        assert seconds < 2, name  # of the processor, less than one on an idle machine
         assert megabytes < 100, name
         assert left in (["c.yaml"], []), name
 
