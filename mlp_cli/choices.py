@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Rate = Annotated[float, Field(gt=0, le=1e38)]
 LearningRate = Annotated[Rate, Field(description="Step size η at the height of the schedule.")]
 Share = Annotated[float, Field(ge=0, lt=1)]
+# float32 takes 1e-40 for 0, and weights of a pixel without ink have no gradient: 0 / 0.
 Epsilon = Annotated[
-    float, Field(gt=0, le=1, description="ε added to the root mean square, against division by 0.")
+    float,
+    Field(ge=1e-30, le=1, description="ε added to the root mean square, against division by 0."),
 ]
 Factor = Annotated[
     float, Field(gt=0, le=1, description="What the rate is multiplied with at each drop.")

@@ -7,6 +7,7 @@ the number of threads before NumPy is loaded.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli import __version__
-from mlp_cli.errors import CheckFailedError, MlpError, StorageError
+from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
 from mlp_cli.signals import Interrupted, Signals, die_by
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -94,7 +95,7 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
 
 
 def show(text: object) -> None:
-    """Print a result to stdout.
+    """Print a result to stdout; a path by its own bytes, whatever the encoding, for scripts.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def show(text: object) -> None:
         If the disk that it goes to is full.
     """
     try:
-        click.echo(text)
+        click.echo(os.fsencode(text) if isinstance(text, Path) else text)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         die_by(signal.SIGPIPE)
     except OSError as error:
@@ -292,6 +293,9 @@ def _signals() -> Signals:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: the one place where errors become messages and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it is None where the caller closed it
+            stream.reconfigure(errors="backslashreplace")
     try:
         with Signals() as signals:
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
@@ -303,4 +307,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MlpError as error:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
+    except MemoryError as error:
+        click.echo(
+            f"Error: not enough memory. {error or 'None is left'}. Choose a smaller model.hidden "
+            "or training.batch_size, or a machine with more.",
+            err=True,
+        )
+        code = ConfigError.exit_code
     sys.exit(code)

@@ -18,7 +18,17 @@ from mlp_cli.choices import CHOICES
 from mlp_cli.errors import ConfigError
 from mlp_cli.options import options
 from mlp_cli.settings import Config
-from mlp_cli.yaml12 import MAX_BYTES, MAX_DEPTH, REFUSED, Document, KeyPath, dump, parse, read
+from mlp_cli.yaml12 import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    REFUSED,
+    Document,
+    KeyPath,
+    dump,
+    parse,
+    read,
+    scalar,
+)
 
 __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
 
@@ -103,6 +113,7 @@ class _Source:
         self._origin = _Place(0, origin)
         self._places: dict[KeyPath, _Place] = {}
         self._faults: list[tuple[_Place, str]] = []
+        self._wrong: set[KeyPath] = set()  # the keys and sections that faults speak of; () is all
 
     def add_file(self, document: Document) -> None:
         self._places = {path: self._line(line) for path, line in document.lines.items()}
@@ -110,13 +121,16 @@ class _Source:
             self._fault(self._line(fault.line), fault.path, fault.text)
         if document.value is None:
             self._fault(self._origin, (), "the file is empty. Write {} for all defaults.")
-        elif document.value is not REFUSED:
+        elif document.value is REFUSED:
+            self._wrong.add(())
+        else:
             self.add_data(document.value)
 
     def add_data(self, data: Any) -> None:
         if isinstance(data, dict):
             self.data = data
         else:
+            self._wrong.add(())
             self._fault(self._place(()), (), "no mapping. Write `key: value` lines.")
 
     def _line(self, line: int) -> _Place:
@@ -126,7 +140,7 @@ class _Source:
         place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
         key, equals, text = change.partition("=")
         path = tuple(key.split("."))
-        if not equals or not all(path):
+        if not (equals and all(path) and key.isprintable()):
             self._fault(place, (), "not of the form KEY=VALUE, as training.epochs=3 is.")
             return
         if len(path) > MAX_DEPTH:
@@ -173,6 +187,7 @@ class _Source:
             known = {option.key: option.allowed for option in options()}
             for entry in error.errors(include_url=False):
                 self._add_invalid(entry, known)
+            self._add_conflicts(given)
         if not self._faults:
             return config
         ordered = sorted(self._faults, key=lambda fault: fault[0].order)
@@ -184,18 +199,16 @@ class _Source:
         raise ConfigError("\n  ".join(listed))
 
     def _add_invalid(self, entry: Any, known: dict[str, str]) -> None:
-        """Add the faults that one of pydantic's errors tells of."""
-        kind, found = entry["type"], entry["input"]
+        """Add the fault that one of pydantic's errors tells of."""
+        kind, found, path = entry["type"], entry["input"], entry["loc"]
         if kind == "conflicts":
-            for conflict in entry["ctx"]["found"]:
-                paths = [tuple(key.split(".")) for key in conflict.keys]
-                given = next((path for path in paths if path in self._places), paths[0])
-                self._fault(self._place(given), paths[0], conflict.text)
             return
-        path: KeyPath = entry["loc"]
         if len(path) > 1 and path[0] in CHOICES:  # pydantic puts the chosen name in between
             path = (path[0], *path[2:])
         if kind == "union_tag_invalid":
+            for common in _whatever_is_chosen(path[0], found):
+                self._add_invalid(common, known)
+            self._wrong.add(path)
             path, found = (*path, "name"), found["name"]
         if kind == "extra_forbidden":
             text = self._unknown(path, list(known))
@@ -204,6 +217,18 @@ class _Source:
         else:
             text = _not_allowed(path, found, known)
         self._fault(self._place(path), path, text)
+
+    def _add_conflicts(self, given: dict[str, Any]) -> None:
+        """Add the conflicts between keys of which no fault speaks."""
+        try:
+            Config.model_validate(_without(given, self._wrong))
+        except ValidationError as error:
+            for conflict in error.errors(include_url=False)[0]["ctx"]["found"]:
+                paths = [tuple(key.split(".")) for key in conflict.keys]
+                if any(path[:n] in self._wrong for path in paths for n in range(3)):
+                    continue
+                given_one = next((path for path in paths if path in self._places), paths[0])
+                self._fault(self._place(given_one), paths[0], conflict.text)
 
     def _unknown(self, path: KeyPath, known: list[str]) -> str:
         """Say that a key is unknown, and what may have been meant."""
@@ -227,9 +252,9 @@ class _Source:
         }
         elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
         meant = ""
-        if close := difflib.get_close_matches(name, siblings, 1):
+        if close := difflib.get_close_matches(name.lower(), siblings, 1):
             meant = ".".join([*([here] if here else []), close[0]])
-        elif close := difflib.get_close_matches(name, elsewhere, 1):
+        elif close := difflib.get_close_matches(name.lower(), elsewhere, 1):
             meant = elsewhere[close[0]]
         if meant:
             return f"unknown key. Did you mean {meant}?"
@@ -242,8 +267,36 @@ class _Source:
         return self._places.get(path, self._origin)
 
     def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
+        if path:
+            self._wrong.add(path[:2])
         key = _short(".".join(map(str, path)))
         self._faults.append((place, f"{key}: {text}" if key else text))
+
+
+def _whatever_is_chosen(section: str, data: dict[str, Any]) -> list[Any]:
+    """Return pydantic's errors in a section that it has by every name which could be chosen."""
+    common: dict[Any, Any] = {}
+    for number, (name, model) in enumerate(CHOICES[section].items()):
+        found = {}
+        try:
+            model.model_validate({**data, "name": name})
+        except ValidationError as error:
+            for entry in error.errors(include_url=False):
+                found[entry["type"], entry["loc"]] = {
+                    **entry,
+                    "loc": (section, name, *entry["loc"]),
+                }
+        common = {key: found[key] for key in found if not number or key in common}
+    return list(common.values())
+
+
+def _without(section: dict[str, Any], wrong: set[KeyPath], path: KeyPath = ()) -> dict[str, Any]:
+    """Return a section less the keys that are wrong."""
+    return {
+        key: _without(value, wrong, (*path, key)) if isinstance(value, dict) else value
+        for key, value in section.items()
+        if (*path, key) not in wrong
+    }
 
 
 def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
@@ -261,7 +314,7 @@ def _hint(allowed: str, found: Any) -> str:
     """Return what the likeliest mistake calls for."""
     wants_number = "number" in allowed or "integer" in allowed
     if isinstance(found, str):
-        meaning = parse(found).value
+        meaning = scalar(found)
         if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
             return f" The quotes make it text: write {found}."
         names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")

@@ -8,8 +8,11 @@ them.
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli import compiled
+from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
 from mlp_cli.operations import (
     Bits,
@@ -157,8 +161,9 @@ class Recorder(Operations):
 
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write the last layer's error down."""
-        assert y.flags.c_contiguous and delta.flags.f_contiguous
-        assert s.flags.f_contiguous and s.shape[1] >= 2
+        if s.shape[1] < 2:  # one class, where the compiled call wants two columns
+            s = np.empty((len(s), 2), s.dtype, order="F")
+        assert y.flags.c_contiguous and delta.flags.f_contiguous and s.flags.f_contiguous
         self._write(compiled.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
 
     def count(
@@ -249,6 +254,29 @@ class _Replay:
         compiled.execute(lines, constants, self._like)
 
 
+def _compile(like: Array) -> None:
+    """Compile `execute` for the parameters' type, or find what was compiled before.
+
+    Numba keeps what it compiled as pickles that it does not force to disk: a loss of power tears
+    them. Where they do not load, or the new ones do not fit on the disk, they are removed.
+
+    Raises
+    ------
+    StorageError
+        If they cannot be removed.
+    """
+    nothing = Recorder(np.zeros(1, np.int64), 1).program()
+    try:
+        compiled.execute(*nothing, like)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        folder = Path(compiled.execute.stats.cache_path)
+        with storage_errors("mend the compiled kernels in", folder):
+            for file in folder.glob(f"compiled.{compiled.execute.__name__}-*"):
+                file.unlink(missing_ok=True)
+        with suppress(OSError):  # on a full disk it is compiled all the same, and not kept
+            compiled.execute(*nothing, like)
+
+
 class FastKernels:
     """The sequence of operations is written down once, and then runs as compiled code."""
 
@@ -261,9 +289,8 @@ class FastKernels:
     def prepare(self, work: Work, team: Meeting, dtype: np.dtype[Any]) -> Callable[[int], None]:
         """Return what each member calls, with its number, to do the work."""
         started = time.perf_counter()
-        nothing = Recorder(np.zeros(1, np.int64), 1).program()
         like = np.empty(0, dtype)
-        compiled.execute(*nothing, like)  # compiles, or finds what was compiled before
+        _compile(like)
         self.compile_seconds += time.perf_counter() - started
         counter = np.zeros(1, np.int64)
         recorders = [Recorder(counter, team.size) for _ in range(team.size)]

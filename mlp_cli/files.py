@@ -8,6 +8,7 @@ al., OSDI 2014: never rely on the order of renames and writes alone).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -45,7 +46,14 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes `path` when the block ends without an exception.
 
     Where the block raises, the temporary file is removed and `path` is left as it was.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or `path` is a folder or device, which renaming would replace.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "a folder or device stands there")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

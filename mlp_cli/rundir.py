@@ -208,7 +208,7 @@ def check_out(path: Path, mode: Mode) -> None:
     ConfigError
         If it holds a run and `mode` is new, or holds files and no run.
     StorageError
-        If it is no folder or cannot be read.
+        If it is no folder or cannot be read, or a run's file is no file.
     """
     try:
         with storage_errors("use", path):
@@ -227,6 +227,9 @@ def check_out(path: Path, mode: Mode) -> None:
             f"--out {path}: the folder already holds a run. Give --resume to go on with it, "
             "--overwrite to replace it, or another folder."
         )
+    for name in sorted(names & set(FILES)):
+        if not (path / name).is_file():  # opening a FIFO would wait for ever
+            raise StorageError(f"{path / name}: no regular file, as a run's are. Remove it.")
 
 
 def claim(out: Path | None, config_name: str) -> RunFolder:

@@ -90,12 +90,20 @@ class Data(Section):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
         try:
-            return path and str(Path(path).absolute())
+            absolute = str(Path(path).absolute())
+            absolute.encode()
         except OSError:
             raise PydanticCustomError(
                 "no_folder", "is relative, and the working directory is gone"
             ) from None
+        except UnicodeEncodeError:
+            raise PydanticCustomError(
+                "no_folder", "is relative, and the working directory's name is not UTF-8"
+            ) from None
+        return absolute
 
 
 class Model(Section):

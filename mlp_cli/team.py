@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from mlp_cli.errors import ConfigError
+
 Work = Callable[[int], object]
 
 
@@ -29,6 +31,11 @@ class Team:
     ----------
     size
         How many members there are: `work` and `meet` know them as 0 to size − 1.
+
+    Raises
+    ------
+    ConfigError
+        If the system does not give so many threads.
     """
 
     def __init__(self, size: int) -> None:
@@ -39,7 +46,12 @@ class Team:
         self._work = [SimpleQueue[Work]() for _ in self._members]
         self._done = SimpleQueue[BaseException | None]()
         for me in self._members[1:]:
-            threading.Thread(target=self._serve, args=(me,), daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, args=(me,), daemon=True).start()
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"{size} threads: {error}. Give fewer, by --threads or OMP_NUM_THREADS."
+                ) from error
 
     def run(self, work: Work) -> None:
         """Call `work(me)` in each member, and return when all have returned.

@@ -8,7 +8,8 @@ the core schema of YAML 1.2 (section 10.3.2):
     boolean   true  True  TRUE  false  False  FALSE
     integer   12  -3  +4  012 (twelve)  0o17  0x1f
     float     1e-3  1E3  .5  5.  +1.5  .inf  -.Inf  .nan
-    text      everything else, as no, off, 12:30, 1_000, 2024-01-31; and all that is quoted
+    text      everything else, as no, off, 12:30, 1_000, 2024-01-31, an integer of more than 300
+              digits; and all that is quoted
 
 Refused, since no configuration needs them and each is a way to be misread or to exhaust the
 machine: a second value for a key, anchors and aliases, merge keys, tags, keys that are not text, a
@@ -40,6 +41,7 @@ _SCALARS: list[tuple[str, re.Pattern[str], Callable[[str], Any]]] = [
     ("int", re.compile(rf"[-+]?[0-9]{_DIGITS}\Z"), int),
     ("int", re.compile(rf"0o[0-7]{_DIGITS}\Z"), lambda text: int(text[2:], 8)),
     ("int", re.compile(rf"0x[0-9a-fA-F]{_DIGITS}\Z"), lambda text: int(text[2:], 16)),
+    ("str", re.compile(r"[-+]?[0-9]+\Z"), str),
     ("float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), float),
     ("float", re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z"), lambda text: float(text.replace(".", ""))),
     ("float", re.compile(r"\.(?:nan|NaN|NAN)\Z"), lambda text: float("nan")),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from proofs import Proof
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.rundir import FILES, RunFolder, check_out, claim
+from mlp_cli.rundir import FILES, Mode, RunFolder, check_out, claim
 
 
 def make_run(path: Path) -> Path:
@@ -64,35 +67,160 @@ def test_leftovers_of_a_kill_do_not_fill_a_folder(tmp_path: Path) -> None:
     check_out(tmp_path, "new")
 
 
+NAMES = [
+    ("mnist", "mnist"),
+    ("rate-0.1_b", "rate-0.1_b"),
+    ("../x", "_x"),
+    ("../../../etc/passwd", "_.._.._etc_passwd"),
+    ("/etc/x", "_etc_x"),
+    ("a/b", "a_b"),
+    ("a\\b", "a_b"),
+    ("-rf", "rf"),
+    ("--help", "help"),
+    (".", "run"),
+    ("..", "run"),
+    ("...", "run"),
+    (".hidden", "hidden"),
+    (".-.-x", "x"),
+    ("", "run"),
+    (" ", "_"),
+    ("x ", "x_"),
+    (" x", "_x"),
+    ("~", "_"),
+    ("$(id)", "__id_"),
+    ("a;b|c&d", "a_b_c_d"),
+    ("*", "_"),
+    ("a\0b", "a_b"),
+    ("a\nb", "a_b"),
+    ("a b\n", "a_b_"),
+    ("a\tb\x1b[31m", "a_b__31m"),
+    ("CON", "CON"),
+    ("nul.txt", "nul.txt"),
+    ("C:", "C_"),
+    ("😀", "_"),
+    ("é", "_"),  # one character
+    ("e\u0301", "e_"),  # the same, as two
+    ("\u202egnp", "_gnp"),
+    ("\udcff", "_"),
+    ("٣", "_"),
+    ("x" * 300, "x" * 100),
+    ("ö" * 300, "_" * 100),
+    ("-" * 300, "run"),
+]
+
+
+@pytest.mark.proof("R1 a hostile name of a configuration")
+def test_names_become_safe(proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, safe in proof.points(NAMES, quick=len(NAMES)):
+        folder = claim(None, name).path
+        stem, _, number = folder.name.rpartition("-")
+        assert (folder.parent, stem) == (Path("runs"), safe)
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", stem), name
+        assert number.isdecimal()
+        assert folder.resolve().parent == tmp_path / "runs"
+        assert folder.is_dir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["runs"]
+
+
+# Claims of one name by 64 processes that are let go at once, `rounds` times; flock as told.
+RACE = """
+import errno, fcntl, os, sys
+from mlp_cli.rundir import claim
+def nothing(*_): pass
+def no_locks(*_): raise OSError(errno.ENOLCK, "No locks available")
+rounds, locks = int(sys.argv[1]), sys.argv[2]
+if locks != "work":
+    fcntl.flock = {"do nothing": nothing, "fail": no_locks}[locks]
+for number in range(rounds):
+    gate, told = os.pipe(), os.pipe()
+    children = []
+    for _ in range(64):
+        child = os.fork()
+        if not child:
+            try:
+                os.close(gate[1])
+                os.read(gate[0], 1)  # until the parent lets go
+                folder = claim(None, f"round{number}")
+                with folder.locked():
+                    folder.append_metrics(str(os.getpid()))
+                os.write(told[1], f"{folder.path.name} ".encode())
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    os.close(gate[0]), os.close(gate[1]), os.close(told[1])
+    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    with os.fdopen(told[0]) as names:
+        print(names.read())
+"""
+
+
 @pytest.mark.parametrize(
-    ("name", "folder"),
+    "locks",
     [
-        ("mnist", "mnist-1"),
-        ("../x", "_x-1"),
-        ("-rf", "rf-1"),
-        ("...", "run-1"),
-        ("a b\n", "a_b_-1"),
-        ("ö" * 300, "_" * 100 + "-1"),
+        pytest.param(locks, marks=pytest.mark.proof(f"R2 64 claims of one name, locks {locks}"))
+        for locks in ("work", "do nothing", "fail")
     ],
 )
-def test_names_become_safe(
-    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_processes_that_start_at_once_get_folders_of_their_own(
+    locks: str, proof: Proof, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert claim(None, name).path == Path("runs") / folder
+    rounds = 100 if proof.long else 2
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RACE, str(rounds), locks],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    for number in proof.trials(quick=2, long=100):
+        assert set(lines[number].split()) == {f"round{number}-{k + 1}" for k in range(64)}
+        for name in lines[number].split():  # and none wrote into another's
+            assert (tmp_path / "runs" / name / "metrics.jsonl").read_text().count("\n") == 1
 
 
-def test_processes_that_start_at_once_get_folders_of_their_own(tmp_path: Path) -> None:
-    code = "from mlp_cli.rundir import claim; print(claim(None, 'x').path)"
+@pytest.mark.parametrize("mode", ["resume", "overwrite"])
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "link to itself", "link to nothing"])
+def test_what_is_no_file_is_refused_before_anything_is_opened(
+    kind: str, name: str, mode: Mode, tmp_path: Path
+) -> None:
+    path = make_run(tmp_path / "run") / name
+    path.unlink()
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path if kind == "link to itself" else "nowhere")
+    with pytest.raises(StorageError, match=f"run/{name}: no regular file"):
+        check_out(tmp_path / "run", mode)
+
+
+HOLD = "import sys, time; from pathlib import Path; from mlp_cli.rundir import RunFolder\n" + (
+    "with RunFolder(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(100)"
+)
+
+
+@pytest.mark.proof("T2 the holder of a run's lock is killed")
+def test_a_lock_ends_with_its_holder(proof: Proof, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
-        )
-        for _ in range(8)
-    ]
-    folders = {racer.communicate()[0] for racer in racers}
-    assert len(folders) == 8
+    for _ in proof.trials(quick=2, long=20):
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, tmp_path], env=environment, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            refusal = f"{tmp_path}: another process is training this run. Wait for it"
+            with pytest.raises(ConfigError, match=refusal), folder.locked():
+                raise AssertionError("both hold the run")
+            holder.kill()
+        with folder.locked():
+            assert list(tmp_path.iterdir()) == []  # nothing is left behind
 
 
 def test_a_second_trainer_is_refused(tmp_path: Path) -> None:

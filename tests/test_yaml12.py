@@ -45,19 +45,71 @@ SCALARS = [
     ("'1e-3'", "1e-3"),
     ('"true"', "true"),
     ("tRUE", "tRUE"),
+    ("Null", None),
+    ("NULL", None),
+    ("nULL", "nULL"),
+    ("None", "None"),
+    ("nil", "nil"),
+    ("True", True),
+    ("false", False),
+    ("False", False),
+    *((word, word) for word in ("Yes", "YES", "n", "N", "On", "ON", "OFF", "t", "T", "enabled")),
+    ("0", 0),
+    ("-0.0", -0.0),
+    ("+4", 4),
+    ("-3", -3),
+    ("0o0", 0),
+    ("0xFf", 255),
+    ("08", 8),
+    ("-012", -12),
+    *((word, word) for word in ("0o8", "0xg", "-0x1f", "+0o7", "0X1F", "0O17", "0x", "1 2", "--1")),
+    *(
+        (word, word)
+        for word in ("1,000", "1.000,5", "½", "²", "٣", "12:30:45", "1:2.5", "4e", "e3")
+    ),
+    *((word, word) for word in ("1.2.3", "1e3.5", "1e 3", "1e+", "+", "-.", "+.e3", "10%", "1f")),
+    *((word, word) for word in ("inf", "nan", "-inf", "Infinity", "NaN", "+.nan", ".iNf", ".NAn")),
+    *((word, word) for word in ("2024-01-31T10:00:00Z", "2024-01-31 10:00", "=", "<", "<<", "a#b")),
+    ("1e5", 100_000.0),
+    ("1E-5", 0.00001),
+    ("+1e+5", 100_000.0),
+    ("-.5e1", -5.0),
+    ("01.50", 1.5),
+    ("1e400", math.inf),
+    ("-1e400", -math.inf),
+    ("1e-400", 0.0),
+    ("+.inf", math.inf),
+    (".Inf", math.inf),
+    ("9" * 300, int("9" * 300)),
+    ("9" * 301, "9" * 301),
+    ("0." + "1" * 400, 1 / 9),
+    ("a b # comment", "a b"),
+    ("'no'", "no"),
+    ("'it''s'", "it's"),
+    ('""', ""),
+    ("''", ""),
+    ('"~"', "~"),
+    ('"012"', "012"),
+    ('"1\\n2"', "1\n2"),
+    ('"\\x41\\u00e9\\U0001F600"', "Aé😀"),
+    ("|\n  a\n  b\n", "a\nb\n"),
+    (">-\n  a\n  b\n", "a b"),
+    ("a\n  b", "a b"),
 ]
 
 
-@pytest.mark.parametrize(("text", "meaning"), SCALARS)
+@pytest.mark.parametrize(("text", "meaning"), SCALARS, ids=[text[:20] for text, _ in SCALARS])
 def test_scalars(text: str, meaning: object) -> None:
     document = parse(f"key: {text}\n")
     assert document.faults == []
     assert document.value == {"key": meaning}
     assert type(document.value["key"]) is type(meaning)
+    assert parse(text).value == meaning  # as it stands after --set KEY=
 
 
-def test_not_a_number_is_one() -> None:
-    assert math.isnan(parse(".nan").value)
+@pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
+def test_not_a_number_is_one(text: str) -> None:
+    assert math.isnan(parse(text).value)
 
 
 def test_lines_of_keys_and_items() -> None:
