@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
@@ -166,11 +167,16 @@ def test_activations_at_known_places(name: str, expected: list[float]) -> None:
     np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-15)
 
 
-def test_probabilities_of_ten_sigmoids_are_their_shares() -> None:
+@pytest.mark.parametrize(
+    ("name", "weights"), [("cross_entropy", np.exp), ("mse", lambda z: 1 / (1 + np.exp(-z)))]
+)
+def test_probabilities_are_the_outputs_shares(
+    name: str, weights: Callable[[np.ndarray], np.ndarray]
+) -> None:
     z = np.random.default_rng(0).normal(size=(4, 3)) * 3
-    a = 1 / (1 + np.exp(-z))
-    found = np.exp(LOSSES["mse"].log_probabilities(z))
-    np.testing.assert_allclose(found, a / a.sum(axis=1, keepdims=True), rtol=1e-12)
+    expected = weights(z) / weights(z).sum(axis=1, keepdims=True)
+    found = np.exp(LOSSES[name].log_probabilities(z))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_scaled_tanh_keeps_one_at_one() -> None:
