@@ -16,6 +16,7 @@ from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
 from mlp_cli.errors import CheckpointError, ConfigError, MlpError, StorageError
 
 WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
+DIGEST = "{} is damaged .*: its digest does not match its content"
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -53,11 +54,16 @@ def nameless(path: Path) -> None:
     np.savez(path, weights=WEIGHTS)
 
 
-def changed(path: Path) -> None:
-    save_checkpoint(path, {"weights": WEIGHTS}, {})
-    with np.load(path) as archive:
-        members = dict(archive)
-    np.savez(path, **{**members, "weights": WEIGHTS + 1})
+def changed(name: str, array: np.ndarray) -> Callable[[Path], None]:
+    """A checkpoint whose weights were replaced, and the digest was not."""
+
+    def make(path: Path) -> None:
+        save_checkpoint(path, {"weights": WEIGHTS}, {})
+        with np.load(path) as archive:
+            kept = {name: archive[name] for name in ("header", "digest")}
+        np.savez(path, **{**kept, name: array})
+
+    return make
 
 
 def of_another_release(path: Path) -> None:
@@ -100,7 +106,10 @@ def remedied(error: MlpError) -> str:
             "{} is damaged .*: ValueError: its members claim more bytes than it has",
         ),
         (nameless, CheckpointError, "{} is damaged .*: KeyError: 'header'"),
-        (changed, CheckpointError, "{} is damaged .*: its digest does not match its content"),
+        (changed("weights", WEIGHTS + 1), CheckpointError, DIGEST),
+        (changed("weights", WEIGHTS.reshape(3, 2)), CheckpointError, DIGEST),
+        (changed("weights", WEIGHTS.view(np.int32)), CheckpointError, DIGEST),
+        (changed("weight", WEIGHTS), CheckpointError, DIGEST),
         (missing, ConfigError, "{}: there is no such checkpoint"),
         (below_a_file, ConfigError, "{}: there is no such checkpoint"),
         (a_folder, StorageError, "cannot read {}: Is a directory"),

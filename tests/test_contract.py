@@ -192,5 +192,5 @@ def test_a_training_of_any_parts(
     # What is no number does not go unnoticed.
     second.network.parameters[0] = np.nan
     second.state.epoch = 0
-    with pytest.raises(DivergedError, match="not finite"):
+    with pytest.raises(DivergedError, match="the loss is not finite"):
         second.train_epoch(lambda loss: False)
