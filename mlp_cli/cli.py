@@ -292,10 +292,9 @@ def _signals() -> Signals:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: the one place where errors become messages and exit codes."""
-    signals = Signals()
-    signals.install()
     try:
-        code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
+        with Signals() as signals:
+            code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:

@@ -56,14 +56,16 @@ from mlp_cli.intrinsics import (
     pointer,
     prefetch,
 )
+from mlp_cli.operations import EPSILON, FRESH, GOLDEN, MIX, SHIFTS
 
 # The operations' codes: the first number of a line.
 PRODUCT, ACTIVATE, DERIVE, ERROR, COUNT, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(11)
+NORMALISE, UNNORMALISE, DRAW, MULTIPLY, LIMIT, NOISE, WARP = range(11, 18)
 # The functions' codes, in the order of the registries in `functions`.
 RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
 CROSS_ENTROPY, MSE = range(2)
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
-OPERANDS = 12  # whole numbers in a line: the code, addresses, sizes
+OPERANDS = 13  # whole numbers in a line: the code, addresses, sizes
 CONSTANTS = 4  # fractions that belong to it
 
 _LINE = 64  # bytes of memory that come into a cache together
@@ -268,6 +270,139 @@ def _look_up(labels, rows, found, one_hot, y, c):
 
 
 @jit
+def _normalise(z, gamma, running_mean, running_variance, hat, inverse, K):
+    real = z.dtype.type
+    share, fresh, sample = real(1) / real(K), real(FRESH), real(K) / real(max(K - 1, 1))
+    for i in range(len(gamma)):
+        neuron, out = z[i * K : i * K + K], hat[i * K : i * K + K]
+        mean = variance = real(0)
+        for k in range(K):
+            mean += neuron[k]
+        mean *= share
+        for k in range(K):
+            out[k] = neuron[k] - mean
+            variance += out[k] * out[k]
+        variance *= share
+        scale = real(1) / math.sqrt(variance + real(EPSILON))
+        for k in range(K):
+            out[k] *= scale
+            neuron[k] = gamma[i] * out[k]
+        inverse[i] = scale
+        running_mean[i] += fresh * (mean - running_mean[i])
+        running_variance[i] += fresh * (sample * variance - running_variance[i])
+
+
+@jit
+def _unnormalise(delta, gamma, hat, inverse, dgamma, dbeta, K):
+    share = delta.dtype.type(1) / delta.dtype.type(K)
+    for i in range(len(gamma)):
+        errors, normed = delta[i * K : i * K + K], hat[i * K : i * K + K]
+        total = product = delta.dtype.type(0)
+        for k in range(K):
+            total += errors[k]
+            product += errors[k] * normed[k]
+        dbeta[i], dgamma[i] = total, product
+        scale, total, product = gamma[i] * inverse[i], total * share, product * share
+        for k in range(K):
+            errors[k] = scale * (errors[k] - total - normed[k] * product)
+
+
+@jit
+def _mixed(place, key):
+    s = place * np.uint64(GOLDEN) + key
+    s = (s ^ (s >> np.uint64(SHIFTS[0]))) * np.uint64(MIX[0])
+    s = (s ^ (s >> np.uint64(SHIFTS[1]))) * np.uint64(MIX[1])
+    return s ^ (s >> np.uint64(SHIFTS[2]))
+
+
+@jit
+def _draw(r, bits, drawn, key, first, width, threshold):
+    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    zero, kept = r.dtype.type(0), r.dtype.type(65536 / (65536 - threshold))
+    fours = (width + 3) // 4
+    for i in range(len(bits)):
+        bits[i] = _mixed(np.uint64(first * fours + i), key)
+    for line in range(len(r) // width):
+        out, numbers = r[line * width :][:width], drawn[line * 4 * fours :][:width]
+        for k in range(width):
+            out[k] = kept if numbers[k] >= threshold else zero
+
+
+@jit
+def _noise(noise, bits, drawn, key, first, height, two_k, width):
+    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    real, fours, k = noise.dtype.type, (width + 3) // 4, two_k // 2
+    half, unit = real(0.5 - 32768), real(1 / 32768)
+    for i in range(height):
+        for field in range(two_k):
+            image, which = first + field % k, field // k
+            start = ((image * 2 + which) * height + i) * fours
+            for four in range(fours):
+                bits[four] = _mixed(np.uint64(start + four), key)
+            out = noise[(i * two_k + field) * width :][:width]
+            for j in range(width):
+                out[j] = (real(drawn[j]) + half) * unit
+
+
+@jit
+def _warp(pixels, rows, maps, field, x, scale, shift, padded, height, width):
+    # `padded` (height + 3, width + 3) is black around the image, so that no pixel asks where it is.
+    real, k, inputs, line = x.dtype.type, len(rows), height * width, width + 3
+    one, middle_i, middle_j = real(1), real((height - 1) / 2), real((width - 1) / 2)
+    for n in range(k):
+        image, own = pixels[rows[n] * inputs :][:inputs], maps[n * 7 :][:7]
+        for i in range(height):
+            inner = padded[(i + 1) * line + 1 :][:width]
+            for j in range(width):
+                inner[j] = real(image[i * width + j])
+        for i in range(height):
+            move_u = field[(i * 2 * k + n) * width :][:width]
+            move_v = field[(i * 2 * k + k + n) * width :][:width]
+            at = n * inputs + i * width
+            out, times, less = (
+                x[at:][:width],
+                scale[i * width :][:width],
+                shift[i * width :][:width],
+            )
+            y = real(i) - middle_i
+            row_u, row_v = own[0] * y + own[4] + middle_i, own[2] * y + own[5] + middle_j
+            for j in range(width):
+                z = real(j) - middle_j
+                u = row_u + own[1] * z + own[6] * move_u[j]
+                v = row_v + own[3] * z + own[6] * move_v[j]
+                u = min(max(u, -one), real(height)) + one
+                v = min(max(v, -one), real(width)) + one
+                p, q = np.int32(u), np.int32(v)
+                u, v = u - real(p), v - real(q)
+                tap = p * np.int32(line) + q
+                upper = padded[tap] + v * (padded[tap + 1] - padded[tap])
+                tap += np.int32(line)
+                lower = padded[tap] + v * (padded[tap + 1] - padded[tap])
+                out[j] = (upper + u * (lower - upper)) * times[j] - less[j]
+
+
+@jit
+def _multiply(a, r, out):
+    for i in range(len(out)):
+        out[i] = a[i] * r[i]
+
+
+@jit
+def _limit(W, m, limit):
+    n = len(W) // m
+    for i in range(m):
+        row = W[i * n : i * n + n]
+        total = W.dtype.type(0)
+        for j in range(n):
+            total += row[j] * row[j]
+        norm = math.sqrt(total)
+        if norm > limit:
+            factor = W.dtype.type(limit) / norm
+            for j in range(n):
+                row[j] *= factor
+
+
+@jit
 def _sum_squares(g):
     total = 0.0
     for i in range(len(g)):
@@ -426,4 +561,56 @@ def execute(program, constants, like):
             second = numba.carray(pointer(line[6]), size, real)
             factors = numba.carray(pointer(line[7]), 3, np.float64)
             _update(line[1], p, g, slot, second, factors, constants[i])
+        elif code == NORMALISE:
+            K, m = line[7], line[8]
+            z = numba.carray(pointer(line[1]), K * m, real)
+            gamma = numba.carray(pointer(line[2]), m, real)
+            mean = numba.carray(pointer(line[3]), m, real)
+            variance = numba.carray(pointer(line[4]), m, real)
+            hat = numba.carray(pointer(line[5]), K * m, real)
+            _normalise(z, gamma, mean, variance, hat, numba.carray(pointer(line[6]), m, real), K)
+        elif code == UNNORMALISE:
+            K, m = line[7], line[8]
+            delta = numba.carray(pointer(line[1]), K * m, real)
+            gamma = numba.carray(pointer(line[2]), m, real)
+            hat = numba.carray(pointer(line[3]), K * m, real)
+            inverse = numba.carray(pointer(line[4]), m, real)
+            dgamma = numba.carray(pointer(line[5]), m, real)
+            dbeta = numba.carray(pointer(line[6]), m, real)
+            _unnormalise(delta, gamma, hat, inverse, dgamma, dbeta, K)
+        elif code == DRAW:
+            lines, width = line[6], line[7]
+            count = lines * ((width + 3) // 4)
+            bits = numba.carray(pointer(line[2]), count, np.uint64)
+            drawn = numba.carray(pointer(line[2]), 4 * count, np.uint16)
+            key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
+            r = numba.carray(pointer(line[1]), lines * width, real)
+            _draw(r, bits, drawn, key, line[5], width, line[8])
+        elif code == MULTIPLY:
+            a = numba.carray(pointer(line[1]), line[4], real)
+            r = numba.carray(pointer(line[2]), line[4], real)
+            _multiply(a, r, numba.carray(pointer(line[3]), line[4], real))
+        elif code == NOISE:
+            height, two_k, width = line[6], line[7], line[8]
+            noise = numba.carray(pointer(line[1]), height * two_k * width, real)
+            bits = numba.carray(pointer(line[2]), (width + 3) // 4, np.uint64)
+            drawn = numba.carray(pointer(line[2]), 4 * len(bits), np.uint16)
+            key = numba.carray(pointer(line[3]), 1, np.uint64)[0]
+            first = numba.carray(pointer(line[4]), 1, np.int64)[0] + line[5]
+            _noise(noise, bits, drawn, key, first, height, two_k, width)
+        elif code == WARP:
+            count, total, height, width = line[9], line[10], line[11], line[12]
+            inputs = height * width
+            pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)
+            rows = numba.carray(pointer(line[2]), count, np.int64)
+            maps = numba.carray(pointer(line[3]), count * 7, real)
+            field = numba.carray(pointer(line[4]), 2 * count * inputs, real)
+            x = numba.carray(pointer(line[5]), count * inputs, real)
+            scale = numba.carray(pointer(line[6]), inputs, real)
+            shift = numba.carray(pointer(line[7]), inputs, real)
+            padded = numba.carray(pointer(line[8]), (height + 3) * (width + 3), real)
+            _warp(pixels, rows, maps, field, x, scale, shift, padded, height, width)
+        elif code == LIMIT:
+            W = numba.carray(pointer(line[1]), line[2] * line[3], real)
+            _limit(W, line[2], constants[i, 0])
     flush_to_zero(control)

@@ -16,6 +16,7 @@ import numpy as np
 
 from mlp_cli import digits, mnist
 from mlp_cli.config import Config
+from mlp_cli.distortion import Distorter
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.functions import Array
 from mlp_cli.idx import read_idx
@@ -196,6 +197,14 @@ def pixel_statistics(split: Split) -> tuple[float, float]:
     return mean, deviation or 1.0
 
 
+def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Array:
+    """Return the targets (classes, classes): 1 − ε + ε/c at the class, and ε/c elsewhere.
+
+    ε is the label smoothing (Szegedy et al., 2016, section 7).
+    """
+    return np.asarray(np.eye(classes) * (1 - smoothing) + smoothing / classes, dtype)
+
+
 class Reader:
     """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
 
@@ -211,6 +220,10 @@ class Reader:
         float32 or float64.
     at_once
         Rows that one `read` takes at most; the capacity, if it is not given.
+    smoothing
+        As for `one_hot`.
+    distorter
+        Distorts the images that are read, where it is given.
 
     Attributes
     ----------
@@ -229,12 +242,15 @@ class Reader:
         capacity: int,
         dtype: np.dtype[np.floating],
         at_once: int | None = None,
+        smoothing: float = 0.0,
+        distorter: Distorter | None = None,
     ) -> None:
         at_once = capacity if at_once is None else at_once
         self._split = split
+        self._distorter = distorter
         self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
         self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
-        self._one_hot = np.eye(classes, dtype=dtype)
+        self._one_hot = one_hot(classes, smoothing, dtype)
         inputs = split.images.shape[1]
         self._pixels = np.empty((at_once, inputs), np.uint8)
         # Two, where more is to come: a thread may read into the one while another, a step behind,
@@ -261,7 +277,11 @@ class Reader:
         rows, soon = self.rows[at], self.rows[stop + low : stop + high]
         whole = self._x[start // len(self._pixels) % len(self._x)]
         x, pixels, split = whole[low:high], self._pixels[low:high], self._split
-        do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
+        if self._distorter is None:
+            do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
+        else:
+            scale, shift = self._scale, self._shift
+            self._distorter.read(split.images, rows, start + low, x, scale, shift, part, do)
         classes = self._classes[low:high]
         do.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
         return whole[:n]

@@ -13,15 +13,15 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlp_cli.backpropagation import Backpropagation, columns_first
 from mlp_cli.data import Reader
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
-from mlp_cli.network import Backpropagation, columns_first
-from mlp_cli.trainer import State, Trainer, epoch_order
+from mlp_cli.trainer import State, Trainer, epoch_keys, epoch_order
 
 STEPS = 8  # that are told of
 LARGE = 20.0  # an input that is not well scaled: MNIST's reach 1, or 2.8 deviations
@@ -92,23 +92,20 @@ class Divergence:
         )
 
 
-@dataclass(frozen=True)
-class _Moment:
+class _Moment(NamedTuple):
     """A training at an instant."""
 
-    parameters: Array
-    slots: dict[str, Array]
+    vectors: dict[str, Array]
     state: State
 
     @classmethod
     def of(cls, trainer: Trainer) -> _Moment:
-        slots = {name: slot.copy() for name, slot in trainer.optimizer.slots.items()}
-        return cls(trainer.network.parameters.copy(), slots, replace(trainer.state))
+        vectors = {name: vector.copy() for name, vector in trainer.vectors.items()}
+        return cls(vectors, replace(trainer.state))
 
     def put_back(self, trainer: Trainer) -> None:
-        trainer.network.parameters[...] = self.parameters
-        for name, slot in trainer.optimizer.slots.items():
-            slot[...] = self.slots[name]
+        for name, vector in trainer.vectors.items():
+            vector[...] = self.vectors[name]
         trainer.state = replace(self.state)
 
 
@@ -138,6 +135,7 @@ def retrace(trainer: Trainer, noticed: int) -> Divergence | None:
     while True:
         before = _Moment.of(trainer)
         examination = _Examination(trainer)
+        before.put_back(trainer)  # looking at a step counts in running statistics
         steps.append(examination.step)
         if not _survives(trainer, trainer.K):
             what, layer = examination.fault()
@@ -173,19 +171,25 @@ class _Examination:
         self._trainer, state = trainer, trainer.state
         network, dataset, K = trainer.network, trainer.dataset, trainer.K
         order = epoch_order(trainer.seed, state.epoch, dataset.train.rows)
+        keys = epoch_keys(trainer.seed, state.epoch, -(-len(order) // K))
         self.images = order[state.position : state.position + K]
         classes, n = network.sizes[-1], len(self.images)
-        reader = Reader(dataset.train, classes, trainer.mean, trainer.std, n, network.dtype)
+        regularisers = trainer.regularisers
+        reader = Reader(
+            dataset.train, classes, trainer.mean, trainer.std, n, network.dtype,
+            smoothing=regularisers.label_smoothing,
+        )  # fmt: skip
         reader.rows[:] = self.images
         x, z = reader.read(0, n), columns_first(n, classes, network.dtype)
-        backpropagation = Backpropagation(network, n)
+        backpropagation = Backpropagation(network, n, dropout=regularisers.dropout)
+        batch = state.position // K
         with np.errstate(all="ignore"):
-            backpropagation(x, reader.y, z)
+            backpropagation(x, reader.y, z, key=keys[batch : batch + 1])
             losses = network.loss.values(z, reader.y)
             self.step = Step(
                 epoch=state.epoch + 1,
                 step=state.step + 1,
-                batch=state.position // K + 1,
+                batch=batch + 1,
                 learning_rate=trainer.schedule(state.step),
                 loss=_finite(losses.mean(dtype=np.float64)),
                 weight_norms=[_norm(W) for W in network.weights],
@@ -204,8 +208,9 @@ class _Examination:
         wrong = _wrong_layers(views, self._gradients)
         if any(wrong):  # an error runs from the last layer to the first
             return "gradients", len(wrong) - 1 - wrong[::-1].index(True)
-        optimizer = self._trainer.optimizer
-        wrong = _wrong_layers(views, [self._trainer.network.parameters, *optimizer.slots.values()])
+        P = len(self._trainer.network.parameters)
+        updated = [vector for vector in self._trainer.vectors.values() if len(vector) == P]
+        wrong = _wrong_layers(views, updated)
         if any(wrong):
             return "updated weights", wrong.index(True)
         return "outputs on validation images", len(wrong) - 1
@@ -229,7 +234,7 @@ def _wrong_layers(views: Any, vectors: Sequence[Array]) -> list[bool]:
     sound = [
         [
             bool(np.isfinite(W).all() and np.isfinite(b).all())
-            for W, b in zip(*views(vector), strict=True)
+            for W, b in zip(*views(vector)[:2], strict=True)
         ]
         for vector in vectors
     ]

@@ -54,13 +54,17 @@ class Model:
             ) from error
         inputs = self.image_shape[0] * self.image_shape[1]
         config = self.config
-        self.network = Network(
+        self.network = network = Network(
             (inputs, *config.model.hidden, self.classes),
             config.model.activation,
             config.loss,
             config.training.dtype,
+            batch_norm=config.model.batch_norm,
         )
-        restore_parameters(self.network, checkpoint)
+        restore_parameters(network, checkpoint)
+        if network.batch_norm:
+            self.network = network.without_norm()
+            network.fold(network.parameters, network.statistics, self.network)
         self.mean, self.std = (_scaling(checkpoint, f"input.{name}") for name in ("mean", "std"))
 
     def predict_proba(self, images: Pixels) -> Array:
@@ -103,16 +107,15 @@ class Model:
 
 
 def restore_parameters(network: Network, checkpoint: Checkpoint) -> None:
-    """Copy a checkpoint's weights and biases into a network.
+    """Copy a checkpoint's parameters and statistics into a network.
 
     Raises
     ------
     CheckpointError
         If one is missing, of another shape, or not finite.
     """
-    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-        W[...] = checkpoint.array(f"layers.{layer}.weight", W.shape)
-        b[...] = checkpoint.array(f"layers.{layer}.bias", b.shape)
+    for name, array in network.named(network.parameters, network.statistics).items():
+        array[...] = checkpoint.array(name, array.shape)
 
 
 def _scaling(checkpoint: Checkpoint, name: str) -> Array:

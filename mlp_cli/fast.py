@@ -18,7 +18,23 @@ from numpy.typing import NDArray
 
 from mlp_cli import compiled
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
-from mlp_cli.operations import Block, Flags, Meeting, Numbers, Operations, Pixels, Rows, Rule, Work
+from mlp_cli.operations import (
+    Bits,
+    Block,
+    Field,
+    Flags,
+    Mask,
+    Meeting,
+    Norm,
+    Numbers,
+    Operations,
+    Pixels,
+    Rows,
+    Rule,
+    Warp,
+    Work,
+    dropped,
+)
 
 Counter = NDArray[np.int64]
 
@@ -88,6 +104,56 @@ class Recorder(Operations):
         """Write a derivative down."""
         assert delta.flags.f_contiguous and a.flags.f_contiguous
         self._write(compiled.DERIVE, _ACTIVATIONS[f], delta, a, delta.size)
+
+    def normalise(self, z: Array, norm: Norm) -> None:
+        """Write a normalisation down."""
+        assert z.flags.f_contiguous and norm.hat.flags.f_contiguous
+        self._write(compiled.NORMALISE, z, *norm[:5], *z.shape)
+
+    def unnormalise(self, delta: Array, norm: Norm, dgamma: Array, dbeta: Array) -> None:
+        """Write a normalisation's derivative down."""
+        assert delta.flags.f_contiguous and norm.hat.flags.f_contiguous
+        operands = delta, norm.gamma, norm.hat, norm.inverse, dgamma, dbeta
+        self._write(compiled.UNNORMALISE, *operands, *delta.shape)
+
+    def draw(self, mask: Mask, key: Bits, stream: int, p: float) -> None:
+        """Write the filling of a mask down."""
+        assert mask.r.flags.c_contiguous and mask.s.flags.c_contiguous
+        operands = mask.r, mask.s, key, stream, mask.first
+        self._write(compiled.DRAW, *operands, *mask.r.shape, dropped(p))
+
+    def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Write noise down."""
+        self._write(compiled.NOISE, field.noise, field.t, key, origin, first, *field.noise.shape)
+
+    def warp(
+        self,
+        images: Pixels,
+        rows: Rows,
+        maps: Array,
+        field: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Warp,
+    ) -> None:
+        """Write a distortion down."""
+        assert all(array.flags.c_contiguous for array in (images, rows, maps, field, x))
+        scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
+        height, _, width = field.shape
+        operands = images, rows, maps, field, x, scale, shift, s.padded
+        self._write(compiled.WARP, *operands, len(rows), len(images), height, width)
+
+    def multiply(self, a: Array, r: Array, out: Array) -> None:
+        """Write a ⊙ r down."""
+        flags = [array.flags for array in (a, r, out)]
+        assert all(f.c_contiguous for f in flags) or all(f.f_contiguous for f in flags)
+        self._write(compiled.MULTIPLY, a, r, out, out.size)
+
+    def limit(self, W: Array, c: float, s: Array) -> None:
+        """Write the limit of a layer's norms down."""
+        assert W.flags.c_contiguous
+        self._write(compiled.LIMIT, W, *W.shape, constants=(c,))
 
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write the last layer's error down."""

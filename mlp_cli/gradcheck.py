@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlp_cli.backpropagation import Backpropagation, Dropout, columns_first
 from mlp_cli.config import Config
-from mlp_cli.data import generator, load_dataset
+from mlp_cli.data import generator, load_dataset, one_hot
 from mlp_cli.functions import Array
-from mlp_cli.network import Backpropagation, Network, columns_first
-from mlp_cli.operations import Kernels
+from mlp_cli.network import Network
+from mlp_cli.operations import EPSILON, Kernels
 from mlp_cli.team import Team
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
@@ -104,15 +105,21 @@ def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientChec
         dataset = load_dataset(config, Path(config.data.path))
         inputs, classes = dataset.inputs, dataset.classes
     network = Network(
-        (inputs, *config.model.hidden, classes), config.model.activation, config.loss, "float64"
+        (inputs, *config.model.hidden, classes),
+        config.model.activation,
+        config.loss,
+        "float64",
+        batch_norm=config.model.batch_norm,
     )
     assert config.model.init is not None  # resolved when it was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
     drawn = generator(config.seed, "gradcheck")
     K = min(config.training.batch_size, LARGEST_BATCH)
     x = drawn.uniform(0, 1, (K, inputs))
-    y = np.eye(classes)[drawn.integers(classes, size=K)]
-    backpropagate = Backpropagation(network, K, parts=team.size)
+    y = one_hot(classes, config.regularisation.label_smoothing, np.dtype("float64"))
+    y = y[drawn.integers(classes, size=K)]
+    dropout = Dropout(config.regularisation.input_dropout, config.regularisation.dropout)
+    backpropagate = Backpropagation(network, K, parts=team.size, dropout=dropout)
     return compare(network, backpropagate, x, y, drawn, team, kernels)
 
 
@@ -130,15 +137,19 @@ def compare(
     The team is the one whose members `backpropagate` was made for.
     """
     zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
+    key = drawn.integers(0, 2**64, 1, np.uint64)
+    left = x.copy()  # dropout writes over it
     batched = kernels.prepare(
-        lambda do, me: backpropagate(x, y, zs[me], me, do), team, network.dtype
+        lambda do, me: backpropagate(left, y, zs[me], me, do, key), team, network.dtype
     )
+    team.run(batched)
+    gradient = network.views(backpropagate.gradient.copy())
+    inputs = [left.copy(), *map(np.copy, backpropagate.outputs)]
+    deltas = [*map(np.copy, backpropagate.deltas)]
     batched_seconds = _seconds(lambda: team.run(batched))
-    weights, biases = backpropagate.weight_gradients, backpropagate.bias_gradients
-    inputs = [x, *backpropagate.activations]
 
     started = time.perf_counter()
-    loop_weights, loop_biases = network.views(loop_gradient(network, x, y))
+    loop = network.views(loop_gradient(backpropagate, inputs[0], y))
     loop_seconds = time.perf_counter() - started
 
     largest = max(W.size for W in network.weights)
@@ -146,30 +157,41 @@ def compare(
     started = time.perf_counter()
     tiled = [
         tiled_gradient(delta[:examples], a[:examples])
-        for delta, a in zip(backpropagate.deltas, inputs, strict=True)
+        for delta, a in zip(deltas, inputs, strict=True)
     ]
     tiling_seconds = time.perf_counter() - started
     products = [np.empty_like(W) for W in network.weights]
 
     def multiply() -> None:
-        for delta, a, out in zip(backpropagate.deltas, inputs, products, strict=True):
+        for delta, a, out in zip(deltas, inputs, products, strict=True):
             np.matmul(delta[:examples].T, a[:examples], out=out)
 
     tiling_product_seconds = _seconds(multiply)
 
+    forward = Backpropagation(network, len(x), dropout=Dropout(hidden=backpropagate.dropout.hidden))
+
+    def cost() -> tuple[float, list[NDArray[np.bool_]]]:
+        forward.forward(inputs[0], zs[0], key=key)
+        return float(network.loss.values(zs[0], y).mean()), [a > 0 for a in forward.activations]
+
+    # Where minibatch normalisation cancels an error, as with two examples, rounding is left of it.
+    least = 1e-3 * float(max(np.linalg.norm(part) for parts in gradient for part in parts))
     layers = []
-    for layer, (delta, a) in enumerate(zip(backpropagate.deltas, inputs, strict=True)):
+    for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
+        parts = [
+            (vectors[layer], found[layer], expected[layer])
+            for vectors, found, expected in zip(network.parts, gradient, loop, strict=True)
+            if layer < len(found)
+        ]
         errors = {
-            "loop": max(
-                _relative(weights[layer], loop_weights[layer]),
-                _relative(biases[layer], loop_biases[layer]),
-            ),
+            "loop": max(_relative(found, expected, least) for _, found, expected in parts),
             "tiling": _relative(
-                weights[layer] if examples == len(x) else products[layer], tiled[layer]
+                gradient.weights[layer] if examples == len(x) else products[layer],
+                tiled[layer],
+                least,
             ),
             "differences": max(
-                _difference_error(network, x, y, network.weights[layer], weights[layer], drawn),
-                _difference_error(network, x, y, network.biases[layer], biases[layer], drawn),
+                _difference_error(cost, part, found, drawn) for part, found, _ in parts
             ),
         }
         shape = network.weights[layer].shape
@@ -185,30 +207,56 @@ def compare(
     )
 
 
-def loop_gradient(network: Network, x: Array, y: Array) -> Array:
-    """Return the gradient (P,) as the mean over single examples, each by outer products."""
+def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
+    """Return the gradient (P,) as the sum over single examples, each by outer products.
+
+    x (K, n) is what dropout left of the inputs; the hidden layers' masks are `backpropagate`'s.
+    """
+    network, K = backpropagate.network, len(x)
+    f, last = network.activation, len(network.weights) - 1
     total = np.zeros_like(network.parameters)
-    dW, db = network.views(total)
-    f = network.activation
-    for x_k, y_k in zip(x, y, strict=True):
-        activations = [x_k]
-        for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-            z = W @ activations[-1] + b
-            if layer < len(network.weights) - 1:
-                f.apply(z, np.empty_like(z))
-            activations.append(z)
-        delta = np.empty_like(z)
-        network.loss.delta(
-            z[np.newaxis], y_k[np.newaxis], delta[np.newaxis], np.empty_like(z)[np.newaxis]
-        )
-        for layer in reversed(range(len(network.weights))):
-            a = activations[layer]
+    dW, db, dgamma = network.views(total)
+    inputs, slopes, hats, inverses = [[*x]], [], [], []
+    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        z = [W @ a for a in inputs[-1]]
+        if layer == last:
+            break
+        if network.batch_norm:
+            mean = sum(z) / K
+            inverse = 1 / np.sqrt(sum((z_k - mean) ** 2 for z_k in z) / K + EPSILON)
+            hats.append(np.array([(z_k - mean) * inverse for z_k in z]))
+            inverses.append(inverse)
+            z = [network.gammas[layer] * hat for hat in hats[-1]]
+        outputs = [z_k + b for z_k in z]
+        slopes.append([np.ones_like(b) for _ in outputs])
+        for k, (a, slope) in enumerate(zip(outputs, slopes[-1], strict=True)):
+            f.apply(a, np.empty_like(a))
+            f.backward(slope, a, np.empty_like(a))
+            if backpropagate.masks:
+                a *= backpropagate.masks[layer][k]
+                slope *= backpropagate.masks[layer][k]
+        inputs.append(outputs)
+    deltas = np.zeros_like(y)
+    for z_k, y_k, delta in zip(z, y, deltas, strict=True):
+        rows = [np.atleast_2d(row) for row in (z_k + b, y_k, delta, np.empty_like(delta))]
+        network.loss.delta(*rows)
+        delta /= K
+    for layer in range(last, -1, -1):
+        for delta, a in zip(deltas, inputs[layer], strict=True):
             dW[layer] += np.outer(delta, a)
-            db[layer] += delta
-            delta = network.weights[layer].T @ delta
-            if layer:
-                f.backward(delta, a, np.empty_like(a))
-    total /= len(x)
+        if layer == last or not network.batch_norm:
+            db[layer] += sum(deltas)
+        if layer:
+            W = network.weights[layer]
+            deltas = np.array([W.T @ d * s for d, s in zip(deltas, slopes[layer - 1], strict=True)])
+        if layer and network.batch_norm:
+            hat, below = hats[layer - 1], layer - 1
+            db[below] += sum(deltas)
+            dgamma[below] += sum(deltas * hat)
+            # ∂ẑ_j/∂z_k = (1[j = k] − 1/K − ẑ_j ẑ_k / K) / √(σ² + ε)
+            spread = [[(j == k) - 1 / K - hat[j] * hat[k] / K for j in range(K)] for k in range(K)]
+            scale = network.gammas[below] * inverses[below]
+            deltas = np.array([sum(deltas * np.array(row)) * scale for row in spread])
     return total
 
 
@@ -223,25 +271,30 @@ def tiled_gradient(delta: Array, a: Array) -> Array:
 
 
 def _difference_error(
-    network: Network, x: Array, y: Array, part: Array, gradient: Array, drawn: np.random.Generator
+    cost: Callable[[], tuple[float, list[NDArray[np.bool_]]]],
+    part: Array,
+    gradient: Array,
+    drawn: np.random.Generator,
 ) -> float:
-    """Return the largest relative error of a part's gradient along drawn directions."""
-    forward, z = Backpropagation(network, len(x)), columns_first(len(y), y.shape[1], network.dtype)
+    """Return the largest relative error of a part's gradient along drawn directions.
+
+    `cost` returns C, and which neurons are on which side of a kink.
+    """
     places = part.reshape(-1)  # a view: the parts of the parameters' vector are contiguous
     g = gradient.reshape(-1)
 
-    def cost(at: NDArray[np.int64], step: Array) -> tuple[float, list[NDArray[np.bool_]]]:
+    def cost_at(at: NDArray[np.int64], step: Array) -> tuple[float, list[NDArray[np.bool_]]]:
         saved = places[at]
         places[at] += step
-        forward.forward(x, z)
+        found = cost()
         places[at] = saved
-        return float(network.loss.values(z, y).mean()), [a > 0 for a in forward.activations]
+        return found
 
     worst, found, h = 0.0, 0, STEP
     for _ in range(REDRAWS):
         at = drawn.choice(len(places), min(PLACES, len(places)), replace=False)
         signs = drawn.choice([-1.0, 1.0], len(at))
-        probes = [cost(at, step * h * signs) for step in (-2, -1, 1, 2)]
+        probes = [cost_at(at, step * h * signs) for step in (-2, -1, 1, 2)]
         costs = [value for value, _ in probes]
         if not all(map(np.array_equal, probes[0][1], probes[-1][1])):
             h /= 2
@@ -255,9 +308,9 @@ def _difference_error(
     return math.nan  # no direction without a kink: nothing is proved
 
 
-def _relative(found: Array, expected: Array) -> float:
-    norm = float(np.linalg.norm(expected))
+def _relative(found: Array, expected: Array, least: float) -> float:
     error = float(np.linalg.norm(found - expected))
+    norm = max(float(np.linalg.norm(expected)), least)
     return error / norm if norm > 0 else error
 
 

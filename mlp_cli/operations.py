@@ -22,6 +22,14 @@ Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Bits = NDArray[np.uint64]
+
+# Batch normalisation (Ioffe and Szegedy, 2015): ε, and the new minibatch's share of a running mean.
+EPSILON, FRESH = 1e-5, 0.1
+
+# SplitMix64 (Steele, Lea and Flood, 2014): 64 well-mixed bits from each number of a sequence.
+GOLDEN, MIX = 0x9E3779B97F4A7C15, (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+SHIFTS = (30, 27, 31)
 
 
 class Block(NamedTuple):
@@ -32,6 +40,103 @@ class Block(NamedTuple):
     slots: Sequence[Array]
     s: Array
     decay: float
+
+
+class Mask(NamedTuple):
+    """What dropout multiplies with: some lines, of all lines of a matrix, one random number each.
+
+    r (L, w) holds 0 or 1 / (1 − p). The lines are those of the matrix from `first` on; `places`
+    (L, ⌈w / 4⌉) numbers their elements in fours, from the first of all lines, and s, t are scratch.
+    """
+
+    r: Array
+    first: int
+    places: Bits
+    s: Bits
+    t: Bits
+
+    @classmethod
+    def over(cls, r: Array, first: int) -> Mask:
+        """Make the mask whose values are r (L, w)."""
+        lines, width = r.shape
+        fours = -(-width // 4)
+        places = (first * fours + np.arange(lines * fours, dtype=np.uint64)).reshape(lines, fours)
+        return cls(r, first, places, np.empty_like(places), np.empty_like(places))
+
+
+class Norm(NamedTuple):
+    """What batch normalisation keeps of some neurons of a layer, from forward to backward.
+
+    γ (m,), the running mean and variance (m,); and of a minibatch ẑ (K, m), 1 / σ (m,), and scratch
+    (m,), (m,) and (K, m).
+    """
+
+    gamma: Array
+    running_mean: Array
+    running_variance: Array
+    hat: Array
+    inverse: Array
+    mean: Array
+    variance: Array
+    s: Array
+
+
+class Field(NamedTuple):
+    """Two numbers for each pixel of k images, (height, 2 k, width), the first of all images first.
+
+    `places` (height, 2 k, ⌈width / 4⌉) numbers the pixels in fours as if the first of the images
+    were the first of all; s, t and u are scratch.
+    """
+
+    noise: Array
+    s: Array
+    places: Bits
+    t: Bits
+    u: Bits
+
+    @classmethod
+    def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Field:
+        """Make a field of zeros for k images of a shape."""
+        height, width = shape
+        fours = -(-width // 4)
+        image = np.arange(2 * height * fours, dtype=np.uint64).reshape(2, 1, height, fours)
+        start = np.arange(k, dtype=np.uint64)[:, np.newaxis, np.newaxis] * np.uint64(image.size)
+        places = np.moveaxis((start + image).reshape(2 * k, height, fours), 0, 1).copy()
+        noise = np.zeros((height, 2 * k, width), dtype)
+        return cls(noise, np.empty_like(noise), places, *(np.empty_like(places) for _ in range(2)))
+
+
+class Warp(NamedTuple):
+    """What NumPy needs to take k images from elsewhere in them: a grid, and scratch.
+
+    `grid` (3, height · width) holds each pixel's i and j from the centre, and 1.
+    """
+
+    grid: Array
+    pixels: Pixels
+    padded: Array
+    places: tuple[Array, Array]
+    taps: tuple[Array, ...]
+    at: Rows
+    start: Rows
+
+    @classmethod
+    def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Warp:
+        """Make what k images of a shape need."""
+        height, width = shape
+        i, j = np.indices(shape).reshape(2, -1)
+        grid = np.array([i - (height - 1) / 2, j - (width - 1) / 2, np.ones(i.size)], dtype)
+        padded = np.zeros((k, height + 3, width + 3), dtype)
+        whole = (k, height * width)
+        return cls(
+            grid,
+            np.empty(whole, np.uint8),
+            padded,
+            (np.empty(whole, dtype), np.empty(whole, dtype)),
+            tuple(np.empty(whole, dtype) for _ in range(4)),
+            np.empty(whole, np.int64),
+            np.arange(k)[:, np.newaxis] * padded[0].size,
+        )
 
 
 class Rule(Protocol):
@@ -79,6 +184,140 @@ class Operations:
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write δ_L (K, c) for z (K, c) and y (K, c)."""
         loss.delta(z, y, delta, s)
+
+    def normalise(self, z: Array, norm: Norm) -> None:
+        """Turn z (K, m) into γ ẑ, ẑ = (z − μ) / √(σ² + ε) over the minibatch, and keep track.
+
+        The running variance is that of a sample: it grows by K / (K − 1).
+        """
+        gamma, running_mean, running_variance, hat, inverse, mean, variance, s = norm
+        K = len(z)
+        np.mean(z, axis=0, out=mean)
+        np.subtract(z, mean, out=hat)
+        np.multiply(hat, hat, out=s)
+        np.mean(s, axis=0, out=variance)
+        np.add(variance, EPSILON, out=inverse)
+        np.sqrt(inverse, out=inverse)
+        np.divide(1, inverse, out=inverse)
+        np.multiply(hat, inverse, out=hat)
+        np.multiply(hat, gamma, out=z)
+        np.multiply(variance, K / max(K - 1, 1), out=variance)
+        for running, new in ((running_mean, mean), (running_variance, variance)):
+            np.multiply(running, 1 - FRESH, out=running)
+            np.multiply(new, FRESH, out=new)
+            np.add(running, new, out=running)
+
+    def unnormalise(self, delta: Array, norm: Norm, dgamma: Array, dbeta: Array) -> None:
+        """Turn delta (K, m) = ∂C/∂(γ ẑ + β) into ∂C/∂z, and write ∂C/∂γ and ∂C/∂β, (m,) each.
+
+        ∂C/∂β = Σ_k δ_k, ∂C/∂γ = Σ_k δ_k ẑ_k and
+        ∂C/∂z = γ / √(σ² + ε) · (δ − ∂C/∂β / K − ẑ ∂C/∂γ / K)  (Ioffe and Szegedy, 2015, section 3).
+        """
+        hat, mean, s, K = norm.hat, norm.mean, norm.s, len(delta)
+        np.sum(delta, axis=0, out=dbeta)
+        np.multiply(delta, hat, out=s)
+        np.sum(s, axis=0, out=dgamma)
+        np.multiply(dbeta, 1 / K, out=mean)
+        np.subtract(delta, mean, out=delta)
+        np.multiply(dgamma, 1 / K, out=mean)
+        np.multiply(hat, mean, out=s)
+        np.subtract(delta, s, out=delta)
+        np.multiply(norm.gamma, norm.inverse, out=mean)
+        np.multiply(delta, mean, out=delta)
+
+    def draw(self, mask: Mask, key: Bits, stream: int, p: float) -> None:
+        """Fill a mask: each value is 0 with probability p, to 16 bits, else 1 / (1 − p).
+
+        A value depends on the key (1,), the stream, which separates the masks of one step, and its
+        place in the whole matrix alone.
+        """
+        r, _, places, s, t = mask
+        _mix(places, key ^ np.uint64(stream), s, t)
+        threshold = dropped(p)
+        np.greater_equal(s.view(np.uint16)[:, : r.shape[1]], threshold, out=r)
+        np.multiply(r, 65536 / (65536 - threshold), out=r)
+
+    def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Fill a field with numbers uniform in (−1, 1), in steps of 2⁻¹⁵.
+
+        They depend on the key (1,) and the places in all images alone: the field's first image is
+        number `origin` (1,) plus `first`.
+        """
+        noise, _, places, t, u = field
+        fours = places[:, :2].size  # of an image, and two numbers to each of its pixels
+        start = (int(origin[0]) + first) * fours * GOLDEN % 2**64
+        _mix(places, key + np.uint64(start), t, u)
+        np.copyto(noise, t.view(np.uint16)[..., : noise.shape[2]])
+        np.add(noise, 0.5 - 32768, out=noise)
+        np.multiply(noise, 1 / 32768, out=noise)
+
+    def warp(
+        self,
+        images: Pixels,
+        rows: Rows,
+        maps: Array,
+        field: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Warp,
+    ) -> None:
+        """Take each pixel from elsewhere in its image, as `distortion` has it.
+
+        x (k, inputs) receives rows (k,) of images (N, inputs), times `scale` and less `shift`, by
+        the `maps` (k, 7) and the field (height, 2 k, width), whose first k belong to u.
+        """
+        height, two_k, width = field.shape
+        k = two_k // 2
+        np.take(images, rows, axis=0, out=s.pixels, mode="clip")
+        np.copyto(s.padded[:, 1 : height + 1, 1 : width + 1], s.pixels.reshape(k, height, width))
+        u, v = s.places
+        for axis, (place, size) in enumerate(((u, height), (v, width))):
+            np.matmul(maps[:, 2 * axis : 2 * axis + 2], s.grid[:2], out=place)
+            np.add(place, maps[:, 4 + axis, np.newaxis], out=place)
+            np.add(place, (size - 1) / 2, out=place)
+            move, out = s.taps[0].reshape(k, height, width), place.reshape(k, height, width)
+            np.multiply(
+                field[:, axis * k : (axis + 1) * k].transpose(1, 0, 2),
+                maps[:, 6, np.newaxis, np.newaxis],
+                out=move,
+            )
+            np.add(out, move, out=out)
+            np.clip(place, -1, size, out=place)
+        # From here on in the padded image, whose frame is black.
+        i, j = s.taps[0], s.taps[1]
+        np.floor(u, out=i)
+        np.floor(v, out=j)
+        np.subtract(u, i, out=u)
+        np.subtract(v, j, out=v)
+        np.multiply(i, width + 3, out=i)
+        np.add(i, j, out=i)
+        np.add(i, width + 4, out=i)
+        np.copyto(s.at, i, casting="unsafe")
+        np.add(s.at, s.start, out=s.at)
+        for tap, step in zip(s.taps, (0, 1, width + 3 - 1, 1), strict=True):
+            np.add(s.at, step, out=s.at)
+            np.take(s.padded.reshape(-1), s.at, out=tap, mode="clip")
+        upper, right, lower, last = s.taps
+        for low, high, share in ((upper, right, v), (lower, last, v), (upper, lower, u)):
+            np.subtract(high, low, out=high)
+            np.multiply(high, share, out=high)
+            np.add(low, high, out=low)
+        np.multiply(upper, scale, out=x)
+        if shift.any():
+            np.subtract(x, shift, out=x)
+
+    def multiply(self, a: Array, r: Array, out: Array) -> None:
+        """Write a ⊙ r to `out`, all (K, m)."""
+        np.multiply(a, r, out=out)
+
+    def limit(self, W: Array, c: float, s: Array) -> None:
+        """Scale each row of W (m, n) whose norm is above c down to it; s is (m,)."""
+        np.einsum("ij,ij->i", W, W, out=s)
+        np.sqrt(s, out=s)
+        np.maximum(s, c, out=s)
+        np.divide(c, s, out=s)
+        np.multiply(W, s[:, np.newaxis], out=W)
 
     def count(
         self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
@@ -131,6 +370,22 @@ class Operations:
         np.take(labels, rows, out=found, mode="clip")
         np.copyto(s, found)  # `take` would make an array for the cast
         np.take(one_hot, s, axis=0, out=y, mode="clip")
+
+
+def _mix(places: Bits, key: Bits, s: Bits, t: Bits) -> None:
+    """Write SplitMix64's bits for numbers of its sequence to s; t is scratch."""
+    np.multiply(places, np.uint64(GOLDEN), out=s)
+    np.add(s, key, out=s)
+    for shift, factor in zip(SHIFTS, (*MIX, None), strict=True):
+        np.right_shift(s, np.uint64(shift), out=t)
+        np.bitwise_xor(s, t, out=s)
+        if factor is not None:
+            np.multiply(s, np.uint64(factor), out=s)
+
+
+def dropped(p: float) -> int:
+    """Return how many of 65,536 equally likely numbers a dropout of p drops."""
+    return round(65536 * p)
 
 
 NUMPY = Operations()

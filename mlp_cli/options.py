@@ -78,7 +78,8 @@ def _allowed(entry: dict[str, Any]) -> str:
     if "const" in entry:
         return str(entry["const"])
     if entry["type"] == "array":
-        return f"a list of at most {entry['maxItems']}, each {_allowed(entry['items'])}"
+        most = "" if entry.get("minItems") == entry["maxItems"] else "at most "
+        return f"a list of {most}{entry['maxItems']}, each {_allowed(entry['items'])}"
     words = {
         "boolean": "true or false",
         "integer": "an integer",

@@ -23,8 +23,8 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         If the checkpoint does not fit.
     """
     restore_parameters(trainer.network, checkpoint)
-    for name, slot in trainer.optimizer.slots.items():
-        slot[...] = checkpoint.array(f"optimizer.{name}", slot.shape)
+    for name in trainer.vectors.keys() - {"parameters", "statistics"}:
+        trainer.vectors[name][...] = checkpoint.array(name, trainer.vectors[name].shape)
     try:
         trainer.state = State(**checkpoint.header["state"])
     except (LookupError, TypeError) as error:
@@ -80,7 +80,8 @@ def resumable(config: Config, stored: Config, out: Path) -> Config:
         data = config.data.model_copy(update={"dataset": "synthetic"})
         config = config.model_copy(update={"data": data})
     changed = differences(stored, config)
-    if not config.schedule.depends_on_length and config.training.epochs > stored.training.epochs:
+    fixed = config.schedule.depends_on_length or config.distortion.ease > 0
+    if not fixed and config.training.epochs > stored.training.epochs:
         changed = [key for key in changed if key != "training.epochs"]
     if changed:
         raise ConfigError(

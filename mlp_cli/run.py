@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlp_cli.backpropagation import Dropout
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
+from mlp_cli.distortion import Distortion
 from mlp_cli.divergence import retrace
 from mlp_cli.environment import describe
 from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
@@ -33,7 +35,7 @@ from mlp_cli.saving import Saver
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team
-from mlp_cli.trainer import State, Trainer
+from mlp_cli.trainer import Regularisers, State, Trainer
 
 NOTABLE = 2.0  # seconds of compiling of which the user should know
 
@@ -98,36 +100,50 @@ def train_run(
     config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
     folder = claim(place.out, place.config_name)
     with folder.locked():
-        if place.mode == "overwrite":
-            folder.clear()
-        kernels = choose_kernels(fast)
-        environment = describe(threads, kernels.name)
-        trainer = build_trainer(config, dataset, Team(threads), kernels)
-        if kernels.compile_seconds > NOTABLE:
-            view.log(
-                f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
-                "the next training finds them ready."
-            )
-        if stored is not None and folder.last.exists():
-            checkpoint = load_checkpoint(folder.last)
-            restore(trainer, checkpoint)
-            for difference in moved(checkpoint, environment):
-                view.warn(difference)
-        folder.result.unlink(missing_ok=True)
-        folder.divergence.unlink(missing_ok=True)
-        atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
-        atomic_write(folder.config, dump_config(config).encode())
-        if folder.keep_metrics(trainer.state.epoch) < trainer.state.epoch:
-            view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
-        sittings_before = trainer.state.seconds
-
-        def elapsed() -> float:
-            return sittings_before + time.monotonic() - started
-
-        saver = Saver(trainer, config, environment, folder, elapsed)
+        # Compiling is held together with the training: an exception within it would get lost.
         with view.deferred():
+            if place.mode == "overwrite":
+                folder.clear()
+            kernels = choose_kernels(fast)
+            environment = describe(threads, kernels.name)
+            trainer = build_trainer(config, dataset, Team(threads), kernels)
+            if kernels.compile_seconds > NOTABLE:
+                view.log(
+                    f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
+                    "the next training finds them ready."
+                )
+            if stored is not None and folder.last.exists():
+                checkpoint = load_checkpoint(folder.last)
+                restore(trainer, checkpoint)
+                for difference in moved(checkpoint, environment):
+                    view.warn(difference)
+            prepare(folder, config, environment, trainer.state.epoch, view)
+            sittings_before = trainer.state.seconds
+
+            def elapsed() -> float:
+                return sittings_before + time.monotonic() - started
+
+            saver = Saver(trainer, config, environment, folder, elapsed)
             finished = train(trainer, saver, folder, view)
         return folder.path, conclude(trainer, folder, elapsed) if finished else None
+
+
+def prepare(
+    folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, view: View
+) -> None:
+    """Bring a run's folder to where its training begins, with so many epochs behind.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    folder.result.unlink(missing_ok=True)
+    folder.divergence.unlink(missing_ok=True)
+    atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
+    atomic_write(folder.config, dump_config(config).encode())
+    if folder.keep_metrics(epochs) < epochs:
+        view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
 
 
 def obtain_data(
@@ -194,6 +210,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         config.model.activation,
         config.loss,
         config.training.dtype,
+        batch_norm=config.model.batch_norm,
     )
     assert config.model.init is not None  # resolved when it was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
@@ -214,6 +231,13 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         steps_per_epoch=-(-len(dataset.train) // batch_size),
         **config.schedule.model_dump(exclude={"name"}),
     )
+    regularisation = config.regularisation
+    regularisers = Regularisers(
+        Dropout(regularisation.input_dropout, regularisation.dropout),
+        regularisation.max_norm,
+        regularisation.label_smoothing,
+        regularisation.average,
+    )
     mean, std = (0.0, 1.0) if config.data.scaling == "unit" else pixel_statistics(dataset.train)
     return Trainer(
         network,
@@ -227,6 +251,10 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
         batch_size=batch_size,
         epochs=config.training.epochs,
         patience=config.training.patience,
+        regularisers=regularisers,
+        distortion=None
+        if config.distortion.is_none
+        else Distortion(**config.distortion.model_dump()),
         team=team,
         kernels=kernels,
     )

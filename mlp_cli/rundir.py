@@ -18,7 +18,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -55,17 +55,24 @@ class RunFolder:
         self.best = path / "best.npz"
         self.divergence = path / "divergence.json"
         self.result = path / "result.json"
+        self._metrics_size = 0
 
     def append_metrics(self, line: str) -> None:
         """Add one line to `metrics.jsonl`, in one write.
 
         Raises
         ------
+        ConfigError
+            If somebody else has written to it since `keep_metrics`: another process trains this
+            run, on a file system without locks.
         StorageError
             If it cannot be written.
         """
+        content = f"{line}\n".encode()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
-            file.write(f"{line}\n".encode())
+            if os.fstat(file.fileno()).st_size != self._metrics_size:
+                raise self._taken()
+            self._metrics_size += file.write(content)
 
     def sync_metrics(self) -> None:
         """Force the lines of `metrics.jsonl` to disk.
@@ -79,11 +86,11 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def keep_metrics(self, epochs: int) -> int:
-        """Cut `metrics.jsonl` back to its first `epochs` lines: what came after is trained again.
+        """Cut `metrics.jsonl` back to its first `epochs` epochs: what came after is trained again.
 
         Returns
         -------
-        How many it has, torn ones aside.
+        How many of them it has.
 
         Raises
         ------
@@ -94,8 +101,13 @@ class RunFolder:
         if self.metrics.exists():
             with storage_errors("read", self.metrics):
                 lines = self.metrics.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines[:epochs] if line.endswith(b"\n")]
-        atomic_write(self.metrics, b"".join(kept))
+        kept: list[bytes] = []
+        for line in lines:  # one may be torn, or there twice
+            if len(kept) < epochs and _epoch(line) == len(kept) + 1:
+                kept.append(line)
+        content = b"".join(kept)
+        atomic_write(self.metrics, content)
+        self._metrics_size = len(content)
         return len(kept)
 
     def read_result(self) -> dict[str, Any] | None:
@@ -140,13 +152,12 @@ class RunFolder:
             # env.json last: until then the folder is still known for a run.
             for name in reversed(FILES):
                 (self.path / name).unlink(missing_ok=True)
-            for path in self.path.iterdir():
-                if _TEMPORARY.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second trainer of one run is refused.
+
+        What a killed process left of its writes is swept: nobody else can be writing here.
 
         Raises
         ------
@@ -158,16 +169,35 @@ class RunFolder:
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._sweep()
             except BlockingIOError as error:
-                raise ConfigError(
-                    f"{self.path}: another process is training this run. Wait for it, or choose "
-                    "another --out."
-                ) from error
+                raise self._taken() from error
             except OSError:
-                pass  # a file system without locks: then the user's own care must do
+                pass  # a file system without locks: then `append_metrics` notices
             yield
         finally:
             os.close(descriptor)
+
+    def _taken(self) -> ConfigError:
+        return ConfigError(
+            f"{self.path}: another process is training this run. Wait for it, or choose another "
+            "--out."
+        )
+
+    def _sweep(self) -> None:
+        for path in self.path.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _epoch(line: bytes) -> int | None:
+    """Return the epoch of a line of `metrics.jsonl`, None where it is torn."""
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return record.get("epoch") if isinstance(record, dict) else None
 
 
 def check_out(path: Path, mode: Mode) -> None:

@@ -57,7 +57,7 @@ class Saver:
         self._folder = folder
         self._elapsed = elapsed
         self._validates = len(trainer.dataset.validation) > 0
-        self._best = np.empty_like(trainer.network.parameters) if self._validates else None
+        self._best = tuple(map(np.empty_like, trainer.evaluated)) if self._validates else None
         self._best_header: dict[str, Any] | None = None  # of a best that is not yet on disk
         self._saved, self._took = time.monotonic(), 0.0
         self._saved_step: int | None = None
@@ -83,7 +83,8 @@ class Saver:
         """
         self._folder.append_metrics(metrics.to_json())
         if self._best is not None and self._trainer.is_best:
-            self._best[...] = self._trainer.network.parameters
+            for kept, vector in zip(self._best, self._trainer.evaluated, strict=True):
+                kept[...] = vector
             self._best_header = self._header()
         if time.monotonic() - self._saved >= SHARE * self._took:
             self.save()
@@ -105,12 +106,12 @@ class Saver:
         trainer.check()
         folder.sync_metrics()
         if self._best is not None and self._best_header is not None:
-            save_checkpoint(folder.best, self._arrays(self._best), self._best_header)
+            save_checkpoint(folder.best, self._arrays(*self._best), self._best_header)
             self._best_header = None
-        header, arrays = self._header(), self._arrays(trainer.network.parameters)
-        arrays |= {f"optimizer.{name}": slot for name, slot in trainer.optimizer.slots.items()}
+        vectors, header = dict(trainer.vectors), self._header()
+        arrays = self._arrays(vectors.pop("parameters"), vectors.pop("statistics")) | vectors
         if not self._validates and trainer.state.epoch:
-            save_checkpoint(folder.best, arrays, header)
+            save_checkpoint(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
         save_checkpoint(folder.last, arrays, header)
         self._saved, self._saved_step = time.monotonic(), trainer.state.step
         self._took = self._saved - started
@@ -129,11 +130,9 @@ class Saver:
             "environment": self._environment,
         }
 
-    def _arrays(self, parameters: Array) -> dict[str, np.ndarray[Any, Any]]:
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
+    def _arrays(self, parameters: Array, statistics: Array) -> dict[str, np.ndarray[Any, Any]]:
         trainer, network = self._trainer, self._trainer.network
-        for layer, (W, b) in enumerate(zip(*network.views(parameters), strict=True)):
-            arrays[f"layers.{layer}.weight"], arrays[f"layers.{layer}.bias"] = W, b
+        arrays: dict[str, np.ndarray[Any, Any]] = network.named(parameters, statistics)
         arrays["input.mean"] = np.array(trainer.mean, network.dtype)
         arrays["input.std"] = np.array(trainer.std, network.dtype)
         return arrays

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlp_cli.backpropagation import Backpropagation, columns_first
 from mlp_cli.data import Reader, Split
 from mlp_cli.functions import Array
 from mlp_cli.metrics import Scores
-from mlp_cli.network import Backpropagation, Network, columns_first
+from mlp_cli.network import Network
 from mlp_cli.operations import Pixels
 from mlp_cli.team import Team
 

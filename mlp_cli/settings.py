@@ -20,8 +20,10 @@ from mlp_cli.choices import (
     Constant,
     Count,
     Optimizer,
+    Rate,
     Schedule,
     Section,
+    Share,
 )
 
 DatasetName = Literal["mnist", "synthetic"]
@@ -108,6 +110,11 @@ class Model(Section):
         description="Function of each hidden neuron: leaky_relu has slope 0.01 below 0, "
         "scaled_tanh is 1.7159 tanh(2x/3) (LeCun et al., 1998).",
     )
+    batch_norm: bool = Field(
+        False,
+        description="Whether each hidden layer's weighted inputs are normalised over the minibatch "
+        "(Ioffe and Szegedy, 2015).",
+    )
     init: Init | None = Field(
         None,
         validate_default=True,
@@ -120,6 +127,82 @@ class Model(Section):
     @classmethod
     def _resolved(cls, init: Init | None, info: ValidationInfo) -> Init:
         return init or INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
+
+
+Strength = Annotated[float, Field(ge=0, le=1000)]
+Range = Annotated[tuple[Strength, ...], Strict(False), Field(min_length=2, max_length=2)]
+
+
+class Distortion(Section):
+    """How far each training image is distorted, anew in every epoch."""
+
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="Largest angle, in degrees to either side."
+    )
+    scale: Share = Field(
+        0.0, description="Largest share by which height and width grow or shrink, each by its own."
+    )
+    shear: Strength = Field(0.0, description="Largest shear to either side.")
+    shift: Strength = Field(
+        0.0, description="Largest shift in pixels, down or up and to either side."
+    )
+    elastic: Range | None = Field(
+        None,
+        description="Range of the strength α, in pixels, of an elastic field "
+        "(Simard et al., 2003), as in [20, 34]; null for none.",
+    )
+    smoothness: Range = Field(
+        (4.0, 4.0), description="Range of the deviation σ, in pixels, that smooths the field."
+    )
+    ease: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the epochs, at the end, in which all of it shrinks linearly.",
+    )
+    eased: float = Field(0.0, ge=0, le=1, description="The size to which it shrinks.")
+
+    @property
+    def is_none(self) -> bool:
+        """Whether images stay as they are."""
+        amounts = self.rotation, self.scale, self.shear, self.shift
+        return not any(amounts) and self.elastic is None
+
+    @field_validator("elastic", "smoothness")
+    @classmethod
+    def _rising(cls, of: tuple[float, ...] | None, info: ValidationInfo) -> Any:
+        if of is not None and (of[0] > of[1] or (info.field_name == "smoothness" and of[0] < 0.1)):
+            raise PydanticCustomError(
+                "range", "the first must not be above the second, nor a deviation below 0.1"
+            )
+        return of
+
+
+class Regularisation(Section):
+    """What keeps a network from learning its training images by heart, beside weight decay."""
+
+    input_dropout: Share = Field(
+        0.0,
+        description="Probability that a pixel is dropped in a step (Srivastava et al., 2014).",
+    )
+    dropout: Share = Field(
+        0.0, description="Probability that a hidden neuron is dropped in a step."
+    )
+    max_norm: Rate | None = Field(
+        None,
+        description="Largest Euclidean norm of the weights into a hidden neuron, to which they are "
+        "scaled down after a step (Hinton et al., 2012); null for no limit.",
+    )
+    label_smoothing: Share = Field(
+        0.0,
+        description="Share ε of a target that is spread evenly over the classes "
+        "(Szegedy et al., 2016).",
+    )
+    average: Rate | None = Field(
+        None,
+        description="Epochs over which weights are averaged, by an exponential moving average that "
+        "is validated, tested and kept as best in their place; null for none.",
+    )
 
 
 class Training(Section):
@@ -162,6 +245,8 @@ class Config(Section):
     )
     optimizer: Optimizer = Field(default_factory=SGD)
     schedule: Schedule = Field(default_factory=Constant)
+    distortion: Distortion = Field(default_factory=Distortion)
+    regularisation: Regularisation = Field(default_factory=Regularisation)
     training: Training = Field(default_factory=Training)
 
     @field_validator("optimizer", "schedule", mode="before")
@@ -182,6 +267,11 @@ class Config(Section):
         return self
 
     def _conflicts(self) -> Iterator[Conflict]:
+        if self.model.batch_norm and self.training.batch_size == 1:
+            yield Conflict(
+                ("model.batch_norm", "training.batch_size"),
+                "needs minibatches, and training.batch_size is 1. Take more examples a step.",
+            )
         epochs, warmup = self.training.epochs, self.schedule.warmup
         rule = self.optimizer
         if isinstance(rule, SGD) and rule.nesterov and rule.momentum == 0:

@@ -24,42 +24,54 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Turns the first signal into `Interrupted`, or into a flag while `deferred` holds it back.
+    """Turns a signal into `Interrupted`, or into a flag while `deferred` holds the first one back.
 
-    A second signal while one is held back is not waited for: it raises.
+    Within the block that it is the context of; after that a signal ends the process at once.
     """
 
     def __init__(self) -> None:
         self._deferring = False
-        self._pending: int | None = None
+        self._seen: int | None = None
 
-    def install(self) -> None:
-        """Handle the signals from now on; one that the parent had us ignore stays ignored."""
+    def __enter__(self) -> Signals:
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as the parent wants it
+                signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._handle)
+                signal.signal(number, signal.SIG_DFL)
+        if self._seen is not None and kind is None:  # an error is still to be told
+            raise Interrupted(self._seen)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._deferring and self._pending is None:
-            self._pending = number
-        else:
+        first, self._seen = self._seen is None, number
+        if not (self._deferring and first):
             raise Interrupted(number)
 
     @property
     def pending(self) -> bool:
-        """Whether a signal is held back: whoever deferred it should come to an end."""
-        return self._pending is not None
+        """Whether there was a signal: whoever deferred it should come to an end.
+
+        Also where it was raised and some library caught it, as a bare `except` does.
+        """
+        return self._seen is not None
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold a signal back until the block has ended; then raise `Interrupted` for it."""
+        """Hold a signal back until the block has ended; then raise `Interrupted` for it.
+
+        A second signal is not held back: it raises.
+        """
         self._deferring = True
         try:
             yield
         finally:
             self._deferring = False
-        if self._pending is not None:
-            raise Interrupted(self._pending)
+        if self._seen is not None:
+            raise Interrupted(self._seen)
 
 
 def die_by(number: int) -> None:

@@ -22,13 +22,15 @@ from functools import partial
 
 import numpy as np
 
+from mlp_cli.backpropagation import NO_DROPOUT, Backpropagation, Dropout, columns_first
 from mlp_cli.data import Dataset, Reader, generator
+from mlp_cli.distortion import Distorter, Distortion
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import EpochMetrics, Scores
-from mlp_cli.network import Backpropagation, Network, columns_first
-from mlp_cli.operations import Kernels, Operations, Rows
-from mlp_cli.optimizer import FACTORS, Optimizer
+from mlp_cli.network import Network, rows_of
+from mlp_cli.operations import Bits, Kernels, Operations, Rows
+from mlp_cli.optimizer import BLOCK, FACTORS, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
 from mlp_cli.team import Team, Work
@@ -61,6 +63,27 @@ def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
     return generator(seed, "order", epoch).permutation(rows)
 
 
+def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
+    """Return the key of dropout in each step of one epoch, a function of the arguments."""
+    return generator(seed, "dropout", epoch).integers(0, 2**64, steps, np.uint64)
+
+
+@dataclass(frozen=True)
+class Regularisers:
+    """What a trainer adds to the steps: dropout, max-norm c, label smoothing ε, and an average.
+
+    `average` is the time constant, in epochs, of the moving average of the weights.
+    """
+
+    dropout: Dropout = NO_DROPOUT
+    max_norm: float | None = None
+    label_smoothing: float = 0.0
+    average: float | None = None
+
+
+PLAIN = Regularisers()
+
+
 class Trainer:
     """Trains a network on a data set, epoch by epoch.
 
@@ -74,9 +97,17 @@ class Trainer:
         The order's seed, K, and where the training ends.
     patience
         Epochs without a better validation after which the training ends; None for never.
+    regularisers, distortion
+        What is added to the steps, and what is done to the images before.
     team, kernels
         The threads, and what runs their operations; the optimizer's parts are those that the
         members own.
+
+    Attributes
+    ----------
+    vectors
+        All that the steps change, by name: `parameters` and `statistics` are the network's,
+        `optimizer.…` the optimizer's slots, `average.…` the averages of the first two.
     """
 
     def __init__(
@@ -93,6 +124,8 @@ class Trainer:
         batch_size: int,
         epochs: int,
         patience: int | None = None,
+        regularisers: Regularisers = PLAIN,
+        distortion: Distortion | None = None,
         team: Team,
         kernels: Kernels,
     ) -> None:
@@ -111,9 +144,25 @@ class Trainer:
         self.K = K = min(batch_size, n)
         self.chunk = min(max(1, CHUNK // K) * K, n)
         self._at_once = min(max(1, kernels.reads // K) * K, self.chunk)
+        self.regularisers = regularisers
+        self.vectors = {"parameters": network.parameters, "statistics": network.statistics}
+        if regularisers.average is not None:
+            averages = {f"average.{name}": vector.copy() for name, vector in self.vectors.items()}
+            self.vectors |= averages
+        self.vectors |= {f"optimizer.{name}": slot for name, slot in optimizer.slots.items()}
+        self._plain = network
+        if network.batch_norm or regularisers.average is not None:
+            self._plain = network.without_norm()
+        self.distortion = distortion
+        self._distorter = None
+        if distortion is not None:
+            shape = dataset.image_shape
+            self._distorter = Distorter(distortion, shape, self.chunk, team.size, network.dtype)
         self._reader = Reader(
-            dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once
-        )
+            dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once,
+            regularisers.label_smoothing, self._distorter,
+        )  # fmt: skip
+        self._keys = np.zeros(-(-self.chunk // K), np.uint64)
         self._factors = np.zeros((-(-self.chunk // K), FACTORS))
         # Longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
         self._z = [
@@ -123,9 +172,18 @@ class Trainer:
         self._losses, self._most = (np.empty(self.chunk, network.dtype) for _ in range(2))
         self._right = np.empty(self.chunk, np.bool_)
         self._passes = {
-            size: Backpropagation(network, size, gradient, parts=team.size)
+            size: Backpropagation(
+                network, size, gradient, parts=team.size, dropout=regularisers.dropout
+            )
             for size in {K, n % K} - {0}
         }
+        # Each member's rows of the hidden layers' weights, with scratch.
+        self._limited: list[list[tuple[Array, float, Array]]] = [[] for _ in range(team.size)]
+        if regularisers.max_norm is not None:
+            for me, limited in enumerate(self._limited):
+                for W in network.weights[:-1]:
+                    own = W[rows_of(me, team.size, len(W))]
+                    limited.append((own, regularisers.max_norm, np.empty(len(own), own.dtype)))
         self._walks: dict[int, Work] = {}
         for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and an epoch's last
             self._prepared(rows)
@@ -157,8 +215,12 @@ class Trainer:
             for start in range(first, last, K):
                 stop = min(start + K, last)
                 z, y = self._z[me][start:stop], reader.y[start:stop]
-                self._passes[stop - start](x[start - first : stop - first], y, z, me, do)
-                self.optimizer.step(self._factors[start // K], me, do)
+                step = start // K
+                key = self._keys[step : step + 1]
+                self._passes[stop - start](x[start - first : stop - first], y, z, me, do, key)
+                self.optimizer.step(self._factors[step], me, do)
+                for W, limit, s in self._limited[me]:
+                    do.limit(W, limit, s)
 
     @property
     def finished(self) -> bool:
@@ -178,7 +240,7 @@ class Trainer:
         After each chunk `on_chunk(mean_loss)` is called; where it returns True and the epoch
         is not at its end, the training stops there and None is returned. The state is then as good
         as at an epoch's end, and another call goes on from it. A chunk ends where a multiple of
-        `rows`, themselves a multiple of K, are behind; without them, of `chunk`.
+        `rows` are behind: K, or `chunk`, which they are where they are not given.
 
         Raises
         ------
@@ -189,16 +251,17 @@ class Trainer:
         rows = self.chunk if rows is None else rows
         started = time.perf_counter()
         order = epoch_order(self.seed, state.epoch, self.dataset.train.rows)
-        learning_rate = math.nan
+        keys = epoch_keys(self.seed, state.epoch, -(-n // self.K))
         while state.position < n:
             end = (state.position // rows + 1) * rows
-            learning_rate, loss = self._train_chunk(order[state.position : end])
+            step = state.position // self.K
+            loss = self._train_chunk(order[state.position : end], keys[step:])
             state.epoch_seconds += time.perf_counter() - started
             if on_chunk(loss) and state.position < n:
                 return None
             started = time.perf_counter()
         self.check()
-        return self._close_epoch(learning_rate, n)
+        return self._close_epoch(n)
 
     def check(self) -> None:
         """See that every parameter, and what the optimizer keeps of it, is finite.
@@ -208,42 +271,91 @@ class Trainer:
         DivergedError
             Where one is not.
         """
-        for vector in (self.network.parameters, *self.optimizer.slots.values()):
+        for vector in self.vectors.values():
             if not np.isfinite(vector).all():
                 raise DivergedError(self._diverged("a parameter"))
 
-    def _train_chunk(self, rows: Rows) -> tuple[float, float]:
-        """Train on the rows, batch by batch; return the last learning rate and the mean loss."""
+    @property
+    def evaluated(self) -> tuple[Array, Array]:
+        """The parameters (P,) and statistics (S,) that count: the averages, where there are any."""
+        vectors = self.vectors
+        if self.regularisers.average is not None:
+            return vectors["average.parameters"], vectors["average.statistics"]
+        return vectors["parameters"], vectors["statistics"]
+
+    def evaluation(self) -> Network:
+        """Return the network that counts, without normalisation; good until the next call."""
+        if self._plain is not self.network:
+            self.network.fold(*self.evaluated, self._plain)
+        return self._plain
+
+    def _train_chunk(self, rows: Rows, keys: Bits) -> float:
+        """Train on the rows, batch by batch; return the mean loss."""
         state, n = self.state, len(rows)
         steps = range(state.step, state.step + -(-n // self.K))
-        rates = [self.schedule(t) for t in steps]
         self._reader.rows[:n] = rows
+        if self._distorter is not None:
+            self._distort(n)
         self._factors[: len(steps)] = [
-            self.optimizer.factors(rate, t + 1) for t, rate in zip(steps, rates, strict=True)
+            self.optimizer.factors(self.schedule(t), t + 1) for t in steps
         ]
+        self._keys[: len(steps)] = keys[: len(steps)]
         self.team.run(self._prepared(n))
         state.step = steps.stop
         losses = self._losses[:n]
         loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
             raise DivergedError(self._diverged("the loss"))
+        if self.regularisers.average is not None:
+            self._average(n, self.regularisers.average)
         state.loss_sum += loss
         state.correct += int(np.count_nonzero(self._right[:n]))
         state.position += n
-        return rates[-1], loss / n
+        return loss / n
 
-    def _close_epoch(self, learning_rate: float, n: int) -> EpochMetrics:
+    def _distort(self, n: int) -> None:
+        """Draw the distortions of the next n rows: a function of (seed, epoch, place)."""
+        assert self.distortion is not None and self._distorter is not None
+        state = self.state
+        chunk, offset = divmod(state.position, self.chunk)
+        progress = (state.epoch + state.position / len(self.dataset.train)) / self.epochs
+        drawn = generator(self.seed, "distortion", state.epoch, chunk)
+        self._distorter.begin(drawn, offset, n, self.distortion.strength(progress))
+
+    def _average(self, n: int, epochs: float) -> None:
+        """Move the averages towards the weights, as far as n rows take them.
+
+        The first ones are plain means, so that the first weights are not remembered.
+        """
+        chunks = -(-self.state.step * self.K // self.chunk)
+        share = max(-math.expm1(-n / (epochs * len(self.dataset.train))), 1 / chunks)
+
+        def work(me: int) -> None:
+            s = np.empty(BLOCK, self.network.dtype)
+            for name in ("parameters", "statistics"):
+                vector, average = self.vectors[name], self.vectors[f"average.{name}"]
+                own = rows_of(me, self.team.size, len(vector))
+                for start in range(own.start, own.stop, BLOCK):
+                    at = slice(start, min(start + BLOCK, own.stop))
+                    difference = np.subtract(vector[at], average[at], out=s[: at.stop - start])
+                    np.multiply(difference, share, out=difference)
+                    np.add(average[at], difference, out=average[at])
+
+        self.team.run(work)
+
+    def _close_epoch(self, n: int) -> EpochMetrics:
         """Validate, count the epoch as behind, and return its record."""
         state, started = self.state, time.perf_counter()
         scores = None
         if len(self.dataset.validation):
-            scores = score(self.network, self.dataset.validation, self.mean, self.std, self.team)
+            validation = self.dataset.validation
+            scores = score(self.evaluation(), validation, self.mean, self.std, self.team)
             if not math.isfinite(scores.loss):
                 raise DivergedError(self._diverged("the validation loss"))
         metrics = EpochMetrics(
             epoch=state.epoch + 1,
             step=state.step,
-            learning_rate=learning_rate,
+            learning_rate=self.schedule(state.step - 1),
             train_loss=state.loss_sum / n,
             train_accuracy=state.correct / n,
             val_loss=scores.loss if scores else None,

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,23 +39,39 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
+def write_own_images(
+    where: Path, height: int = 8, width: int = 8, classes: int = 10, train: int = 600
+) -> Path:
+    """Write a folder of four IDX files, of separable classes, and return it."""
+    folder = where / f"own-{height}x{width}-{classes}"
+    folder.mkdir()
+    drawn = np.random.default_rng(3)
+    ink = drawn.integers(0, 2, (classes, height, width)) * 200
+    for name, n in (("train", train), ("t10k", train // 4)):
+        labels = (np.arange(n) % classes).astype(np.uint8)
+        images = np.clip(ink[labels] + drawn.integers(0, 55, (n, height, width)), 0, 255)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(images.astype(np.uint8)))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return folder
+
+
 @pytest.fixture
 def own_images(tmp_path: Path) -> Callable[..., Path]:
-    """Write a folder of four IDX files, of separable classes, and return it."""
+    """Write a folder of images as `write_own_images` does."""
+    return partial(write_own_images, tmp_path)
 
-    def write(height: int = 8, width: int = 8, classes: int = 10, train: int = 600) -> Path:
-        folder = tmp_path / f"own-{height}x{width}-{classes}"
-        folder.mkdir()
-        drawn = np.random.default_rng(3)
-        ink = drawn.integers(0, 2, (classes, height, width)) * 200
-        for name, n in (("train", train), ("t10k", train // 4)):
-            labels = (np.arange(n) % classes).astype(np.uint8)
-            images = np.clip(ink[labels] + drawn.integers(0, 55, (n, height, width)), 0, 255)
-            (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(images.astype(np.uint8)))
-            (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
-        return folder
 
-    return write
+@pytest.fixture
+def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
+    """A configuration for small images of the user's own."""
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"data: {{path: {own_images()}, validation: 100}}\n"
+        "model: {hidden: [16]}\n"
+        "optimizer: {name: adam, learning_rate: 0.01}\n"
+        "training: {epochs: 3, batch_size: 32}\n"
+    )
+    return path
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from mlp_cli.backpropagation import Backpropagation
 from mlp_cli.digits import WAYS, synthetic
 from mlp_cli.functions import Array
-from mlp_cli.network import Backpropagation, Network
+from mlp_cli.network import Network
 from mlp_cli.optimizer import SGD
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = synthetic()

@@ -10,18 +10,19 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_network import draw_network
+from test_network import draw_network, draw_passes
 from test_optimizer import CASES
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
+from mlp_cli.backpropagation import columns_first
 from mlp_cli.config import from_dict
 from mlp_cli.data import load_dataset
 from mlp_cli.fast import FastKernels, Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare
-from mlp_cli.network import Backpropagation, Network, columns_first, owned
-from mlp_cli.operations import Kernels, NumPyKernels, Operations
+from mlp_cli.network import Network, owned
+from mlp_cli.operations import NUMPY, Kernels, Mask, NumPyKernels, Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.run import build_trainer
 from mlp_cli.team import Team
@@ -50,7 +51,7 @@ def test_every_operation_can_be_written_down() -> None:
 def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
     parts = 1 + seed // 2 % 3
-    passes = Backpropagation(network, len(x), parts=parts)
+    passes = draw_passes(network, len(x), seed, parts)
     check = compare(network, passes, x, y, drawn, Team(parts), FastKernels())
     for layer in check.layers:
         for way, error in layer.errors.items():
@@ -80,6 +81,27 @@ def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
     with np.errstate(all="ignore"):  # eᶻ − 1 near 0 is exact to the rounding of 1
         np.testing.assert_allclose(z, a, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
         np.testing.assert_allclose(delta, expected, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * 4)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_masks_are_the_same(dtype: str) -> None:
+    for first, lines, width, p in [(0, 5, 8, 0.5), (3, 7, 13, 0.2), (100, 1, 1, 0.9)]:
+        key = np.array([2**64 - 5], np.uint64)
+        masks = [Mask.over(np.empty((lines, width), dtype), first) for _ in range(2)]
+        NUMPY.draw(masks[0], key, 2, p)
+        both(lambda do, me, m=masks[1], k=key, p=p: do.draw(m, k, 2, p), dtype)
+        np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_limits_agree(dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    W = (drawn.normal(size=(40, 30)) * drawn.uniform(0, 1, (40, 1))).astype(dtype)
+    expected = W.copy()
+    NUMPY.limit(expected, 2.0, np.empty(40, dtype))
+    both(lambda do, me: do.limit(W, 2.0, np.empty(40, dtype)), dtype)
+    np.testing.assert_allclose(W, expected, rtol=4 * ROUNDING[dtype])
+    assert (np.linalg.norm(W, axis=1) > 1.99).any() and (np.linalg.norm(W, axis=1) < 1).any()
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
@@ -183,11 +205,22 @@ def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: 
     return build_trainer(config, replace(dataset, train=few), Team(threads), kernels)
 
 
+EVERYTHING = {
+    "model": {"hidden": [33, 17], "batch_norm": True},
+    "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
+    "regularisation": {
+        "input_dropout": 0.1, "dropout": 0.2, "max_norm": 1.0, "label_smoothing": 0.05,
+        "average": 0.2,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_training_agrees_within_rounding(threads: int) -> None:
+def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, object]) -> None:
     found = []
     for kernels in KERNELS:
-        training = trainer(kernels(), threads, "float64")
+        training = trainer(kernels(), threads, "float64", **sections)
         metrics = training.train_epoch(lambda loss: False)
         assert metrics is not None
         found.append((training.network.parameters, metrics))
@@ -208,8 +241,10 @@ def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_a_step_allocates_nothing(kernels: type[Kernels]) -> None:
+@pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, object]) -> None:
     options = {
+        **sections,
         "optimizer": {"name": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
         "training": {"epochs": 1, "batch_size": 2900},
     }

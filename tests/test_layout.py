@@ -27,11 +27,13 @@ ORDER = [
     "functions",
     "operations",
     "network",
+    "backpropagation",
     "optimizer",
     "schedule",
     "idx",
     "mnist",
     "digits",
+    "distortion",
     "data",
     "transfer",
     "download",
@@ -67,7 +69,7 @@ HOMES = {
     "urllib3": {"transfer"},
     "yaml": {"yaml12"},
 }
-NUMPY_ALONE = {"functions", "operations", "network", "optimizer"}
+NUMPY_ALONE = {"functions", "operations", "network", "backpropagation", "optimizer"}
 
 
 def imports(module: str) -> set[str]:
@@ -113,7 +115,7 @@ def test_the_mathematics_imports_numpy_alone(module: str) -> None:
     outside = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names)
     assert outside <= {"numpy", "mlp_cli"}
     own = {name for name in imports(module) if name.startswith("mlp_cli.")}
-    assert own <= {"mlp_cli.functions", "mlp_cli.operations"}
+    assert own <= {f"mlp_cli.{name}" for name in NUMPY_ALONE}
     code = f"import sys, mlp_cli.{module}; print(*sorted(sys.modules))"
     loaded = python(code).stdout.split()
     assert not {"click", "yaml", "requests", "pydantic", "tqdm"} & set(loaded)

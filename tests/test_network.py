@@ -10,39 +10,55 @@ import numpy as np
 import pytest
 
 from mlp_cli import settings
+from mlp_cli.backpropagation import NO_KEY, Backpropagation, Dropout
+from mlp_cli.data import one_hot
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
-from mlp_cli.network import Backpropagation, Network
-from mlp_cli.operations import NUMPY, NumPyKernels, Operations
+from mlp_cli.network import Network
+from mlp_cli.operations import NUMPY, Mask, NumPyKernels, Operations
 from mlp_cli.team import Team
 
 
 def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
-    """A network of drawn shape, with every activation, loss and initialiser in turn."""
+    """A network of drawn shape, with every activation, loss and initialiser in turn.
+
+    Each third one is normalised.
+    """
     drawn = np.random.default_rng(seed)
     names = list(itertools.product(ACTIVATIONS, LOSSES, INITIALISERS))
     activation, loss, init = names[seed * 37 % len(names)]
     hidden = [int(m) for m in drawn.integers(1, 40, drawn.integers(0, 4))]
     sizes = [int(drawn.integers(1, 60)), *hidden, int(drawn.integers(2, 11))]
-    network = Network(sizes, activation, loss, "float64")
+    network = Network(sizes, activation, loss, "float64", batch_norm=seed % 3 == 0)
     network.initialise(init, drawn)
+    for gamma in network.gammas:
+        gamma *= drawn.uniform(0.5, 2, gamma.shape)
     K = int(drawn.integers(1, 40))
     x = drawn.normal(size=(K, sizes[0]))
-    y = np.eye(sizes[-1])[drawn.integers(sizes[-1], size=K)]
+    targets = one_hot(sizes[-1], 0.1 if seed % 5 == 0 else 0.0, network.dtype)
+    y = targets[drawn.integers(sizes[-1], size=K)]
     return network, x, y, drawn
+
+
+def draw_passes(network: Network, K: int, seed: int, parts: int = 1) -> Backpropagation:
+    """The passes of a drawn network, with no dropout, or either, or both."""
+    dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
+    return Backpropagation(network, K, parts=parts, dropout=dropout)
 
 
 @pytest.mark.parametrize("seed", range(224))
 def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
-    check = compare(network, Backpropagation(network, len(x)), x, y, drawn, Team(1), NumPyKernels())
+    passes = draw_passes(network, len(x), seed)
+    check = compare(network, passes, x, y, drawn, Team(1), NumPyKernels())
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
 
 
-def torch_network(torch, network: Network, activation: str):
+def torch_network(torch, network: Network, activation: str, masks: list[np.ndarray]):
     """The same network of torch's own parts, built by the names that checkpoints use."""
+    named = network.named(network.parameters, network.statistics)
     functions = {
         "relu": torch.nn.ReLU(),
         "leaky_relu": torch.nn.LeakyReLU(0.01),
@@ -56,15 +72,35 @@ def torch_network(torch, network: Network, activation: str):
         def forward(self, z):
             return 1.7159 * torch.tanh(2 / 3 * z)
 
+    class Masked(torch.nn.Module):
+        def __init__(self, mask: np.ndarray) -> None:
+            super().__init__()
+            self.mask = torch.from_numpy(mask)
+
+        def forward(self, a):
+            return a * self.mask
+
     functions["scaled_tanh"] = Scaled()
     layers = []
-    for W, b in zip(network.weights, network.biases, strict=True):
+    for layer, W in enumerate(network.weights):
         linear = torch.nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(W))
-            linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, functions[activation]]
-    return torch.nn.Sequential(*layers[:-1])
+        parts = {f"layers.{layer}": linear}
+        hidden = layer < len(network.weights) - 1
+        if network.batch_norm and hidden:
+            parts[f"norms.{layer}"] = torch.nn.BatchNorm1d(len(W), dtype=torch.float64)
+        for prefix, part in parts.items():
+            names = {name: f"{prefix}.{name}" for name in part.state_dict()}
+            found = {
+                n: torch.from_numpy(named[full].copy())
+                for n, full in names.items()
+                if full in named
+            }
+            assert set(names) - set(found) <= {"num_batches_tracked"}
+            part.load_state_dict(found, strict=False)
+        layers += parts.values()
+        if hidden:
+            layers += [functions[activation], *map(Masked, masks[layer : layer + 1])]
+    return torch.nn.Sequential(*layers)
 
 
 @pytest.mark.parametrize("seed", range(224))
@@ -72,27 +108,54 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
     network, x, y, _ = draw_network(seed)
     activation = next(name for name, f in ACTIVATIONS.items() if f is network.activation)
+    if network.batch_norm and len(x) == 1:
+        pytest.skip("PyTorch refuses to normalise over one example")
     z = np.empty_like(y)
-    backpropagate = Backpropagation(network, len(x))
-    backpropagate(x, y, z)
-
-    theirs = torch_network(torch, network, activation)
-    logits = theirs(torch.from_numpy(x))
+    backpropagate = draw_passes(network, len(x), seed)
+    theirs = torch_network(torch, network, activation, [])
+    backpropagate(x, y, z)  # which fills the masks, and what it drops of x
+    masked = torch_network(torch, network, activation, backpropagate.masks)
+    for part, fresh in zip(
+        [part for part in masked if part.state_dict()],
+        [part for part in theirs if part.state_dict()],
+        strict=True,
+    ):
+        part.load_state_dict(fresh.state_dict())  # the statistics from before the step
+    logits = masked(torch.from_numpy(x))
     if network.loss is LOSSES["cross_entropy"]:
-        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y.argmax(axis=1)))
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
     else:
         a = torch.sigmoid(logits)
         loss = 0.5 * ((a - torch.from_numpy(y)) ** 2).sum(dim=1).mean()
     loss.backward()
 
     assert network.loss.values(z, y).mean() == pytest.approx(loss.item(), rel=1e-10)
-    linears = [layer for layer in theirs if isinstance(layer, torch.nn.Linear)]
-    for layer, linear in enumerate(linears):
-        for ours, other in (
-            (backpropagate.weight_gradients[layer], linear.weight.grad.numpy()),
-            (backpropagate.bias_gradients[layer], linear.bias.grad.numpy()),
-        ):
-            assert np.linalg.norm(ours - other) <= 1e-10 * max(np.linalg.norm(other), 1e-12)
+    linears = [layer for layer in masked if isinstance(layer, torch.nn.Linear)]
+    norms = [layer for layer in masked if isinstance(layer, torch.nn.BatchNorm1d)]
+    views = network.views(backpropagate.gradient)
+    biases = [*norms, *linears[len(norms) :]]  # a normalised layer's is its β
+    pairs = [
+        *zip(views.weights, [linear.weight for linear in linears], strict=True),
+        *zip(views.biases, [part.bias for part in biases], strict=True),
+        *zip(views.gammas, [norm.weight for norm in norms], strict=True),
+    ]
+    least = 1e-3 * np.linalg.norm(backpropagate.gradient)
+    for ours, other in pairs:
+        expected = other.grad.numpy()
+        assert np.linalg.norm(ours - expected) <= 1e-10 * max(np.linalg.norm(expected), least)
+
+    for mean, variance, norm in zip(
+        network.running_means, network.running_variances, norms, strict=True
+    ):
+        np.testing.assert_allclose(mean, norm.running_mean.numpy(), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(variance, norm.running_var.numpy(), rtol=1e-10)
+    plain = network.without_norm()
+    network.fold(network.parameters, network.statistics, plain)
+    Backpropagation(plain, len(x)).forward(x, z)
+    clean = torch.nn.Sequential(*[part for part in masked if type(part).__name__ != "Masked"])
+    with torch.no_grad():
+        expected = clean.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(z, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_gradient_worked_by_hand() -> None:
@@ -221,11 +284,11 @@ def test_parameters_are_one_vector_with_the_weights_first() -> None:
 
 
 def test_a_batch_of_one_is_the_loop() -> None:
-    network, x, y, _ = draw_network(5)
+    network, x, y, _ = draw_network(5)  # neither normalised nor dropped from
     backpropagate = Backpropagation(network, 1)
     backpropagate(x[:1], y[:1], np.empty_like(y[:1]))
     np.testing.assert_allclose(
-        backpropagate.gradient, loop_gradient(network, x[:1], y[:1]), rtol=1e-12, atol=1e-15
+        backpropagate.gradient, loop_gradient(backpropagate, x[:1], y[:1]), rtol=1e-12, atol=1e-15
     )
 
 
@@ -249,8 +312,9 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
             z: np.ndarray,
             part: int = 0,
             do: Operations = NUMPY,
+            key: np.ndarray = NO_KEY,
         ) -> None:
-            super().__call__(x, y, z, part, do)
+            super().__call__(x, y, z, part, do, key)
             self.weight_gradients[1] *= 1.001
 
     drawn = np.random.default_rng(0)
@@ -259,6 +323,42 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
     x, y = drawn.normal(size=(7, 6)), np.eye(3)[drawn.integers(3, size=7)]
     check = compare(network, Wrong(network, 7), x, y, drawn, Team(1), NumPyKernels())
     assert check.wrong == ["layer 1"]
+
+
+def test_masks_are_a_function_of_key_stream_and_place() -> None:
+    whole = Mask.over(np.empty((37, 101)), 0)
+    key = np.array([12345], np.uint64)
+    NUMPY.draw(whole, key, 3, 0.25)
+    assert {*np.unique(whole.r)} == {0, 4 / 3}
+    assert (whole.r == 0).mean() == pytest.approx(0.25, abs=0.03)
+    assert (whole.r == 0).mean(axis=0).std() < 0.1  # no column, and no row, is favoured
+    part = Mask.over(np.empty((10, 101)), 20)
+    NUMPY.draw(part, key, 3, 0.25)
+    np.testing.assert_array_equal(part.r, whole.r[20:30])
+    for other_key, stream in ((key, 4), (key + np.uint64(1), 3)):
+        other = Mask.over(np.empty((37, 101)), 0)
+        NUMPY.draw(other, other_key, stream, 0.25)
+        both = ((other.r == 0) & (whole.r == 0)).mean()
+        assert both == pytest.approx(1 / 16, abs=0.02)
+
+
+def test_dropout_is_seen_by_the_layer_above_alone() -> None:
+    network, x, y, _ = draw_network(13)
+    passes = Backpropagation(network, len(x), dropout=Dropout(hidden=0.5))
+    passes(x, y, np.empty_like(y), key=np.array([7], np.uint64))
+    for a, r, output in zip(passes.activations, passes.masks, passes.outputs, strict=True):
+        np.testing.assert_array_equal(output, a * r)
+    assert len(passes.masks) == len(network.sizes) - 2 > 0
+
+
+def test_a_limit_shortens_long_rows_and_leaves_short_ones() -> None:
+    W = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    NUMPY.limit(W, 2.0, np.empty(3))
+    np.testing.assert_allclose(W, [[1.2, 1.6], [0.3, 0.4], [0, 0]])
+
+
+def test_smoothed_targets() -> None:
+    np.testing.assert_allclose(one_hot(4, 0.2, np.dtype("float64"))[1], [0.05, 0.85, 0.05, 0.05])
 
 
 def test_the_registries_are_what_a_configuration_may_say() -> None:

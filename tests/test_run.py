@@ -8,55 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from runs import assert_same_run, records
 
 import mlp_cli
 
 ROOT = Path(__file__).parent.parent
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    """A configuration for small images of the user's own."""
-    path = tmp_path / "small.yaml"
-    path.write_text(
-        f"data: {{path: {own_images()}, validation: 100}}\n"
-        "model: {hidden: [16]}\n"
-        "optimizer: {name: adam, learning_rate: 0.01}\n"
-        "training: {epochs: 3, batch_size: 32}\n"
-    )
-    return path
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def timeless(value: Any) -> Any:
-    """The same without what depends on the clock."""
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if "second" not in k}
-    return [timeless(v) for v in value] if isinstance(value, list) else value
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Two runs are the same bit for bit, times apart."""
-    assert timeless(records(one)) == timeless(records(other))
-    results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
-    assert timeless(results[0]) == timeless(results[1])
-    for name in ("best.npz", "last.npz"):
-        with np.load(one / name) as a, np.load(other / name) as b:
-            assert a.files == b.files
-            for member in set(a.files) - {"header", "digest"}:
-                assert a[member].tobytes() == b[member].tobytes(), (name, member)
 
 
 def test_a_run_from_start_to_scores(mlp: Mlp, config: Path, tmp_path: Path) -> None:
@@ -178,65 +141,12 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
     assert "training.epochs" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("number", "threads"),
-    [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGTERM, 2), (signal.SIGINT, 1)],
-)
-def test_a_run_that_was_stopped_resumes_to_the_same_bits(
-    number: signal.Signals, threads: int, config: Path, tmp_path: Path, mlp: Mlp
-) -> None:
-    longer = [
-        "--config", str(config), "--set", "training.epochs=6", "--set", "model.hidden=[300,300]",
-        "--set", "training.batch_size=1", "--set", "optimizer.name=sgd",
-        "--set", "optimizer.momentum=0.9", "--set", "training.dtype=float64",
-        "--threads", str(threads),
-    ]  # fmt: skip
-    assert mlp("train", *longer, "--out", "straight").returncode == 0
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlp_cli", "train", *longer, "--out", "stopped"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch 3/6"):
-            break
-    time.sleep(0.05)  # into the fourth
-    process.send_signal(number)
-    process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == -number  # died by the signal itself, so that a shell loop stops
-    assert not (tmp_path / "stopped" / "result.json").exists()
-
-    resumed = mlp("train", *longer, "--out", "stopped", "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
-
-
 def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
     (tmp_path / "a" / "last.npz").unlink()  # as if killed before the first save
     (tmp_path / "a" / "result.json").unlink()
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
     assert len(records(tmp_path / "a")) == 3
-
-
-@pytest.mark.parametrize(
-    "change", ["optimizer={name: sgd, learning_rate: 1e30}", "optimizer.learning_rate=1e38"]
-)
-def test_divergence_stops_and_leaves_a_finite_checkpoint(
-    change: str, mlp: Mlp, config: Path, tmp_path: Path
-) -> None:
-    done = mlp("train", "--config", config, "--out", "a", "--set", change)
-    assert done.returncode == 6, done.stderr
-    assert "not finite" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "a" / "result.json").exists()
-    with np.load(tmp_path / "a" / "last.npz") as archive:
-        assert all(np.isfinite(archive[n]).all() for n in archive.files if "layers" in n)
 
 
 def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:

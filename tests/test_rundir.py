@@ -54,7 +54,8 @@ def test_clearing_removes_a_runs_files_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "notes.txt").write_text("mine")
     (run / ".last.npz.abc123.tmp").write_text("left by a kill")
-    RunFolder(run).clear()
+    with RunFolder(run).locked():  # which sweeps
+        RunFolder(run).clear()
     assert [entry.name for entry in run.iterdir()] == ["notes.txt"]
 
 
@@ -104,11 +105,24 @@ def test_a_second_trainer_is_refused(tmp_path: Path) -> None:
 
 def test_metrics_are_cut_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    for line in ("one", "two", "three"):
-        folder.append_metrics(line)
-    folder.metrics.write_bytes(folder.metrics.read_bytes() + b'{"torn')
-    folder.keep_metrics(2)
-    assert folder.metrics.read_text() == "one\ntwo\n"
+    lines = [f'{{"epoch": {epoch}}}\n'.encode() for epoch in (1, 2, 3)]
+    for line in lines:
+        folder.append_metrics(line.decode().rstrip())
+    torn = [lines[0], lines[0], b'{"ep\n', lines[1], b"7\n", lines[2], b'{"epoch": 4}']
+    folder.metrics.write_bytes(b"".join(torn))
+    assert folder.keep_metrics(4) == 3
+    assert folder.metrics.read_bytes() == b"".join(lines)
+    assert folder.keep_metrics(2) == 2
+    assert folder.metrics.read_bytes() == b"".join(lines[:2])
+
+
+def test_who_finds_lines_of_another_process_gives_way(tmp_path: Path) -> None:
+    one, other = RunFolder(tmp_path), RunFolder(tmp_path)
+    one.append_metrics("{}")
+    with pytest.raises(ConfigError, match="another process is training this run"):
+        other.append_metrics("{}")
+    one.append_metrics("{}")
+    assert one.metrics.read_text() == "{}\n{}\n"
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from test_network import draw_network
+from test_network import draw_network, draw_passes
 
-from mlp_cli.network import Backpropagation, Network, owned
+from mlp_cli.backpropagation import Backpropagation
+from mlp_cli.network import Network, owned
 from mlp_cli.operations import Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.team import Team
@@ -84,17 +85,24 @@ def test_a_failure_is_raised_and_nobody_waits_for_who_failed(who: int) -> None:
 @pytest.mark.parametrize("parts", [2, 3])
 def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> None:
     network, x, y, _ = draw_network(seed)
-    whole, z = Backpropagation(network, len(x)), np.empty_like(y)
-    whole(x, y, z)
+    whole, z = draw_passes(network, len(x), seed), np.empty_like(y)
+    key, left = np.array([seed], np.uint64), x.copy()
+    whole(left, y, z, key=key)
+    statistics = network.statistics.copy()
+    network.statistics[...] = 0
+    for variance in network.running_variances:
+        variance[...] = 1
     team = Team(parts)
-    split = Backpropagation(network, len(x), parts=parts)
+    split = draw_passes(network, len(x), seed, parts)
     do = Operations(team.meet)
     split.gradient[...] = np.nan
     zs = [np.empty_like(y) for _ in range(parts)]
-    team.run(lambda me: split(x, y, zs[me], me, do))
+    team.run(lambda me: split(x, y, zs[me], me, do, key))
     for found in zs:
         np.testing.assert_allclose(found, z, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(split.gradient, whole.gradient, rtol=1e-9, atol=1e-13)
+    np.testing.assert_array_equal(x, left)
+    np.testing.assert_allclose(network.statistics, statistics, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
