@@ -6,6 +6,7 @@ A new entry of a registry is put to it without another line here.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlp_cli.backpropagation import NO_DROPOUT, Backpropagation, Dropout
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, from_dict
 from mlp_cli.data import Dataset, whole
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import compare
-from mlp_cli.network import Backpropagation, Network
+from mlp_cli.network import Network
 from mlp_cli.operations import Kernels, NumPyKernels, Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.resume import restore
@@ -43,31 +45,35 @@ if importlib.util.find_spec("numba"):
     KERNELS.append(FastKernels)
 
 
-def small(names: tuple[str, str, str], dtype: str) -> tuple[Network, np.ndarray, np.ndarray]:
+REGULARISED = pytest.mark.parametrize("regularised", [False, True], ids=["plain", "regularised"])
+
+
+def small(
+    names: tuple[str, str, str], dtype: str, regularised: bool = False
+) -> tuple[Backpropagation, np.ndarray, np.ndarray]:
     """A network of two hidden layers with 7 examples, the same numbers in either type."""
     activation, loss, init = names
     drawn = np.random.default_rng(0)
-    network = Network([5, 6, 4, 3], activation, loss, dtype)
+    network = Network([5, 6, 4, 3], activation, loss, dtype, batch_norm=regularised)
     network.initialise(init, drawn)
-    return (
-        network,
-        drawn.normal(size=(7, 5)).astype(dtype),
-        np.eye(3, dtype=dtype)[drawn.integers(3, size=7)],
-    )
+    x, y = drawn.normal(size=(7, 5)), np.eye(3)[drawn.integers(3, size=7)]
+    dropout = Dropout(0.1, 0.3) if regularised else NO_DROPOUT
+    return Backpropagation(network, 7, dropout=dropout), x.astype(dtype), y.astype(dtype)
 
 
+@REGULARISED
 @pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
-def test_the_gradient_is_right_and_in_float32_nearly(names: tuple[str, str, str]) -> None:
-    found = {}
-    for dtype in ("float64", "float32"):
-        network, x, y = small(names, dtype)
-        found[dtype] = Backpropagation(network, len(x))
-        found[dtype](x, y, np.empty_like(y))
-    network, x, y = small(names, "float64")
-    passes, drawn = Backpropagation(network, len(x)), np.random.default_rng(1)
-    assert not compare(network, passes, x, y, drawn, Team(1), NumPyKernels()).wrong
-    exact, near = found["float64"].gradient, found["float32"].gradient
-    assert np.linalg.norm(near - exact) <= 1e-5 * np.linalg.norm(exact)
+def test_the_gradient_is_right_and_in_float32_nearly(
+    names: tuple[str, str, str], regularised: bool
+) -> None:
+    passes, x, y = small(names, "float64", regularised)
+    drawn = np.random.default_rng(1)
+    assert not compare(passes.network, passes, x, y, drawn, Team(1), NumPyKernels()).wrong
+    exact, near = (small(names, dtype, regularised) for dtype in ("float64", "float32"))
+    for of, x, y in (exact, near):
+        of(x, y, np.empty_like(y))
+    error = near[0].gradient - exact[0].gradient
+    assert np.linalg.norm(error) <= 1e-5 * np.linalg.norm(exact[0].gradient)
 
 
 def types(arguments: object) -> set[np.dtype[Any]]:
@@ -85,45 +91,47 @@ class Watched(Operations):
     def __init__(self) -> None:
         super().__init__()
         self.seen: dict[str, set[np.dtype[Any]]] = {}
-        for name in ("product", "activate", "derive", "error", "update", "clip"):
-            setattr(self, name, self._noting(name, getattr(self, name)))
+        for name, operation in inspect.getmembers(self, inspect.ismethod):
+            if not name.startswith("_"):
+                setattr(self, name, self._noting(name, operation))
 
     def _noting(self, name: str, operation: Any) -> Any:
         def noted(*arguments: Any) -> None:
-            # An update's factors and the sum of squares are few, and float64.
-            big = (
-                arguments[1] if name == "update" else arguments[:1] if name == "clip" else arguments
-            )
-            self.seen.setdefault(name, set()).update(types(big))
+            # An update's factors and the sums of squares are few, and float64.
+            few = {"update": arguments[:2], "sum_squares": arguments[:1], "clip": arguments[:1]}
+            self.seen.setdefault(name, set()).update(types(few.get(name, arguments)))
             operation(*arguments)
 
         return noted
 
 
+@REGULARISED
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_every_array_of_a_step_has_the_networks_type(rule: dict[str, Any], dtype: str) -> None:
+def test_every_array_of_a_step_has_the_networks_type(
+    rule: dict[str, Any], dtype: str, regularised: bool
+) -> None:
     options = {key: value for key, value in rule.items() if key != "name"}
     for activation, loss in itertools.product(ACTIVATIONS, LOSSES):
-        network, x, y = small((activation, loss, "lecun_normal"), dtype)
-        passes, do = Backpropagation(network, len(x)), Watched()
+        passes, x, y = small((activation, loss, "lecun_normal"), dtype, regularised)
+        network, do = passes.network, Watched()
         optimizer = OPTIMIZERS[rule["name"]](
             network.parameters, passes.gradient, network.weight_count,
             weight_decay=0.1, clip_norm=1.0, **options,
         )  # fmt: skip
         passes(x, y, np.empty_like(y), 0, do)
         optimizer.step(np.array(optimizer.factors(0.1, 1)), 0, do)
-        assert len(do.seen) == 6
+        assert {"product", "activate", "derive", "error", "update", "clip"} <= set(do.seen)
         assert {found for seen in do.seen.values() for found in seen} == {np.dtype(dtype)}
 
 
 @pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
 def test_an_input_that_is_no_number_shows_in_its_examples_loss(names: tuple[str, str, str]) -> None:
-    network, x, y = small(names, "float32")
+    passes, x, y = small(names, "float32")
     x[2, 1] = np.nan
-    z, passes = np.empty_like(y), Backpropagation(network, len(x))
+    z = np.empty_like(y)
     passes(x, y, z)
-    assert np.flatnonzero(~np.isfinite(network.loss.values(z, y))).tolist() == [2]
+    assert np.flatnonzero(~np.isfinite(passes.network.loss.values(z, y))).tolist() == [2]
     assert not np.isfinite(passes.gradient).all()
 
 
@@ -137,48 +145,67 @@ def training(config: Config, kernels: type[Kernels], images: int = 20) -> Traine
     return build_trainer(config, dataset, Team(1), kernels())
 
 
-def state(trainer: Trainer) -> list[bytes]:
-    """The bytes of all that an update reads and changes."""
-    return [v.tobytes() for v in (trainer.network.parameters, *trainer.optimizer.slots.values())]
+def state(trainer: Trainer) -> dict[str, bytes]:
+    """The bytes of all that a step changes."""
+    return {name: vector.tobytes() for name, vector in trainer.vectors.items()}
+
+
+# Every rule with every part, and every part with all that may be added to a step.
+EVERYTHING = {
+    "dropout": 0.2, "input_dropout": 0.1, "max_norm": 2.0, "label_smoothing": 0.1, "average": 0.5,
+}  # fmt: skip
+TRAININGS = [
+    *itertools.product(COMPONENTS, RULES, [{}]),
+    *itertools.product(COMPONENTS, RULES[:1], [EVERYTHING]),
+]
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("rule", RULES, ids=str)
-@pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
+@pytest.mark.parametrize(("names", "rule", "regularisation"), TRAININGS)
 def test_a_training_of_any_parts(
-    names: tuple[str, str, str], rule: dict[str, Any], kernels: type[Kernels], tmp_path: Path
+    names: tuple[str, str, str],
+    rule: dict[str, Any],
+    regularisation: dict[str, float],
+    kernels: type[Kernels],
+    tmp_path: Path,
 ) -> None:
     def config(seed: int) -> Config:
         activation, loss, init = names
-        model = {"hidden": [5, 4], "activation": activation, "init": init}
         settings = {
             "seed": seed,
             "data": {"validation": 0, "test": False},
-            "model": model,
+            "model": {
+                "hidden": [5, 4],
+                "activation": activation,
+                "init": init,
+                "batch_norm": bool(regularisation),
+            },
             "loss": loss,
             "optimizer": {"learning_rate": 0.01, "weight_decay": 0.001, **rule},
+            "regularisation": regularisation,
             "training": {"epochs": 2, "batch_size": 8},
         }
         return from_dict(settings, "the test")
 
-    # A training is a function of its seed.
+    # A training is a function of its seed, and keeps its type.
     straight, again, other = (training(config(seed), kernels) for seed in (0, 0, 1))
     initial = state(straight)
     for trainer in (straight, again, other):
         for _ in range(2):
             assert trainer.train_epoch(lambda loss: False) is not None
     assert state(straight) == state(again)
-    assert state(straight)[0] not in (initial[0], state(other)[0])
-    assert {v.dtype for v in straight.optimizer.slots.values()} <= {np.dtype("float32")}
+    for changed in (initial, state(other)):
+        assert state(straight)["parameters"] != changed["parameters"]
+    assert {vector.dtype for vector in straight.vectors.values()} == {np.dtype("float32")}
     straight.check()
 
     # What is saved goes on to the last bit.
-    first = training(config(0), kernels)
+    first, second = (training(config(0), kernels) for _ in range(2))
     first.train_epoch(lambda loss: False)
     folder = RunFolder(tmp_path)
     Saver(first, config(0), {}, folder, lambda: 0.0).save()
-    second = training(config(0), kernels)
-    second.network.parameters[...] = 7
+    for vector in second.vectors.values():
+        vector[...] = 7
     restore(second, load_checkpoint(folder.last))
     assert state(second) == state(first)
     second.train_epoch(lambda loss: False)
