@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
@@ -211,6 +212,36 @@ def test_cross_entropy_of_known_logits() -> None:
     np.testing.assert_allclose(LOSSES["cross_entropy"].values(z, y), [0, 1e4])
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relu", [0, 0, 0, 0.5, 2]),
+        ("leaky_relu", [-0.02, -0.005, 0, 0.5, 2]),
+        ("elu", [np.exp(-2) - 1, np.exp(-0.5) - 1, 0, 0.5, 2]),
+        ("tanh", [-np.tanh(2), -np.tanh(0.5), 0, np.tanh(0.5), np.tanh(2)]),
+        ("scaled_tanh", [1.7159 * np.tanh(2 / 3 * z) for z in (-2, -0.5, 0, 0.5, 2)]),
+        ("sigmoid", [1 / (1 + np.exp(-z)) for z in (-2, -0.5, 0, 0.5, 2)]),
+        ("identity", [-2, -0.5, 0, 0.5, 2]),
+    ],
+)
+def test_activations_at_known_places(name: str, expected: list[float]) -> None:
+    z = np.array([-2, -0.5, 0, 0.5, 2])
+    ACTIVATIONS[name].apply(z, np.empty_like(z))
+    np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("cross_entropy", np.exp), ("mse", lambda z: 1 / (1 + np.exp(-z)))]
+)
+def test_probabilities_are_the_outputs_shares(
+    name: str, weights: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    z = np.random.default_rng(0).normal(size=(4, 3)) * 3
+    expected = weights(z) / weights(z).sum(axis=1, keepdims=True)
+    found = np.exp(LOSSES[name].log_probabilities(z))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_scaled_tanh_keeps_one_at_one() -> None:
     z = np.array([1.0, -1.0])
     ACTIVATIONS["scaled_tanh"].apply(z, np.empty_like(z))
@@ -237,6 +268,7 @@ def test_initialisers(name: str, deviation: float, bias_deviation: float) -> Non
     assert W.std() == pytest.approx(deviation, rel=0.02)
     assert abs(W.mean()) < 0.01 * deviation
     assert b.std() == pytest.approx(bias_deviation, rel=0.15)
+    assert abs(b.mean()) <= 0.15 * bias_deviation
     if name.endswith("uniform"):
         assert abs(W).max() == pytest.approx(deviation * 3**0.5, rel=0.01)
 
@@ -258,6 +290,17 @@ def test_a_batch_of_one_is_the_loop() -> None:
     np.testing.assert_allclose(
         backpropagate.gradient, loop_gradient(backpropagate, x[:1], y[:1]), rtol=1e-12, atol=1e-15
     )
+
+
+def test_the_two_passes_are_the_call() -> None:
+    network, x, y, _ = draw_network(11)
+    passes, z = Backpropagation(network, len(x)), np.empty_like(y)
+    passes(x, y, z)
+    expected = passes.gradient.copy()
+    passes.gradient[...] = np.nan
+    passes.forward(x, z)
+    passes.backward(x, y, z)
+    np.testing.assert_array_equal(passes.gradient, expected)
 
 
 def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:

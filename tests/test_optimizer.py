@@ -119,13 +119,39 @@ def test_blocks_change_nothing(
     np.testing.assert_array_equal(whole, blocks)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "rule", "slots"),
+    [
+        ("sgd", {}, "sgd", []),
+        ("sgd", {"momentum": 0.9}, "momentum", ["velocity"]),
+        ("sgd", {"momentum": 0.9, "nesterov": True}, "nesterov", ["velocity"]),
+        ("rmsprop", {}, "rmsprop", ["square"]),
+        ("adam", {}, "adam", ["mean", "square"]),
+        ("adamw", {}, "adamw", ["mean", "square"]),
+    ],
+)
+def test_what_a_checkpoint_and_the_kernels_call_a_rule(
+    name: str, options: dict[str, float], rule: str, slots: list[str]
+) -> None:
+    found = OPTIMIZERS[name](np.zeros(N), np.zeros(N), WEIGHTS, **options)
+    assert found.name == rule
+    assert list(found.slots) == slots  # `optimizer.velocity` and the like in last.npz
+
+
 def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
     p, g = np.zeros(N), np.full(N, 3.0)
     OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     assert np.linalg.norm(p) == pytest.approx(0.5)
     p, g = np.zeros(N), np.full(N, 0.01)
     OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
-    np.testing.assert_array_equal(p, -g)
+    np.testing.assert_array_equal(p, -0.01)
+
+
+def test_a_norm_that_overflows_is_no_reason_to_stand_still() -> None:
+    p, g = np.zeros(N, np.float32), np.full(N, 1e30, np.float32)
+    with np.errstate(over="ignore"):
+        OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    np.testing.assert_array_equal(p, np.full(N, -1e30, np.float32))
 
 
 def test_float32_stays_float32() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,6 +16,24 @@ from mlp_cli.network import Network, owned
 from mlp_cli.operations import Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.team import Team
+
+
+class WaitsForeverError(Exception):
+    """A member waits for one that will not come."""
+
+
+@pytest.fixture(autouse=True)
+def _ends() -> Iterator[None]:
+    """Let a test fail, not hang, where a member waits for ever: no test here takes a second."""
+
+    def late(*_: object) -> None:
+        raise WaitsForeverError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 60, 1)  # again and again: a team catches what is raised
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
