@@ -31,7 +31,7 @@ class Distortion:
     """How far images are distorted: largest amounts to either side, and ranges of the field.
 
     Rotation is in degrees, shift and σ in pixels; scale and shear are shares. `elastic` is the
-    range of α, None for no field, `smoothness` that of σ. In the last share `ease` of the training
+    range of α, 0 for no field, `smoothness` that of σ. In the last share `ease` of the training
     all of it shrinks, linearly, to `eased`.
     """
 
@@ -39,8 +39,8 @@ class Distortion:
     scale: float = 0.0
     shear: float = 0.0
     shift: float = 0.0
-    elastic: tuple[float, ...] | None = None
-    smoothness: tuple[float, ...] = (4.0, 4.0)
+    elastic: tuple[float, float] = (0.0, 0.0)
+    smoothness: tuple[float, float] = (4.0, 4.0)
     ease: float = 0.0
     eased: float = 0.0
 
@@ -110,9 +110,9 @@ class Distorter:
         maps[:, 0], maps[:, 1] = cos * down, (cos * shear - sin) * across
         maps[:, 2], maps[:, 3] = sin * down, (sin * shear + cos) * across
         maps[:, 4:6] = amounts[:, 4:6]
-        if of.elastic is not None:
-            maps[:, 6] = drawn.uniform(of.elastic[0], of.elastic[1], capacity) * strength
-            sigma = float(drawn.uniform(of.smoothness[0], of.smoothness[1]))
+        if of.elastic[1] > 0:
+            maps[:, 6] = drawn.uniform(*of.elastic, capacity) * strength
+            sigma = float(drawn.uniform(*of.smoothness))
             self._key[...] = drawn.integers(0, 2**64, 1, np.uint64)
             for G in (self._down, self._across):
                 G[...] = smoothing(len(G), sigma)
@@ -155,7 +155,7 @@ class Distorter:
             made = Field.of(k, self._shape, self._dtype), Warp.of(k, self._shape, self._dtype)
             self._buffers[part][k] = made
         field, warp = self._buffers[part][k]
-        if self._distortion.elastic is not None:
+        if self._distortion.elastic[1] > 0:
             height, width = self._shape
             do.noise(field, self._key, self._origin, first)
             do.product(field.noise.reshape(-1, width), self._across, field.s.reshape(-1, width))

@@ -78,8 +78,10 @@ def _allowed(entry: dict[str, Any]) -> str:
     if "const" in entry:
         return str(entry["const"])
     if entry["type"] == "array":
-        most = "" if entry.get("minItems") == entry["maxItems"] else "at most "
-        return f"a list of {most}{entry['maxItems']}, each {_allowed(entry['items'])}"
+        if "prefixItems" in entry:
+            of = entry["prefixItems"]
+            return f"a list of {len(of)}, each {_allowed(of[0])}"
+        return f"a list of at most {entry['maxItems']}, each {_allowed(entry['items'])}"
     words = {
         "boolean": "true or false",
         "integer": "an integer",

@@ -138,7 +138,7 @@ class Model(Section):
 
 
 Strength = Annotated[float, Field(ge=0, le=1000)]
-Range = Annotated[tuple[Strength, ...], Strict(False), Field(min_length=2, max_length=2)]
+Range = Annotated[tuple[Strength, Strength], Strict(False)]
 
 
 class Distortion(Section):
@@ -154,10 +154,10 @@ class Distortion(Section):
     shift: Strength = Field(
         0.0, description="Largest shift in pixels, down or up and to either side."
     )
-    elastic: Range | None = Field(
-        None,
+    elastic: Range = Field(
+        (0.0, 0.0),
         description="Range of the strength α, in pixels, of an elastic field "
-        "(Simard et al., 2003), as in [20, 34]; null for none.",
+        "(Simard et al., 2003), as in [20, 34]; 0 is none.",
     )
     smoothness: Range = Field(
         (4.0, 4.0), description="Range of the deviation σ, in pixels, that smooths the field."
@@ -173,13 +173,12 @@ class Distortion(Section):
     @property
     def is_none(self) -> bool:
         """Whether images stay as they are."""
-        amounts = self.rotation, self.scale, self.shear, self.shift
-        return not any(amounts) and self.elastic is None
+        return not any((self.rotation, self.scale, self.shear, self.shift, *self.elastic))
 
     @field_validator("elastic", "smoothness")
     @classmethod
-    def _rising(cls, of: tuple[float, ...] | None, info: ValidationInfo) -> Any:
-        if of is not None and (of[0] > of[1] or (info.field_name == "smoothness" and of[0] < 0.1)):
+    def _rising(cls, of: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        if of[0] > of[1] or (info.field_name == "smoothness" and of[0] < 0.1):
             raise PydanticCustomError(
                 "range", "the first must not be above the second, nor a deviation below 0.1"
             )

@@ -62,6 +62,17 @@ NUMBERS = {
     "schedule.final": (["-1e-9", "1.1"], ["0", "1"]),
     "schedule.rise": (["0", "1"], ["1e-9", ".999"]),
     "schedule.start": (["0", "1.1"], ["1e-9", "1"]),
+    "distortion.rotation": (["-1e-9", "181"], ["0", "180"]),
+    "distortion.scale": (["-1e-9", "1"], ["0", "0.999"]),
+    "distortion.shear": (["-1e-9", "1001"], ["0", "1000"]),
+    "distortion.shift": (["-1e-9", "1001"], ["0", "1000"]),
+    "distortion.ease": (["-1e-9", "1.1"], ["0", "1"]),
+    "distortion.eased": (["-1e-9", "1.1"], ["0", "1"]),
+    "regularisation.input_dropout": (["-1e-9", "1"], ["0", "0.999"]),
+    "regularisation.dropout": (["-1e-9", "1"], ["0", "0.999"]),
+    "regularisation.max_norm": (["0", "1.1e38"], ["1e-300", "1e38"]),
+    "regularisation.label_smoothing": (["-1e-9", "1"], ["0", "0.999"]),
+    "regularisation.average": (["0", "1.1e38"], ["1e-300", "1e38"]),
 }
 NAMES = {
     "data.dataset": "mnist",
@@ -74,7 +85,8 @@ NAMES = {
     "optimizer.name": "adam",
     "schedule.name": "cosine",
 }
-BOOLEANS = ["data.download", "data.test", "optimizer.nesterov"]
+BOOLEANS = ["data.download", "data.test", "model.batch_norm", "optimizer.nesterov"]
+RANGES = ["distortion.elastic", "distortion.smoothness"]
 NULLABLE = ["training.patience", "data.path", "data.fallback", "model.init"]
 CHOSEN = {
     "optimizer.rho": "rmsprop",
@@ -109,6 +121,11 @@ def wrong_values() -> Iterator[tuple[str, str]]:
     widths = ["0", "-1", "65537", "1.0", "true", "'9'", "[1]", "{a: 1}", "null", HUGE]
     yield from (("model.hidden", f"[8, {value}, 8]") for value in widths)
     yield from (("model.hidden", value) for value in ("512", "'512'", "{}", str([1] * 101)))
+    ranges = ["3", "[1]", "[1, 2, 3]", "[2, 1]", "[-1, 2]", "['1', 2]", "[true, 2]", "[1, 1001]"]
+    for key in RANGES:
+        yield from ((key, value) for value in ranges)
+    yield "distortion.smoothness", "[0, 1]"
+    yield from ((key, "null") for key in RANGES)
     yield from ((section, "3") for section in ("data", "model", "optimizer", "schedule"))
     yield from ((section, "[]") for section in ("training", "optimizer"))
 
@@ -144,7 +161,7 @@ def test_the_ends_of_every_range_are_within(path: Path) -> None:
             path.write_text(at_line_four(key, value))
             assert isinstance(outcome(path), Config), (key, value)
     keys = {option.key for option in options()}
-    assert keys == {*INTEGERS, *NUMBERS, *NAMES, *BOOLEANS, "data.path", "model.hidden"}
+    assert keys == {*INTEGERS, *NUMBERS, *NAMES, *BOOLEANS, *RANGES, "data.path", "model.hidden"}
 
 
 MISSPELT = [

@@ -206,7 +206,7 @@ def test_a_training_of_any_parts(
     Saver(first, config(0), {}, folder, lambda: 0.0).save()
     for vector in second.vectors.values():
         vector[...] = 7
-    restore(second, load_checkpoint(folder.last))
+    restore(second, load_checkpoint(folder.last), config(0))
     assert state(second) == state(first)
     second.train_epoch(lambda loss: False)
     assert state(second) == state(straight)
