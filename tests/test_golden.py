@@ -162,6 +162,9 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "bytes before": (content(lambda c: b"#!/bin/sh\n" + c), *[DAMAGED] * 2),
     "bytes after": (content(lambda c: c + b"\0"), *[DIRECTORY] * 2),
     "a comment": (content(lambda c: c[:-2] + b"\1\0!"), *[DIRECTORY] * 2),
+    "a directory of another kind": (
+        content(lambda c: c.replace(b"PK\1\2", b"PK\1\3", 1)), *[DIRECTORY] * 2
+    ),
     "a length of a comment": (content(lambda c: c[:-2] + b"\1\0"), *[DIRECTORY] * 2),
     "compressed": (compressed, *["it is compressed"] * 2),
     # Arrays.
