@@ -240,6 +240,9 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         f"{field} {value!r}": (header(f"state.{field}", value), None, PLACE)
         for field, value in (("epoch", 2), ("step", 10), ("position", 7), ("position", 48))
     },
+    "an epoch not closed": (
+        header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, PLACE
+    ),
     "no environment": (header("environment", GONE), None, "its header holds no environment"),
     # The configuration.
     "a default left out": (header("config.optimizer.beta1", GONE), None, None),
