@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_MEMBERS = 1000
-MAX_HEADER = 4096  # bytes of a local header's name and extra fields, or of an `.npy`'s header
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -86,7 +85,7 @@ def _local_header(file: BufferedReader, start: bytes, size: int) -> tuple[str, i
     _, _, flags, method, _, _, _, packed, length, name_length, extra_length = fields
     if method:
         raise ValueError("it is compressed")
-    if flags or name_length + extra_length > MAX_HEADER:
+    if flags:
         raise ValueError("a member is encrypted or of another kind")
     name = _read(file, name_length).decode("ascii")
     extra = _read(file, extra_length)
@@ -105,7 +104,7 @@ def _array(file: BufferedReader, name: str, length: int) -> NDArray[Any]:
     """Return the array that the next `length` bytes are."""
     start = _read(file, min(length, len(_NPY_START) + 2))
     header_length = int.from_bytes(start[-2:], "little")
-    if start[:-2] != _NPY_START or header_length > min(MAX_HEADER, length - len(start)):
+    if start[:-2] != _NPY_START:
         raise ValueError(f"{name!r} is no array")
     header = _read(file, header_length).decode("latin-1")
     found = _NPY_HEADER.fullmatch(header)

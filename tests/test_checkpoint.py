@@ -39,6 +39,14 @@ def test_what_is_saved_comes_back(path: Path) -> None:
         assert found.arrays[name].dtype == np.float32
 
 
+def test_the_order_in_memory_does_not_matter(tmp_path: Path) -> None:
+    transposed = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    save_checkpoint(tmp_path / "last.npz", {"w": transposed, "v": transposed[::2]}, {})
+    found = load_checkpoint(tmp_path / "last.npz").arrays
+    np.testing.assert_array_equal(found["w"], transposed)
+    np.testing.assert_array_equal(found["v"], transposed[::2])
+
+
 def test_numpy_opens_it_without_pickle(path: Path) -> None:
     with np.load(path, allow_pickle=False) as archive:
         assert archive["layers.0.weight"].shape == (4, 3)

@@ -159,6 +159,9 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "bytes before": (content(lambda c: b"#!/bin/sh\n" + c), *[DAMAGED] * 2),
     "bytes after": (content(lambda c: c + b"\0"), *[DIRECTORY] * 2),
     "a comment": (content(lambda c: c[:-2] + b"\1\0!"), *[DIRECTORY] * 2),
+    "a directory of another kind": (
+        content(lambda c: c.replace(b"PK\1\2", b"PK\1\3", 1)), *[DIRECTORY] * 2
+    ),
     "a length of a comment": (content(lambda c: c[:-2] + b"\1\0"), *[DIRECTORY] * 2),
     "compressed": (compressed, *["it is compressed"] * 2),
     # Arrays.
@@ -234,6 +237,9 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         f"{field} {value!r}": (header(f"state.{field}", value), None, PLACE)
         for field, value in (("epoch", 2), ("step", 10), ("position", 7), ("position", 48))
     },
+    "an epoch not closed": (
+        header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, PLACE
+    ),
     "no environment": (header("environment", GONE), None, "its header holds no environment"),
     # The configuration.
     "a default left out": (header("config.optimizer.beta1", GONE), None, None),
