@@ -68,9 +68,11 @@ def moved(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
     changed = differing(then, environment)
     if not changed:
         return []
+    # What a file says may not reach the terminal's controls.
+    said = "".join(c if c.isprintable() else " " for c in "; ".join(changed))[:400]
     return [
         "resumed on another machine or build, so the last bits may differ from a run "
-        f"that was never stopped ({'; '.join(changed)})."
+        f"that was never stopped ({said})."
     ]
 
 

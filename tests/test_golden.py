@@ -238,7 +238,7 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         for field, value in (("epoch", 2), ("step", 10), ("position", 7), ("position", 48))
     },
     "an epoch not closed": (
-        header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, PLACE
+        header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, None
     ),
     "no environment": (header("environment", GONE), None, "its header holds no environment"),
     # The configuration.

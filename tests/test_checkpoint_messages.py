@@ -1,0 +1,134 @@
+"""What a refused checkpoint is refused with: its name, the reason and the remedy, on one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
+from mlp_cli.errors import CheckpointError, ConfigError, MlpError, StorageError
+
+WEIGHTS = np.arange(6, dtype=np.float32).reshape(2, 3)
+DIGEST = "is damaged .*: its digest does not match its content"
+
+
+def npy(array: np.ndarray) -> bytes:
+    member = io.BytesIO()
+    np.save(member, array)
+    return member.getvalue()
+
+
+def no_zip(path: Path) -> None:
+    path.write_bytes(b"no zip\nat all")
+
+
+def compressed(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.npy", npy(WEIGHTS))
+
+
+def doubled(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("header.npy", npy(WEIGHTS))
+        archive.writestr("header.npy", npy(WEIGHTS))
+
+
+def inflated(path: Path) -> None:
+    """A member that claims to be of 1 GB where the file has some hundred bytes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", npy(WEIGHTS))
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = (10**9).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+def nameless(path: Path) -> None:
+    np.savez(path, weights=WEIGHTS)
+
+
+def changed(name: str, array: np.ndarray) -> Callable[[Path], None]:
+    """A checkpoint whose weights were replaced, and the digest was not."""
+
+    def make(path: Path) -> None:
+        save_checkpoint(path, {"weights": WEIGHTS}, {})
+        with np.load(path) as archive:
+            kept = {name: archive[name] for name in ("header", "digest")}
+        np.savez(path, **{**kept, name: array})
+
+    return make
+
+
+def of_another_release(path: Path) -> None:
+    save_checkpoint(path, {"weights": WEIGHTS}, {"format": 99})
+
+
+def missing(path: Path) -> None:
+    """Nothing is there."""
+
+
+def below_a_file(path: Path) -> None:
+    path.symlink_to(path.parent / "file" / "last.npz")
+    (path.parent / "file").touch()
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def remedied(error: MlpError) -> str:
+    """The reason that an error gives, without the remedy: whole sentences on one line."""
+    found = re.fullmatch(r"(.*?)\. ([A-Z][a-z ].*\.)", str(error))
+    assert found, str(error)
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "reason"),
+    [
+        (no_zip, CheckpointError, "is damaged or no checkpoint of mlp: "),
+        (compressed, CheckpointError, "it is compressed"),
+        (doubled, CheckpointError, "stands twice in it"),
+        (inflated, CheckpointError, "claim more bytes than|header"),
+        (nameless, CheckpointError, "header"),
+        (changed("weights", WEIGHTS + 1), CheckpointError, DIGEST),
+        (changed("weights", WEIGHTS.reshape(3, 2)), CheckpointError, DIGEST),
+        (changed("weights", WEIGHTS.view(np.int32)), CheckpointError, "is damaged"),
+        (changed("weight", WEIGHTS), CheckpointError, DIGEST),
+        (missing, ConfigError, "there is no such checkpoint"),
+        (below_a_file, ConfigError, "there is no such checkpoint"),
+        (a_folder, MlpError, ""),
+    ],
+)
+def test_a_file_that_is_no_checkpoint(
+    make: Callable[[Path], None], kind: type[MlpError], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "last.npz"
+    make(path)
+    with pytest.raises(kind) as caught:
+        load_checkpoint(path)
+    assert str(path) in remedied(caught.value)
+    assert re.search(reason, remedied(caught.value))
+
+
+def test_a_checkpoint_of_another_release(tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    of_another_release(path)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path)
+    expected = f"{path}: checkpoint format 99, where this release reads 1"
+    assert remedied(caught.value) == expected
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "last.npz"
+    with pytest.raises(StorageError) as caught:
+        save_checkpoint(path, {"weights": WEIGHTS}, {})
+    assert remedied(caught.value) == f"cannot write {path}: {os.strerror(2)}"
