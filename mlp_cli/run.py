@@ -108,7 +108,7 @@ def train_run(
             )
         if stored is not None and folder.last.exists():
             restore(trainer, load_checkpoint(folder.last), environment, view.warn)
-        folder.result.unlink(missing_ok=True)
+        folder.remove_result()
         atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
         atomic_write(folder.config, dump_config(config).encode())
         folder.keep_metrics(trainer.state.epoch)

@@ -12,6 +12,7 @@ A folder that holds any of these but `config.yaml` holds a run: a user's own `co
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.files import atomic_write, storage_errors
+from mlp_cli.files import atomic_write, make_folder, storage_errors, sync_folder
 from mlp_cli.metrics import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
@@ -47,15 +48,23 @@ class RunFolder:
         self.result = path / "result.json"
 
     def append_metrics(self, line: str) -> None:
-        """Add one line to `metrics.jsonl`, in one write.
+        """Add one line to `metrics.jsonl`, in one write, and force it to disk.
 
         Raises
         ------
         StorageError
-            If it cannot be written.
+            If it cannot be written; the lines before are still whole.
         """
+        content = f"{line}\n".encode()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
-            file.write(f"{line}\n".encode())
+            before = file.tell()
+            try:
+                if file.write(content) < len(content):  # the disk took some of it, and is full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
 
     def keep_metrics(self, epochs: int) -> None:
         """Cut `metrics.jsonl` back to its first `epochs` lines: what came after is trained again.
@@ -101,6 +110,17 @@ class RunFolder:
         """
         atomic_write(self.result, (to_json(result, indent=2) + "\n").encode())
 
+    def remove_result(self) -> None:
+        """Remove `result.json`, where it is: the run goes on.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be removed.
+        """
+        with storage_errors("remove", self.result):
+            self.result.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove a run's files, and nothing else that may lie beside them.
 
@@ -113,18 +133,19 @@ class RunFolder:
             # env.json last: until then the folder is still known for a run.
             for name in reversed(FILES):
                 (self.path / name).unlink(missing_ok=True)
-            for path in self.path.iterdir():
-                if _TEMPORARY.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second trainer of one run is refused.
 
+        What killed processes left in the middle of a write is swept: nobody else writes here now.
+
         Raises
         ------
         ConfigError
             If another process is training here.
+        StorageError
+            If the folder cannot be opened or swept.
         """
         with storage_errors("open", self.path):
             descriptor = os.open(self.path, os.O_RDONLY)
@@ -138,6 +159,11 @@ class RunFolder:
                 ) from error
             except OSError:
                 pass  # a file system without locks: then the user's own care must do
+            else:
+                with storage_errors("sweep", self.path):
+                    for path in self.path.iterdir():
+                        if _TEMPORARY.fullmatch(path.name):
+                            path.unlink(missing_ok=True)
             yield
         finally:
             os.close(descriptor)
@@ -184,16 +210,17 @@ def claim(out: Path | None, config_name: str) -> RunFolder:
     """
     if out is not None:
         with storage_errors("make", out):
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
         return RunFolder(out)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", config_name).lstrip(".-")[:100] or "run"
     runs = Path("runs")
     with storage_errors("make a folder in", runs):
-        runs.mkdir(exist_ok=True)
+        make_folder(runs)
         for number in count(1):
             try:
                 (runs / f"{name}-{number}").mkdir()
             except FileExistsError:
                 continue
+            sync_folder(runs)
             return RunFolder(runs / f"{name}-{number}")
     raise AssertionError("count() has no end")

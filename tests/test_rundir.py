@@ -53,9 +53,16 @@ def test_a_file_or_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
 def test_clearing_removes_a_runs_files_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "notes.txt").write_text("mine")
-    (run / ".last.npz.abc123.tmp").write_text("left by a kill")
     RunFolder(run).clear()
     assert [entry.name for entry in run.iterdir()] == ["notes.txt"]
+
+
+def test_who_holds_a_folder_sweeps_it_of_what_a_kill_left(tmp_path: Path) -> None:
+    for name in ("last.npz", ".notes.txt.abc123.tmp", ".last.npz.abc123.tmp"):
+        (tmp_path / name).write_text("")
+    with RunFolder(tmp_path).locked():
+        names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".notes.txt.abc123.tmp", "last.npz"]
 
 
 def test_leftovers_of_a_kill_do_not_fill_a_folder(tmp_path: Path) -> None:
