@@ -313,7 +313,7 @@ def synced(calls: Sequence[Call], folder: Path) -> bool:
 
 
 class Versions:
-    """What each file may hold after a loss of power: what is surely on disk of it, or later content.
+    """What each file may hold after a loss of power: what is surely on disk, or what came later.
 
     A rename or an unlink gives a file new content; it is surely on disk once its folder has been
     forced there.

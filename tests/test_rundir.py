@@ -118,6 +118,21 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     assert folder.metrics.read_text() == "one\ntwo\n"
 
 
+def test_a_line_of_metrics_for_which_there_is_no_room_leaves_those_before(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, resource; from mlp_cli.rundir import RunFolder\n"
+        "folder = RunFolder(pathlib.Path()); folder.append_metrics('one')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6, 6))\n"
+        "folder.append_metrics('two')"  # of which 2 bytes have room
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "StorageError: cannot write metrics.jsonl" in done.stderr
+    assert (tmp_path / "metrics.jsonl").read_text() == "one\n"
+
+
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read_result() is None

@@ -94,13 +94,13 @@ def with_fault(
     call: Call,
     fault: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with `error=…` or `signal=…` at a call of its earlier run, and nowhere else."""
+    """Run a command with `error=…` or `signal=…` at a call of its earlier run."""
     done = strace(
         command, folder, log, environ, "-e", f"inject={call.name}:{fault}:when={call.number}"
     )
-    # strace counts in each thread; a second one that comes so far would be another fault.
-    hit = [found for found in read(log, folder) if (found[1:3]) == call[1:3]]
-    assert [found.target for found in hit] == [call.target], f"{call} was missed"
+    # strace counts in each thread and child: `uname`, which Python asks, may be hit as well.
+    hit = [found.target for found in read(log, folder) if found[1:3] == call[1:3]]
+    assert call.target in hit, f"{call} was missed"
     return done
 
 
