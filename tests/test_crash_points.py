@@ -11,7 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ class Scene:
     command: Sequence[object]
     root: Path
     before: Path | None = None
-    environ: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.disk = self.root / "disk"
