@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from mlp_cli.errors import StorageError
 
-DAY = 86_400.0  # seconds
+MINUTE, DAY = 60.0, 86_400.0  # seconds
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> None:
         with tempfile.TemporaryFile(dir=folder):  # to know it before any work is done
             pass
         for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAY:
+            if not _changed_within(DAY, path):
+                with suppress(OSError):
                     path.unlink()
 
 
@@ -109,7 +109,8 @@ def turn_in(
     """Wait for other processes that fill `folder` in such a block, to find there what they wrote.
 
     It saves work, and nothing may depend on it: not every file system has locks, and a holder is
-    waited for no longer than `patience` seconds without a temporary file, the sign that it writes.
+    waited for no longer than `patience` seconds without a temporary file that grew within the last
+    minute, the sign that it writes: one that was stopped, or left by a kill, is none.
 
     Parameters
     ----------
@@ -128,12 +129,19 @@ def turn_in(
             if not waiting:
                 on_wait()
             waiting = True
-            if any(folder.glob(".*.tmp")):
+            if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
                 until = time.monotonic() + patience
             time.sleep(0.1)
         yield
     finally:
         os.close(descriptor)
+
+
+def _changed_within(seconds: float, path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < seconds
+    except OSError:  # it has just become the file that it was for
+        return True
 
 
 def _locked(descriptor: int) -> bool:

@@ -7,6 +7,7 @@ import fcntl
 import gzip
 import io
 import os
+import random
 import re
 import shutil
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from proofs import Proof
 from servers import Client, Server, black_hole, closed_port
 from stand_ins import FILES, IMAGES, LABELS, PACKED, RAW, Fetch, flip, name_of, names, serve_packed
 
@@ -113,15 +115,20 @@ def test_waits_grow_and_are_not_in_step(fetch: Fetch, monkeypatch) -> None:
     assert first != times(fetch)[0]
 
 
-def test_a_slow_mirror_is_left_for_good(fetch: Fetch, good: Server, monkeypatch) -> None:
+@pytest.mark.proof("D7 a byte at a time")
+def test_a_slow_mirror_is_left_for_good(
+    proof: Proof, tmp_path: Path, good: Server, monkeypatch
+) -> None:
     monkeypatch.setattr(transfer, "WINDOW", 0.3)
-    with Server(lambda c: drip(c, PACKED["images"])) as slow:
-        started = time.monotonic()
-        fetch(slow.url, good.url)
-        assert time.monotonic() - started < 1.5
-        assert len(slow.requests) == 1
-    fetch.check()
-    assert "below 10 kB/s" in fetch.lines[0]
+    for trial in proof.trials(quick=1, long=5):
+        fetch = Fetch(tmp_path / str(trial) / "mnist")
+        with Server(lambda c: drip(c, PACKED["images"])) as slow:
+            started = time.monotonic()
+            fetch(slow.url, good.url)
+            assert time.monotonic() - started < 1.5
+            assert len(slow.requests) == 1
+        fetch.check()
+        assert "below 10 kB/s" in fetch.lines[0]
 
 
 def test_everything_has_a_deadline(fetch: Fetch, monkeypatch) -> None:
@@ -226,17 +233,54 @@ def test_a_proxy_that_refuses_is_named(fetch: Fetch, monkeypatch) -> None:
     assert "the proxy: Connection refused" in fetch.fails("https://mirror.invalid/mnist")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(fetch: Fetch, tmp_path: Path) -> None:
+def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """A certificate for a name, and what a server needs to show it."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout"
-    subprocess.run([*command.split(), key, "-out", certificate], check=True, capture_output=True)
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=mirror"
+    command += f" -addext subjectAltName={name} -keyout {key} -out {certificate}"
+    subprocess.run(command.split(), check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
+def test_a_certificate_is_checked(fetch: Fetch, tmp_path: Path, monkeypatch) -> None:
+    context, certificate = certified(tmp_path, "IP:127.0.0.1")
     with Server(serve_packed, context) as server:
         assert "self-signed certificate" in fetch.fails(server.url, files=[LABELS])
         assert server.requests == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))  # the user vouches for it
+        fetch(server.url)
+    fetch.check()
+    context, certificate = certified(tmp_path, "DNS:mirror.example")
+    with Server(serve_packed, context) as server:
+        message = Fetch(tmp_path / "other" / "mnist").fails(server.url, files=[LABELS])
+        assert "IP address mismatch" in message
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_redirect_away_from_tls_gets_no_password_and_no_trust(
+    right: bool, fetch: Fetch, tmp_path: Path, monkeypatch
+) -> None:
+    context, certificate = certified(tmp_path, "IP:127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with Server(serve_packed if right else lambda c: c.answer(HTML)) as plain:
+
+        def send_on(client: Client) -> None:
+            target = f"Location: {plain.url}/{name_of(client)}"
+            client.answer(b"", target, status="302 Found")
+
+        with Server(send_on, context) as server:
+            if right:  # the digest says so, whoever it was that sent them
+                fetch(server.url.replace("//", "//me:secret@"))
+                fetch.check()
+            else:
+                fetch.fails(server.url)
+            assert right == ("Authorization" in server.requests[0].headers)
+            assert plain.requests
+            assert all("Authorization" not in request.headers for request in plain.requests)
 
 
 def test_a_password_in_a_mirror_is_not_shown(fetch: Fetch) -> None:
@@ -394,18 +438,22 @@ def test_an_interruption_leaves_nothing(fetch: Fetch, good: Server) -> None:
 # ---------------------------------------------------------------- several processes
 
 
+@pytest.mark.parametrize("left", [True, False])
 def test_a_lock_without_a_transfer_is_not_waited_for(
-    fetch: Fetch, good: Server, monkeypatch
+    left: bool, fetch: Fetch, good: Server, monkeypatch
 ) -> None:
     monkeypatch.setattr(download, "TURN", 0.3)
     fetch.folder.mkdir(parents=True)
+    if left:  # by a process that was killed or stopped a while ago
+        (fetch.folder / ".images.x.tmp").write_bytes(b"")
+        os.utime(fetch.folder / ".images.x.tmp", (time.time() - 100,) * 2)
     descriptor = os.open(fetch.folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         started = time.monotonic()
         fetch(good.url)
         assert 0.3 < time.monotonic() - started < 1
-        fetch.check()
+        assert {name: (fetch.folder / name).read_bytes() for name in RAW} == RAW
         assert fetch.lines[0].startswith("waiting for another process")
     finally:
         os.close(descriptor)
@@ -450,6 +498,19 @@ def test_a_copy_is_found_by_its_bytes(name: str, pack, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(wrong)
         assert mnist.find(tmp_path, file) is None
         assert mnist.damaged(tmp_path, file) == [tmp_path / name]
+
+
+@pytest.mark.proof("D21 a bit of a kept file is flipped")
+def test_a_flipped_bit_is_found(proof: Proof, tmp_path: Path) -> None:
+    for trial in proof.trials(quick=50, long=1000):
+        kept = (RAW if trial % 2 else PACKED)["images"]
+        changed, bit = bytearray(kept), random.Random(trial).randrange(8 * len(kept))
+        changed[bit // 8] ^= 1 << bit % 8
+        path = tmp_path / ("images" if trial % 2 else "images.gz")
+        path.write_bytes(changed)
+        if mnist.find(tmp_path, IMAGES) is not None:  # the date in a gzip file's head is free
+            assert gzip.decompress(changed) == RAW["images"]
+        path.unlink()
 
 
 def test_a_right_copy_is_found_beside_a_damaged_one(tmp_path: Path) -> None:
