@@ -1,9 +1,9 @@
 """Files that land whole or not at all.
 
-A file is written under a unique name beside its final one, forced to disk, given the mode that the
-umask grants an ordinary file, and renamed; then the folder is forced to disk too. At any instant,
-whatever is killed or unplugged, a reader sees the whole old file or the whole new one (Pillai et
-al., OSDI 2014: never rely on the order of renames and writes alone).
+A file is written under a unique name beside its final one, forced to disk, and renamed; then the
+folder is forced to disk too. At any instant, whatever is killed or unplugged, a reader sees the
+whole old file or the whole new one (Pillai et al., OSDI 2014: never rely on the order of renames
+and writes alone).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from mlp_cli.errors import StorageError
 
-DAY = 86_400.0  # seconds
+MINUTE, DAY = 60.0, 86_400.0  # seconds
 
 
 @contextmanager
@@ -54,18 +54,17 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "a folder or device stands there")
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # Named before it is made, so that a signal at any instant leaves nothing behind.
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:  # unlike mkstemp's, its mode follows the umask
             yield file
             file.flush()
-            # mkstemp gives 0600, which a rename would keep: colleagues could not read the file.
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105 - the name is a string from mkstemp
+        temporary.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
+            temporary.unlink()
         raise
     sync_folder(path.parent)
 
@@ -82,6 +81,14 @@ def atomic_write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it is not there; force their names to disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
 def prepare_folder(folder: Path, names: Sequence[str]) -> None:
     """Make a folder for files of these names, and sweep it of what killed processes left.
 
@@ -93,12 +100,12 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> None:
         If it cannot be made, or nothing can be written into it.
     """
     with storage_errors("write into", folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):  # to know it before any work is done
             pass
         for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAY:
+            if not _changed_within(DAY, path):
+                with suppress(OSError):
                     path.unlink()
 
 
@@ -109,7 +116,8 @@ def turn_in(
     """Wait for other processes that fill `folder` in such a block, to find there what they wrote.
 
     It saves work, and nothing may depend on it: not every file system has locks, and a holder is
-    waited for no longer than `patience` seconds without a temporary file, the sign that it writes.
+    waited for no longer than `patience` seconds without a temporary file that grew within the last
+    minute, the sign that it writes: one that was stopped, or left by a kill, is none.
 
     Parameters
     ----------
@@ -128,12 +136,19 @@ def turn_in(
             if not waiting:
                 on_wait()
             waiting = True
-            if any(folder.glob(".*.tmp")):
+            if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
                 until = time.monotonic() + patience
             time.sleep(0.1)
         yield
     finally:
         os.close(descriptor)
+
+
+def _changed_within(seconds: float, path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < seconds
+    except OSError:  # it has just become the file that it was for
+        return True
 
 
 def _locked(descriptor: int) -> bool:
@@ -152,15 +167,8 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which a file system gives that cannot do it at all
+            raise
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    # The umask can only be read by setting it; Linux tells it without.
-    with suppress(OSError, StopIteration):
-        status = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in status if line.startswith("Umask:")).split()[1], 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

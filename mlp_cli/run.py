@@ -138,8 +138,7 @@ def prepare(
     StorageError
         If it cannot be written.
     """
-    folder.result.unlink(missing_ok=True)
-    folder.divergence.unlink(missing_ok=True)
+    folder.remove_outcome()
     atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
     atomic_write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:

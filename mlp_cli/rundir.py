@@ -13,6 +13,7 @@ A folder that holds any of these but `config.yaml` holds a run: a user's own `co
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.files import atomic_write, storage_errors
+from mlp_cli.files import atomic_write, make_folder, storage_errors, sync_folder
 from mlp_cli.metrics import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
@@ -66,13 +67,20 @@ class RunFolder:
             If somebody else has written to it since `keep_metrics`: another process trains this
             run, on a file system without locks.
         StorageError
-            If it cannot be written.
+            If it cannot be written; the lines before are still whole.
         """
         content = f"{line}\n".encode()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
-            if os.fstat(file.fileno()).st_size != self._metrics_size:
+            before = os.fstat(file.fileno()).st_size
+            if before != self._metrics_size:
                 raise self._taken()
-            self._metrics_size += file.write(content)
+            try:
+                if file.write(content) < len(content):  # the disk took some of it, and is full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(before)
+                raise
+            self._metrics_size += len(content)
 
     def sync_metrics(self) -> None:
         """Force the lines of `metrics.jsonl` to disk.
@@ -140,6 +148,18 @@ class RunFolder:
         """
         atomic_write(self.result, (to_json(result, indent=2) + "\n").encode())
 
+    def remove_outcome(self) -> None:
+        """Remove `result.json` or `divergence.json`, where they are: the run goes on.
+
+        Raises
+        ------
+        StorageError
+            If one cannot be removed.
+        """
+        for path in (self.result, self.divergence):
+            with storage_errors("remove", path):
+                path.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove a run's files, and nothing else that may lie beside them.
 
@@ -157,12 +177,14 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second trainer of one run is refused.
 
-        What a killed process left of its writes is swept: nobody else can be writing here.
+        What killed processes left in the middle of a write is swept: nobody else writes here now.
 
         Raises
         ------
         ConfigError
             If another process is training here.
+        StorageError
+            If the folder cannot be opened or swept.
         """
         with storage_errors("open", self.path):
             descriptor = os.open(self.path, os.O_RDONLY)
@@ -244,16 +266,17 @@ def claim(out: Path | None, config_name: str) -> RunFolder:
     """
     if out is not None:
         with storage_errors("make", out):
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
         return RunFolder(out)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", config_name).lstrip(".-")[:100] or "run"
     runs = Path("runs")
     with storage_errors("make a folder in", runs):
-        runs.mkdir(exist_ok=True)
+        make_folder(runs)
         for number in count(1):
             try:
                 (runs / f"{name}-{number}").mkdir()
             except FileExistsError:
                 continue
+            sync_folder(runs)
             return RunFolder(runs / f"{name}-{number}")
     raise AssertionError("count() has no end")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from proofs import Proof, table
+from servers import Server
+from stand_ins import Fetch, idx, serve_packed
+
+from mlp_cli import download, transfer
 
 PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
@@ -32,11 +35,6 @@ def _no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own settings must not reach a test."""
     for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-
-
-def idx(array: np.ndarray) -> bytes:
-    """An IDX file's bytes for a uint8 array."""
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def write_own_images(
@@ -90,6 +88,30 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way out of this machine, and short limits of downloads."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    limits = {"CONNECT": 0.5, "PATIENCE": 0.5, "FIRST_ANSWER": 1.2, "RESERVE": 0.3, "BACKOFF": 0.01}
+    for name, value in {**limits, "LONGEST_BACKOFF": 0.02, "MIRRORS": ()}.items():
+        monkeypatch.setattr(transfer if hasattr(transfer, name) else download, name, value)
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Fetch:
+    """Fetch the stand-ins for MNIST's files."""
+    return Fetch(tmp_path / "data" / "mnist")
+
+
+@pytest.fixture
+def good() -> Iterator[Server]:
+    """A mirror that has them."""
+    with Server(serve_packed) as server:
+        yield server
 
 
 @pytest.fixture

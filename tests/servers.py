@@ -89,20 +89,24 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.settimeout(10)
-            if self._tls is not None:
-                self._tls.wrap_socket(connection, server_side=True).close()  # none gets further
+            if self._tls is None:
+                self._converse(connection)
                 return
-            text = b""
-            while b"\r\n\r\n" not in text:
-                piece = connection.recv(1 << 16)
-                if not piece:
-                    return
-                text += piece
-            first, *lines = text.decode("latin-1").split("\r\n")
-            headers = dict(re.split(": *", line, maxsplit=1) for line in lines if line)
-            request = Request(first.split(" ")[1], headers, time.monotonic())
-            self.requests.append(request)
-            self._behave(Client(connection, request, self._stopped))
+            with self._tls.wrap_socket(connection, server_side=True) as secured:
+                self._converse(secured)
+
+    def _converse(self, connection: socket.socket) -> None:
+        text = b""
+        while b"\r\n\r\n" not in text:
+            piece = connection.recv(1 << 16)
+            if not piece:
+                return
+            text += piece
+        first, *lines = text.decode("latin-1").split("\r\n")
+        headers = dict(re.split(": *", line, maxsplit=1) for line in lines if line)
+        request = Request(first.split(" ")[1], headers, time.monotonic())
+        self.requests.append(request)
+        self._behave(Client(connection, request, self._stopped))
 
 
 @contextmanager

@@ -62,6 +62,14 @@ def test_clearing_removes_a_runs_files_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in run.iterdir()] == ["notes.txt"]
 
 
+def test_who_holds_a_folder_sweeps_it_of_what_a_kill_left(tmp_path: Path) -> None:
+    for name in ("last.npz", ".notes.txt.abc123.tmp", ".last.npz.abc123.tmp"):
+        (tmp_path / name).write_text("")
+    with RunFolder(tmp_path).locked():
+        names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".notes.txt.abc123.tmp", "last.npz"]
+
+
 def test_leftovers_of_a_kill_do_not_fill_a_folder(tmp_path: Path) -> None:
     (tmp_path / ".env.json.abc123.tmp").write_text("")
     check_out(tmp_path, "new")
@@ -251,6 +259,21 @@ def test_who_finds_lines_of_another_process_gives_way(tmp_path: Path) -> None:
         other.append_metrics("{}")
     one.append_metrics("{}")
     assert one.metrics.read_text() == "{}\n{}\n"
+
+
+def test_a_line_of_metrics_for_which_there_is_no_room_leaves_those_before(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, resource; from mlp_cli.rundir import RunFolder\n"
+        "folder = RunFolder(pathlib.Path()); folder.append_metrics('one')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6, 6))\n"
+        "folder.append_metrics('two')"  # of which 2 bytes have room
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "StorageError: cannot write metrics.jsonl" in done.stderr
+    assert (tmp_path / "metrics.jsonl").read_text() == "one\n"
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
