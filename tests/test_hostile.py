@@ -318,7 +318,7 @@ def test_a_run_does_not_go_on_from_what_is_damaged(finished: Path, tmp_path: Pat
     (finished / "last.npz").unlink()
     os.mkfifo(finished / "last.npz")
     code, output, _ = train(tmp_path, "--resume", *longer)
-    assert (code, one_message(output)) == (2, True), output
+    assert (code, one_message(output)) == (7, True), output
     (finished / "last.npz").unlink()
     (finished / "last.npz").write_bytes(content)
     assert train(tmp_path, "--resume", *longer)[0] == 0
