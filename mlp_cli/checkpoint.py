@@ -40,7 +40,7 @@ from mlp_cli.npz import read_npz
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
 MAX_DEPTH = 20
-LARGEST = 1 << 63  # below it are all numbers of a record
+LARGEST = 1 << 63  # below it are all whole numbers of a record
 
 Record = TypeVar("Record")
 
@@ -237,7 +237,9 @@ def _fits(value: Any, hint: Any) -> bool:
     allowed = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
     if type(value) not in allowed and not (type(value) is int and float in allowed):
         return False
-    return not isinstance(value, int | float) or 0 <= value < LARGEST
+    if isinstance(value, int):
+        return 0 <= value < LARGEST
+    return not isinstance(value, float) or value >= 0  # a loss may be as large as it likes
 
 
 def _name(hint: Any) -> str:

@@ -100,6 +100,8 @@ def train_run(
     config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
     folder = claim(place.out, place.config_name)
     with folder.locked():
+        if place.out is not None:  # another process may have been here since
+            check_out(place.out, place.mode)
         # Compiling is held together with the training: an exception within it would get lost.
         with view.deferred():
             if place.mode == "overwrite":
@@ -194,7 +196,7 @@ def choose_kernels(fast: bool) -> Kernels:
         return NumPyKernels()
     try:
         from mlp_cli.fast import FastKernels  # its import takes a while, and needs the extra
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter where a library of its is gone
         raise ConfigError(
             f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
             "them, or mend the extra: pip install 'mlp-cli[fast]'"

@@ -370,10 +370,11 @@ def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert f"kernels: numpy then, {found} now" in said
 
 
-def test_a_numba_that_does_not_load(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", ["ImportError", "OSError"])
+def test_a_numba_that_does_not_load(error: str, mlp: Mlp, config: Path, tmp_path: Path) -> None:
     broken = tmp_path / "site" / "numba"
     broken.mkdir(parents=True)
-    (broken / "__init__.py").write_text("raise ImportError('Numba needs another NumPy')")
+    (broken / "__init__.py").write_text(f"raise {error}('Numba needs another NumPy')")
     done = mlp("train", "--config", config, PYTHONPATH=str(broken.parent))
     assert done.returncode == 2
     assert done.stderr.startswith("Error: the compiled kernels do not load: Numba needs another")
