@@ -170,8 +170,16 @@ def test_a_killed_download_is_made_good_by_the_next(proof: Proof, tmp_path: Path
         assert killed > proof.begun / 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.proof("S1 S2 S3 a signal at a random instant of a download")
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(
+            number,
+            marks=pytest.mark.proof(f"{row} {number.name} at a random instant of a download"),
+        )
+        for row, number in (("S1", signal.SIGINT), ("S2", signal.SIGTERM), ("S3", signal.SIGHUP))
+    ],
+)
 def test_the_command_dies_by_the_signal_and_leaves_nothing(
     number: signal.Signals, proof: Proof, tmp_path: Path
 ) -> None:
