@@ -179,6 +179,7 @@ def _from_folder(folder: Path, name: str) -> Source:
 
 def _from_url(url: str) -> Source:
     with requests.Session() as session:
+        # They may lead away from TLS: the digest decides, and passwords stay behind.
         session.max_redirects = REDIRECTS
         with session.get(
             url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -164,6 +165,13 @@ def test_the_points_find_a_saver_that_writes_in_place(tmp_path: Path) -> None:
         scene.run(call, KILL)
         broken += not zipfile.is_zipfile(scene.disk / "last.npz")
     assert broken >= 0.9 * len(tried)
+
+
+def test_a_disk_that_cannot_force_folders_is_used_without(tmp_path: Path) -> None:
+    scene = saving(tmp_path)
+    assert scene.points[-1].name == "fsync"
+    assert scene.run(scene.points[-1], "error=EINVAL").returncode == 0
+    assert saved(scene.disk) == 2.0
 
 
 # ---------------------------------------------------------------- a training
@@ -334,7 +342,6 @@ class Versions:
         self._of: dict[str, list[bytes | None]] = {
             path: [file.content] for path, file in disk.names.items() if file is not None
         }
-        self._unsure: dict[str, int] = {}
 
     def follow(self, call: Call) -> None:
         """Take note of what a call, already replayed, has changed."""
@@ -381,14 +388,14 @@ def assert_survives_loss(scene: Scene, n: int, epochs: dict[bytes, int], spare: 
     for state in disk.after_loss():
         versions.assert_allow(state)
         run = {Path(path).name: content for path, content in state.items()}
-        if "metrics.jsonl" not in run:
+        if "env.json" not in run:  # no run
             continue
         # The files of a run must fit each other too: its epochs, and whether it is finished.
         trained = run.get("last.npz", b"")
         if trained and trained not in epochs:
             spare.write_bytes(trained)
             epochs[trained] = load_checkpoint(spare).header["state"]["epoch"]
-        lines = run["metrics.jsonl"].split(b"\n")[: epochs.get(trained, 0)]
+        lines = run.get("metrics.jsonl", b"").split(b"\n")[: epochs.get(trained, 0)]
         assert [json.loads(line)["epoch"] for line in lines] == [*range(1, 1 + len(lines))]
         assert len(lines) == epochs.get(trained, 0), "a line of metrics.jsonl is lost"
         if "result.json" in run:
@@ -408,6 +415,24 @@ def test_a_loss_of_power(proof: Proof, trainings: list[Scene], tmp_path: Path) -
     points = [point for scene in scenes for point in replays(scene)]
     for scene, n in proof.points(points, quick=80):
         assert_survives_loss(scene, n, epochs, tmp_path / "spare.npz")
+
+
+@pytest.mark.proof("C5 a run goes on from what a loss of power has left")
+def test_a_run_goes_on_after_a_loss_of_power(proof: Proof, trainings: list[Scene]) -> None:
+    for trial in proof.trials(quick=3, long=100):
+        draw = random.Random(trial)
+        scene = draw.choice(trainings)
+        scene.reset()
+        disk = Disk(scene.disk)
+        for call in scene.inside[: draw.randrange(len(scene.inside) + 1)]:
+            disk.replay(call)
+        shutil.rmtree(scene.disk)
+        for name, left in draw.choice(list(disk.after_loss())).items():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_bytes(left)
+        again = scene.again()
+        assert again.returncode == 0, again.stderr
+        assert content(scene.disk / "runs" / "a") == content(scene.after / "runs" / "a")
 
 
 @pytest.mark.parametrize(

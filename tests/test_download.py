@@ -401,19 +401,6 @@ def test_old_temporary_files_are_swept(fetch: Fetch, good: Server) -> None:
     assert names(fetch.folder) == [".images.b2.tmp", ".my.tmp", "images", "labels"]
 
 
-def test_a_read_only_folder_serves_until_something_is_missing(fetch: Fetch, good: Server) -> None:
-    fetch(good.url)
-    fetch.folder.chmod(0o555)
-    if os.access(fetch.folder, os.W_OK):
-        pytest.skip("root may write everywhere")
-    try:
-        assert fetch(good.url) == []
-        with pytest.raises(StorageError, match=str(fetch.folder)):
-            fetch(good.url, force=True)
-    finally:
-        fetch.folder.chmod(0o755)
-
-
 def test_a_folder_that_cannot_be_is_found_out_before_anything_is_fetched(
     tmp_path: Path, good: Server
 ) -> None:

@@ -226,7 +226,7 @@ def test_a_wrong_mirror(row: str, proof: Proof, good: Server, tmp_path: Path) ->
     long, servers = WRONG[row]
     for trial in proof.trials(quick=len(servers), long=long * len(servers)):
         name, wrong = list(servers.items())[trial % len(servers)]
-        at = random.Random(trial).randrange(1, len(PACKED["images"]))
+        at = random.Random(trial).randrange(1, len(RAW["images"]))
         folder = Fetch(tmp_path / str(trial) / "mnist")
 
         def answer(client: Client, wrong: Wrong = wrong, at: int = at) -> None:
