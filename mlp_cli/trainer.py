@@ -162,8 +162,9 @@ class Trainer:
             dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once,
             regularisers.label_smoothing, self._distorter,
         )  # fmt: skip
-        self._keys = np.zeros(-(-self.chunk // K), np.uint64)
-        self._factors = np.zeros((-(-self.chunk // K), FACTORS))
+        steps = -(-self.chunk // K)
+        self._keys, self._factors = np.zeros(steps, np.uint64), np.zeros((steps, FACTORS))
+        self._of_step = [(self._keys[t : t + 1], self._factors[t]) for t in range(steps)]
         # Longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
         self._z = [
             columns_first(self.chunk + 16, classes, network.dtype)[: self.chunk]
@@ -215,10 +216,9 @@ class Trainer:
             for start in range(first, last, K):
                 stop = min(start + K, last)
                 z, y = self._z[me][start:stop], reader.y[start:stop]
-                step = start // K
-                key = self._keys[step : step + 1]
+                key, factors = self._of_step[start // K]
                 self._passes[stop - start](x[start - first : stop - first], y, z, me, do, key)
-                self.optimizer.step(self._factors[step], me, do)
+                self.optimizer.step(factors, me, do)
                 for W, limit, s in self._limited[me]:
                     do.limit(W, limit, s)
 
