@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_hostile import HOSTILE, LARGE, WORDS
 
+from mlp_cli import load
 from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
 from mlp_cli.errors import CheckpointError, ConfigError, MlpError, StorageError
 
@@ -98,6 +100,12 @@ def remedied(error: MlpError) -> str:
         (doubled, CheckpointError, "stands twice in it"),
         (inflated, CheckpointError, "claim more bytes than|header"),
         (nameless, CheckpointError, "header"),
+        (changed("header", np.ones(())), CheckpointError, ": its header or its digest is missing$"),
+        (
+            changed("header", np.array(["{}"])),
+            CheckpointError,
+            ": its header or its digest is miss",
+        ),
         (changed("weights", WEIGHTS + 1), CheckpointError, DIGEST),
         (changed("weights", WEIGHTS.reshape(3, 2)), CheckpointError, DIGEST),
         (changed("weights", WEIGHTS.view(np.int32)), CheckpointError, "is damaged"),
@@ -116,6 +124,58 @@ def test_a_file_that_is_no_checkpoint(
         load_checkpoint(path)
     assert str(path) in remedied(caught.value)
     assert re.search(reason, remedied(caught.value))
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE.keys() - LARGE))
+def test_a_hostile_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    path.write_bytes(HOSTILE[name]())
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    reason = remedied(caught.value).removeprefix(f"{path}")
+    # It goes on with the sentence that the file's name begins.
+    assert re.fullmatch(r"(?s)( is damaged or no checkpoint of mlp)?: [a-z'].*[^X]", reason)
+    assert WORDS.get(name, "") in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "reason"),
+    [
+        ("gone", (2, 3), r"gone is missing; its configuration needs \(2, 3\), type float32"),
+        ("weights", (3, 2), r"weights has shape \(2, 3\), type float32; .* needs \(3, 2\), .*"),
+        ("double", (2,), r"double has shape \(2,\), type float64; .* needs \(2,\), type float32"),
+    ],
+)
+def test_an_array_that_does_not_fit(
+    name: str, shape: tuple[int, ...], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, {"weights": WEIGHTS, "double": np.ones(2)}, {})
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path).array(name, shape, "float32")
+    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", remedied(caught.value))
+
+
+def test_a_file_of_the_size_that_needs_other_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beyond 4 GiB a zip file has its directory's place and lengths in records of 64 bits.
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, {"weights": WEIGHTS}, {"seed": 1})
+    assert b"PK\6\6" in path.read_bytes()
+    found = load_checkpoint(path)
+    np.testing.assert_array_equal(found.arrays["weights"], WEIGHTS)
+    assert found.header["seed"] == 1
+
+
+def test_a_file_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
+    path, other = tmp_path / "last.npz", tmp_path / "other.npz"
+    save_checkpoint(path, {"weights": WEIGHTS}, {"seed": 1})
+    with np.load(path) as archive:
+        texts = {name: archive[name].astype(">U") for name in ("header", "digest")}
+    np.savez(other, weights=WEIGHTS, **texts)
+    assert load_checkpoint(other).header["seed"] == 1
 
 
 def test_a_checkpoint_of_another_release(tmp_path: Path) -> None:
