@@ -7,6 +7,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,10 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def a_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
 def remedied(error: MlpError) -> str:
     """The reason that an error gives, without the remedy: whole sentences on one line."""
     found = re.fullmatch(r"(.*?)\. ([A-Z][a-z ].*\.)", str(error))
@@ -113,6 +118,7 @@ def remedied(error: MlpError) -> str:
         (missing, ConfigError, "there is no such checkpoint"),
         (below_a_file, ConfigError, "there is no such checkpoint"),
         (a_folder, MlpError, ""),
+        (a_loop, StorageError, "^cannot read "),
     ],
 )
 def test_a_file_that_is_no_checkpoint(
@@ -173,7 +179,9 @@ def test_a_file_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
     path, other = tmp_path / "last.npz", tmp_path / "other.npz"
     save_checkpoint(path, {"weights": WEIGHTS}, {"seed": 1})
     with np.load(path) as archive:
-        texts = {name: archive[name].astype(">U") for name in ("header", "digest")}
+        texts = {name: archive[name] for name in ("header", "digest")}
+    texts = {name: text.astype(text.dtype.newbyteorder(">")) for name, text in texts.items()}
+    assert b"'>U" in npy(texts["header"])
     np.savez(other, weights=WEIGHTS, **texts)
     assert load_checkpoint(other).header["seed"] == 1
 
@@ -185,6 +193,50 @@ def test_a_checkpoint_of_another_release(tmp_path: Path) -> None:
         load_checkpoint(path)
     expected = f"{path}: checkpoint format 99, where this release reads 1"
     assert remedied(caught.value) == expected
+
+
+@dataclass
+class Part:
+    """A part of a header, as `record` reads one."""
+
+    count: int
+    share: float
+    best: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (None, "its part is None, where a mapping is needed"),
+        ([1, 2], r"its part is \[1, 2\], where a mapping is needed"),
+        ({"count": 1, "share": 1}, None),
+        ({"count": 1, "share": 0.5, "best": 2}, None),
+        ({"count": 2**63 - 1, "share": 0.0, "best": None}, None),
+        ({"share": 0.5}, "its part is missing count"),
+        ({"count": 2**63, "share": 0.5}, f"its part has count = {2**63}, where int is needed"),
+        ({"count": -1, "share": 0.5}, "its part has count = -1, where int is needed"),
+        ({"count": 1.0, "share": 0.5}, "its part has count = 1.0, where int is needed"),
+        ({"count": True, "share": 0.5}, "its part has count = True, where int is needed"),
+        (
+            {"count": 1, "share": "half", "best": "one", "more": 1},
+            r"its part holds 'more', unknown here; has share = 'half', where float is needed; "
+            r"has best = 'one', where float \| None is needed",
+        ),
+        ({"count": 1, "share": "h" * 58}, f"its part has share = '{'h' * 58}', where .*"),
+        ({"count": 1, "share": "h" * 59}, f"its part has share = '{'h' * 59}…, where .*"),
+    ],
+)
+def test_a_part_of_the_header(part: object, reason: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, {}, {"part": part})
+    checkpoint = load_checkpoint(path)
+    if reason is None:
+        assert isinstance(part, dict)
+        assert asdict(checkpoint.record("part", Part, ["count", "share"])) == {"best": None, **part}
+        return
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.record("part", Part, ["count", "share"])
+    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", remedied(caught.value))
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
