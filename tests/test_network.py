@@ -335,7 +335,7 @@ def test_masks_are_a_function_of_key_stream_and_place() -> None:
     part = Mask.over(np.empty((10, 101)), 20)
     NUMPY.draw(part, key, 3, 0.25)
     np.testing.assert_array_equal(part.r, whole.r[20:30])
-    for other_key, stream in ((key, 4), (key + np.uint64(1), 3)):
+    for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
         other = Mask.over(np.empty((37, 101)), 0)
         NUMPY.draw(other, other_key, stream, 0.25)
         both = ((other.r == 0) & (whole.r == 0)).mean()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlp_cli.functions import LOSSES
-from mlp_cli.operations import NUMPY, NumPyKernels, Operations
+from mlp_cli.operations import NUMPY, Field, NumPyKernels, Operations, Warp
 from mlp_cli.team import Team
 
 
@@ -35,6 +35,12 @@ def test_losses_and_right_answers_are_counted(name: str) -> None:
     NUMPY.count(LOSSES[name], z, np.eye(3)[labels], labels, losses, right, np.empty(3))
     assert right.tolist() == [True, True, False]
     np.testing.assert_array_equal(losses, LOSSES[name].values(z, np.eye(3)[labels]))
+
+
+def test_what_distorts_images_has_their_type() -> None:
+    field, warp = (kind.of(2, (3, 4), np.dtype("float32")) for kind in (Field, Warp))
+    arrays = [field.noise, field.s, warp.grid, warp.padded, *warp.places, *warp.taps]
+    assert {array.dtype for array in arrays} == {np.dtype("float32")}
 
 
 def test_numbers_that_overflow_warn_nobody() -> None:
