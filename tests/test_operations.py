@@ -38,9 +38,10 @@ def test_losses_and_right_answers_are_counted(name: str) -> None:
 
 
 def test_what_distorts_images_has_their_type() -> None:
-    field, warp = (kind.of(2, (3, 4), np.dtype("float32")) for kind in (Field, Warp))
+    field, warp = (kind.of(2, (3, 5), np.dtype("float32")) for kind in (Field, Warp))
     arrays = [field.noise, field.s, warp.grid, warp.padded, *warp.places, *warp.taps]
     assert {array.dtype for array in arrays} == {np.dtype("float32")}
+    assert field.places.shape == (3, 4, 2)  # eight numbers for five pixels
 
 
 def test_numbers_that_overflow_warn_nobody() -> None:
