@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from proofs import Proof
 from runs import records
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
@@ -57,6 +59,24 @@ def test_the_first_bad_step_is_named_and_not_taken(
     with np.load(tmp_path / "a" / "last.npz") as archive:
         assert json.loads(str(archive["header"]))["state"]["step"] == found["step"] - 1
         assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
+
+
+RULES = [
+    "{name: sgd}", "{name: sgd, momentum: 0.9}", "{name: sgd, momentum: 0.9, nesterov: true}",
+    "{name: rmsprop}", "{name: adam}", "{name: adamw, weight_decay: 0.1}",
+]  # fmt: skip
+
+
+@pytest.mark.proof("N1 a rate beyond all sense, by every rule")
+def test_every_rule_diverges_loudly(proof: Proof, diverge: Callable, tmp_path: Path) -> None:
+    points = [(rule, seed) for seed in range(10) for rule in RULES]
+    for rule, seed in proof.points(points, quick=3):
+        if (tmp_path / "a").exists():
+            shutil.rmtree(tmp_path / "a")
+        found, stderr = diverge(f"optimizer={rule}", "optimizer.learning_rate=1e30", f"seed={seed}")
+        assert f"at step {found['step']} " in stderr
+        with np.load(tmp_path / "a" / "last.npz") as archive:
+            assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
 
 
 def test_a_late_one_keeps_the_epochs_before(diverge: Callable, tmp_path: Path) -> None:
