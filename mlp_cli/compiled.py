@@ -275,17 +275,18 @@ def _normalise(z, gamma, running_mean, running_variance, hat, inverse, K):
     share, fresh, sample = real(1) / real(K), real(FRESH), real(K) / real(max(K - 1, 1))
     for i in range(len(gamma)):
         neuron, out = z[i * K : i * K + K], hat[i * K : i * K + K]
+        # The sums store nothing: a loop that also does takes its order from where its arrays lie,
+        # since it is checked first whether they overlap, and so would the last bits.
         mean = variance = real(0)
         for k in range(K):
             mean += neuron[k]
         mean *= share
         for k in range(K):
-            out[k] = neuron[k] - mean
-            variance += out[k] * out[k]
+            variance += (neuron[k] - mean) * (neuron[k] - mean)
         variance *= share
         scale = real(1) / math.sqrt(variance + real(EPSILON))
         for k in range(K):
-            out[k] *= scale
+            out[k] = (neuron[k] - mean) * scale
             neuron[k] = gamma[i] * out[k]
         inverse[i] = scale
         running_mean[i] += fresh * (mean - running_mean[i])
