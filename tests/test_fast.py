@@ -22,7 +22,7 @@ from mlp_cli.fast import FastKernels, Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare
 from mlp_cli.network import Network, owned
-from mlp_cli.operations import NUMPY, Kernels, Mask, NumPyKernels, Operations
+from mlp_cli.operations import NUMPY, Kernels, Mask, Norm, NumPyKernels, Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.run import build_trainer
 from mlp_cli.team import Team
@@ -91,6 +91,25 @@ def test_masks_are_the_same(dtype: str) -> None:
         NUMPY.draw(masks[0], key, 2, p)
         both(lambda do, me, m=masks[1], k=key, p=p: do.draw(m, k, 2, p), dtype)
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("K", [4, 8, 13, 32])
+def test_a_normalisation_does_not_depend_on_where_its_arrays_lie(K: int) -> None:
+    m, found = 5, set()
+    for gap in range(20):
+        for turned in (False, True):
+            drawn, memory = np.random.default_rng(0), np.zeros(1024, np.float32)
+            pieces = memory[: m * K], memory[m * K + gap :][: m * K]
+            z, hat = (piece.reshape(m, K).T for piece in pieces[:: -1 if turned else 1])
+            z[...] = drawn.normal(size=(K, m))
+            vectors = [np.ones(m, np.float32) for _ in range(8)]
+            gamma, mean, variance, inverse, s, t, dgamma, dbeta = vectors
+            norm = Norm(gamma, mean, variance, hat, inverse, s, t, np.empty((K, m), np.float32))
+            both(lambda do, me, z=z, norm=norm: do.normalise(z, norm))
+            z[...] = drawn.normal(size=(K, m))  # now an error
+            both(lambda do, me, a=(z, norm, dgamma, dbeta): do.unnormalise(*a))
+            found.add(b"".join(array.tobytes() for array in (z, hat, *vectors)))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
