@@ -136,29 +136,16 @@ class Distorter:
         is the part that calls.
         """
         for start in range(0, len(rows), PORTION):
-            at = slice(start, start + PORTION)
-            self._portion(images, rows[at], first + start, x[at], scale, shift, part, do)
-
-    def _portion(
-        self,
-        images: Pixels,
-        rows: Rows,
-        first: int,
-        x: Array,
-        scale: Array,
-        shift: Array,
-        part: int,
-        do: Operations,
-    ) -> None:
-        k = len(rows)
-        if k not in self._buffers[part]:
-            made = Field.of(k, self._shape, self._dtype), Warp.of(k, self._shape, self._dtype)
-            self._buffers[part][k] = made
-        field, warp = self._buffers[part][k]
-        if self._distortion.elastic[1] > 0:
-            height, width = self._shape
-            do.noise(field, self._key, self._origin, first)
-            do.product(field.noise.reshape(-1, width), self._across, field.s.reshape(-1, width))
-            do.product(self._down, field.s.reshape(height, -1), field.noise.reshape(height, -1))
-        maps = self._maps[first : first + k]
-        do.warp(images, rows, maps, field.noise, x, scale, shift, warp)
+            own = rows[start : start + PORTION]
+            k = len(own)
+            if k not in self._buffers[part]:
+                made = Field.of(k, self._shape, self._dtype), Warp.of(k, self._shape, self._dtype)
+                self._buffers[part][k] = made
+            field, warp = self._buffers[part][k]
+            if self._distortion.elastic[1] > 0:
+                height, width = self._shape
+                do.noise(field, self._key, self._origin, first + start)
+                do.product(field.noise.reshape(-1, width), self._across, field.s.reshape(-1, width))
+                do.product(self._down, field.s.reshape(height, -1), field.noise.reshape(height, -1))
+            maps = self._maps[first + start : first + start + k]
+            do.warp(images, own, maps, field.noise, x[start : start + k], scale, shift, warp)
