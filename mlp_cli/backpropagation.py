@@ -52,7 +52,8 @@ import numpy as np
 
 from mlp_cli.functions import ACTIVATIONS, Array
 from mlp_cli.network import Network, rows_of
-from mlp_cli.operations import NUMPY, Bits, Mask, Norm, Operations
+from mlp_cli.operands import Bits, Mask, Norm
+from mlp_cli.operations import NUMPY, Operations
 
 IDENTITY = ACTIVATIONS["identity"]
 NO_KEY = np.zeros(1, np.uint64)  # for networks without dropout

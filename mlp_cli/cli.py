@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from mlp_cli import __version__
-from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
+from mlp_cli.command_options import (
+    all_mirrors,
+    config_option,
+    data_dir_option,
+    json_option,
+    mirror_option,
+    show,
+)
+from mlp_cli.errors import CheckFailedError, ConfigError, MlpError
 from mlp_cli.signals import Interrupted, Signals, die_by
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
@@ -34,82 +38,6 @@ missing or damaged; 4 a fetch failed, worth retrying; 5 checkpoint damaged; 6 tr
 @click.version_option(__version__, prog_name="mlp")
 def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
-
-
-def data_dir_option(command: Command) -> Command:
-    """Add `--data-dir`."""
-    return click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("data"),
-        envvar="MLP_DATA_DIR",
-        show_default=True,
-        show_envvar=True,
-        help="Where data lie; MNIST's four files in DIR/mnist.",
-        metavar="DIR",
-    )(command)
-
-
-def mirror_option(command: Command) -> Command:
-    """Add `--mirror`."""
-    return click.option(
-        "--mirror",
-        "mirrors",
-        multiple=True,
-        metavar="URL_OR_DIR",
-        help="Fetch MNIST from here first: a base URL or a folder, gzipped or raw. Repeatable. "
-        "MLP_MIRROR comes next, then the built-in mirrors.",
-    )(command)
-
-
-def config_option(command: Command) -> Command:
-    """Add `--config` and `--set`."""
-    command = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
-    )(command)
-    return click.option(
-        "--config",
-        "config_path",
-        required=True,
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A YAML configuration; `mlp config schema` describes its keys.",
-    )(command)
-
-
-def json_option(command: Command) -> Command:
-    """Add `--json`."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, and nothing else."
-    )(command)
-
-
-def all_mirrors(mirrors: Sequence[str]) -> list[str]:
-    """Return the user's mirrors in their order: the options', then MLP_MIRROR's."""
-    variable = os.environ.get("MLP_MIRROR", "")
-    return [*mirrors, *([variable] if variable else [])]
-
-
-def show(text: object) -> None:
-    """Print a result to stdout; a path by its own bytes, whatever the encoding, for scripts.
-
-    Raises
-    ------
-    StorageError
-        If the disk that it goes to is full.
-    """
-    try:
-        click.echo(os.fsencode(text) if isinstance(text, Path) else text)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
-        die_by(signal.SIGPIPE)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Check the free space."
-        ) from error
 
 
 @cli.command("download-data")
@@ -220,6 +148,12 @@ def train(
     metavar="FILE.csv",
     help="Write each image's label, prediction and probability.",
 )
+@click.option(
+    "--mistakes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the images that are taken for another class; .pdf and .svg do as well.",
+)
 @json_option
 def evaluate(
     checkpoints: Sequence[str],
@@ -227,6 +161,7 @@ def evaluate(
     data_dir: Path,
     max_error: float | None,
     predictions: Path | None,
+    mistakes: Path | None,
     as_json: bool,
 ) -> None:
     """Score a trained network, or several as one committee (mean of their log-probabilities)."""
@@ -234,9 +169,15 @@ def evaluate(
     from mlp_cli.evaluate import evaluate_checkpoints
     from mlp_cli.metrics import to_json
 
+    if mistakes is not None:
+        from mlp_cli import pictures
+
+        pictures.check_picture(mistakes)
     evaluation = evaluate_checkpoints([Path(name) for name in checkpoints], split, data_dir)
     if predictions is not None:
         report.write_predictions(predictions, evaluation)
+    if mistakes is not None:
+        pictures.draw_mistakes(mistakes, evaluation)
     show(to_json(evaluation.to_dict()) if as_json else report.evaluation_text(evaluation))
     error = 100 * evaluation.scores.errors / evaluation.scores.n
     if max_error is not None and error > max_error:
@@ -284,6 +225,27 @@ def config_schema() -> None:
     from mlp_cli.options import json_schema
 
     show(to_json(json_schema(), indent=2))
+
+
+@config_group.command("preview")
+@config_option
+@data_dir_option
+@click.argument("picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png")
+def config_preview(
+    config_path: Path, overrides: Sequence[str], data_dir: Path, picture: Path
+) -> None:
+    """Draw training images, and what the network is shown of them: distorted anew in each epoch.
+
+    FILE may end in .pdf or .svg as well. Nothing is trained or fetched.
+    """
+    from mlp_cli.config import load_config
+    from mlp_cli.data import load_dataset
+    from mlp_cli.pictures import check_picture, draw_preview
+
+    config = load_config(config_path, overrides)
+    check_picture(picture)
+    draw_preview(picture, config, load_dataset(config, data_dir))
+    show(picture)
 
 
 def _signals() -> Signals:

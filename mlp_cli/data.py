@@ -20,7 +20,8 @@ from mlp_cli.distortion import Distorter
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.functions import Array
 from mlp_cli.idx import read_idx
-from mlp_cli.operations import NUMPY, Operations, Pixels, Rows
+from mlp_cli.operands import Pixels, Rows
+from mlp_cli.operations import NUMPY, Operations
 
 
 @dataclass(frozen=True)

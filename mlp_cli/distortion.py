@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlp_cli.functions import Array
-from mlp_cli.operations import Field, Operations, Pixels, Rows, Warp
+from mlp_cli.operands import Field, Pixels, Rows, Warp
+from mlp_cli.operations import Operations
 
 NUMBERS = 7  # of an image's map: A row by row, t, α
 PORTION = 32  # images whose fields and pixels stay in the cache from one operation to the next

@@ -22,23 +22,8 @@ from numpy.typing import NDArray
 from mlp_cli import compiled
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
-from mlp_cli.operations import (
-    Bits,
-    Block,
-    Field,
-    Flags,
-    Mask,
-    Meeting,
-    Norm,
-    Numbers,
-    Operations,
-    Pixels,
-    Rows,
-    Rule,
-    Warp,
-    Work,
-    dropped,
-)
+from mlp_cli.operands import Bits, Block, Field, Flags, Mask, Norm, Numbers, Pixels, Rows, Warp
+from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped
 
 Counter = NDArray[np.int64]
 

@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from mlp_cli.functions import Array
-from mlp_cli.operations import NUMPY, Block, Numbers, Operations
+from mlp_cli.operands import Block, Numbers
+from mlp_cli.operations import NUMPY, Operations
 
 # Elements: half a megabyte of each array in float32. Smaller blocks would stay nearer to the core,
 # but at every call the threads of a team have to get the interpreter's lock.

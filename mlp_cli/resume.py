@@ -9,7 +9,7 @@ from mlp_cli.checkpoint import Checkpoint
 from mlp_cli.config import Config, differences, load_config
 from mlp_cli.environment import differing
 from mlp_cli.errors import CheckpointError, ConfigError
-from mlp_cli.evaluate import restore_parameters, trained_by
+from mlp_cli.model import restore_parameters, trained_by
 from mlp_cli.rundir import RunFolder
 from mlp_cli.trainer import State, Trainer
 

@@ -23,9 +23,9 @@ from mlp_cli.distortion import Distortion
 from mlp_cli.divergence import retrace
 from mlp_cli.environment import describe
 from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
-from mlp_cli.evaluate import Model
 from mlp_cli.files import atomic_write
 from mlp_cli.metrics import EpochMetrics, to_json
+from mlp_cli.model import Model
 from mlp_cli.network import Network, owned
 from mlp_cli.operations import Kernels, NumPyKernels
 from mlp_cli.optimizer import OPTIMIZERS

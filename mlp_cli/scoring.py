@@ -11,7 +11,7 @@ from mlp_cli.data import Reader, Split
 from mlp_cli.functions import Array
 from mlp_cli.metrics import Scores
 from mlp_cli.network import Network
-from mlp_cli.operations import Pixels
+from mlp_cli.operands import Pixels
 from mlp_cli.team import Team
 
 CHUNK = 1024  # rows that go through the network at once

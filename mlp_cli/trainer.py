@@ -29,7 +29,8 @@ from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import EpochMetrics, Scores
 from mlp_cli.network import Network, rows_of
-from mlp_cli.operations import Bits, Kernels, Operations, Rows
+from mlp_cli.operands import Bits, Rows
+from mlp_cli.operations import Kernels, Operations
 from mlp_cli.optimizer import BLOCK, FACTORS, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import score
@@ -294,8 +295,7 @@ class Trainer:
         state, n = self.state, len(rows)
         steps = range(state.step, state.step + -(-n // self.K))
         self._reader.rows[:n] = rows
-        if self._distorter is not None:
-            self._distort(n)
+        self._distort(state.epoch, state.position, n)
         self._factors[: len(steps)] = [
             self.optimizer.factors(self.schedule(t), t + 1) for t in steps
         ]
@@ -313,13 +313,24 @@ class Trainer:
         state.position += n
         return loss / n
 
-    def _distort(self, n: int) -> None:
-        """Draw the distortions of the next n rows: a function of (seed, epoch, place)."""
-        assert self.distortion is not None and self._distorter is not None
-        state = self.state
-        chunk, offset = divmod(state.position, self.chunk)
-        progress = (state.epoch + state.position / len(self.dataset.train)) / self.epochs
-        drawn = generator(self.seed, "distortion", state.epoch, chunk)
+    def seen(self, row: int, epoch: int) -> Array:
+        """Return the inputs x (inputs,) that a training image, by its row, is in an epoch from 0.
+
+        To be called between epochs: it uses the buffers of training.
+        """
+        order = epoch_order(self.seed, epoch, self.dataset.train.rows)
+        self._reader.rows[0] = row
+        self._distort(epoch, int(np.flatnonzero(order == row)[0]), 1)
+        x: Array = self._reader.read(0, 1)[0].copy()
+        return x
+
+    def _distort(self, epoch: int, position: int, n: int) -> None:
+        """Draw the distortions of n rows, from a place on: a function of (seed, epoch, place)."""
+        if self.distortion is None or self._distorter is None:
+            return
+        chunk, offset = divmod(position, self.chunk)
+        progress = (epoch + position / len(self.dataset.train)) / self.epochs
+        drawn = generator(self.seed, "distortion", epoch, chunk)
         self._distorter.begin(drawn, offset, n, self.distortion.strength(progress))
 
     def _average(self, n: int, epochs: float) -> None:

@@ -1,11 +1,12 @@
 """The recipes' results: what was published, and what came of ours, seed by seed.
 
-    python scripts/results.py [FOLDER]
+    python scripts/results.py
 
-reads `result.json` of each run in FOLDER/<recipe>/<seed>, `results` by default, and prints a table
-in Markdown. Errors are those on MNIST's test set, in percent: the median over the seeds, the
-lowest and the highest, and the 95 % Wilson interval of all seeds' errors together. The published
-figure is the one at the head of the recipe.
+reads `result.json` of every run in results/<recipe>/<seed>, and writes the tables of
+results/README.md and, at the head of each recipe, what came of it. Errors are those on MNIST's test
+set, in percent: the median over the seeds, the lowest and the highest, and the 95 % Wilson interval
+of the median on 10,000 images. (The seeds' errors are not pooled: all are made on the same images.)
+The published figure is the one at the head of the recipe.
 """
 
 from __future__ import annotations
@@ -13,49 +14,157 @@ from __future__ import annotations
 import json
 import re
 import statistics
-import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlp_cli.metrics import wilson_interval
 
 ROOT = Path(__file__).parent.parent
+RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"
+PAGE = RESULTS / "README.md"
 TEST_IMAGES = 10_000
+UNDISTORTED = "-undistorted"  # ends the name of a recipe that is another without its distortions
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of a recipe's runs: test errors and minutes of each, and their seeds."""
+
+    recipe: str
+    seeds: list[str]
+    errors: list[int]
+    minutes: list[float]
+
+    @classmethod
+    def read(cls, recipe: str) -> Figures | None:
+        """Read the finished runs of a recipe; None where there are none."""
+        runs = sorted(RESULTS.glob(f"{recipe}/*/result.json"), key=lambda run: int(run.parent.name))
+        results = [json.loads(run.read_text()) for run in runs]
+        if not results:
+            return None
+        return cls(
+            recipe,
+            [run.parent.name for run in runs],
+            [result["test_errors"] for result in results],
+            [result["seconds"] / 60 for result in results],
+        )
+
+    @property
+    def median(self) -> float:
+        """The median error, in percent."""
+        return statistics.median(self.errors) / TEST_IMAGES * 100
+
+    @property
+    def range(self) -> str:
+        """The lowest and the highest error, in percent."""
+        low, high = min(self.errors), max(self.errors)
+        return " to ".join(f"{100 * errors / TEST_IMAGES:.2f}" for errors in sorted({low, high}))
+
+    @property
+    def interval(self) -> str:
+        """Where the median's error rate lies at 95 % confidence, in percent."""
+        low, high = wilson_interval(round(statistics.median(self.errors)), TEST_IMAGES)
+        return f"{100 * low:.2f} to {100 * high:.2f}"
+
+    @property
+    def time(self) -> str:
+        """The minutes that a run takes, in the median."""
+        return f"{statistics.median(self.minutes):.1f}"
+
+
+def head(text: str) -> str:
+    """Return the comment that a recipe begins with, in one line."""
+    lines = text.splitlines()
+    end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+    return " ".join(line.removeprefix("#").strip() for line in lines[:end])
 
 
 def published(recipe: str) -> str:
-    """Return the error rate that a recipe's head names."""
-    head = [line[2:] for line in (ROOT / f"configs/recipes/{recipe}.yaml").read_text().splitlines()]
-    found = re.search(r"([\d.]+) % errors", " ".join(head))
-    assert found is not None, recipe
-    return found[1]
+    """Return the error rate that a recipe's head names first, or a dash."""
+    found = re.search(r"([\d.]+) % errors", head((RECIPES / f"{recipe}.yaml").read_text()))
+    return found[1] if found else "–"
 
 
-def row(recipe: str, runs: list[Path]) -> list[str]:
-    """Return a recipe's cells."""
-    results = [json.loads((run / "result.json").read_text()) for run in runs]
-    errors = [result["test_errors"] for result in results]
-    rates = [100 * wrong / TEST_IMAGES for wrong in errors]
-    low, high = (100 * end for end in wilson_interval(sum(errors), TEST_IMAGES * len(errors)))
-    return [
-        f"[{recipe}](configs/recipes/{recipe}.yaml)",
-        published(recipe),
-        f"{statistics.median(rates):.2f}",
-        f"{min(rates):.2f} to {max(rates):.2f}",
-        f"{low:.2f} to {high:.2f}",
-        " ".join(run.name for run in runs),
-        f"{statistics.median(result['seconds'] for result in results) / 60:.1f}",
-    ]
+def with_figures(text: str, figures: Figures) -> str:
+    """Return a recipe's text with its own figures at the end of its head."""
+    kept = re.sub(r"^# Ours: .*\n#     .*\n", "", text, flags=re.MULTILINE)
+    lines = kept.splitlines(keepends=True)
+    end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+    seeds = " ".join(figures.seeds)
+    minutes = "minute" if figures.time == "1.0" else "minutes"
+    lines.insert(
+        end,
+        f"# Ours: {figures.median:.2f} % in the median of seeds {seeds} ({figures.range}), "
+        f"{figures.time} {minutes} each:\n"
+        f"#     scripts/recipe.sh configs/recipes/{figures.recipe}.yaml {seeds}\n",
+    )
+    return "".join(lines)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown, the first column to the left."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [header, rule, *rows])
+
+
+def link(recipe: str) -> str:
+    """Return a link from the page to a recipe."""
+    return f"[{recipe}](../configs/recipes/{recipe}.yaml)"
+
+
+def results_table(found: dict[str, Figures]) -> str:
+    """Return the table of what was published against ours."""
+    rows = [
+        [
+            link(name), published(name), f"{of.median:.2f}", of.range, of.interval,
+            " ".join(of.seeds), of.time,
+        ]
+        for name, of in found.items()
+        if not name.endswith(UNDISTORTED)
+    ]  # fmt: skip
+    header = ["recipe", "published %", "ours %", "range", "95 % interval", "seeds", "minutes a run"]
+    return table(header, rows)
+
+
+def pairs_table(found: dict[str, Figures]) -> str:
+    """Return the table of equal trainings with and without distortions."""
+    rows = []
+    for name, without in found.items():
+        partner = found.get(name.removesuffix(UNDISTORTED))
+        if name.endswith(UNDISTORTED) and partner is not None:
+            cells = [f"{of.median:.2f} ({of.interval})" for of in (without, partner)]
+            rows.append([link(partner.recipe), *cells, f"{without.median / partner.median:.1f}"])
+    return table(["recipe", "without %", "with %", "ratio"], rows)
+
+
+def page(text: str, tables: dict[str, str]) -> str:
+    """Return the page with its tables: each stands behind a comment that names it."""
+    for name, made in tables.items():
+        text, times = re.subn(
+            rf"(<!-- {name} -->\n)(\|.*\n)*", lambda found, made=made: found[1] + made, text
+        )
+        assert times == 1, name
+    return text
+
+
+def updated() -> dict[Path, str]:
+    """Return the files that hold results, as they should be."""
+    recipes = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    found = {name: of for name in recipes if (of := Figures.read(name)) is not None}
+    files = {
+        path: with_figures(path.read_text(), found[path.stem])
+        for path in RECIPES.glob("*.yaml")
+        if path.stem in found
+    }
+    tables = {"results": results_table(found), "pairs": pairs_table(found)}
+    return {**files, PAGE: page(PAGE.read_text(), tables)}
 
 
 def main() -> None:
-    """Print the table."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results")
-    print("| recipe | published % | ours % | range | 95 % interval | seeds | minutes a run |")
-    print("|---|---:|---:|---:|---:|---|---:|")
-    for recipe in sorted(path for path in folder.iterdir() if path.is_dir()):
-        runs = sorted(run.parent for run in recipe.glob("*/result.json"))
-        if runs:
-            print("| " + " | ".join(row(recipe.name, runs)) + " |")
+    """Write the files that hold results."""
+    for path, text in updated().items():
+        path.write_text(text)
 
 
 if __name__ == "__main__":

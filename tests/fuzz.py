@@ -31,8 +31,8 @@ with atheris.instrument_imports(include=["mlp_cli", "yaml", "json"]):
     from mlp_cli.checkpoint import load_checkpoint
     from mlp_cli.config import dump_config, load_config
     from mlp_cli.errors import CheckpointError, ConfigError, DataError
-    from mlp_cli.evaluate import Model
     from mlp_cli.idx import read_idx
+    from mlp_cli.model import Model
     from mlp_cli.npz import read_npz
     from mlp_cli.resume import FIRST_FIELDS
     from mlp_cli.trainer import State

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import click
@@ -14,6 +17,7 @@ import mlp_cli
 from mlp_cli.cli import cli
 from mlp_cli.config import load_config
 from mlp_cli.options import Option, options
+from mlp_cli.settings import Distortion
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -81,6 +85,7 @@ def test_every_command_and_option_is_in_the_readme_and_has_help(name: str) -> No
 
 def test_every_subcommand_of_the_interface_is_there() -> None:
     assert set(COMMANDS) == {
+        "mlp config preview",
         "mlp config schema",
         "mlp download-data",
         "mlp eval",
@@ -113,3 +118,41 @@ def test_every_configuration_is_right_and_says_what_it_shows(path: Path) -> None
 def test_the_changelog_knows_this_version() -> None:
     assert f"## {mlp_cli.__version__}" in (ROOT / "CHANGELOG.md").read_text()
     assert f'version = "{mlp_cli.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_pages_and_recipes_hold_the_results_of_the_runs() -> None:
+    spec = spec_from_file_location("results", ROOT / "scripts" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    results = sys.modules["results"] = module_from_spec(spec)
+    spec.loader.exec_module(results)
+    files = results.updated()
+    assert len(files) > 1
+    for path, text in files.items():
+        assert path.read_text() == text, f"{path}: run scripts/results.py"
+
+
+@pytest.mark.parametrize(
+    "run",
+    sorted(result.parent for result in (ROOT / "results").glob("*/*/result.json")),
+    ids=lambda run: f"{run.parent.name}-{run.name}",
+)
+def test_a_run_behind_a_result_is_its_recipe_s(run: Path) -> None:
+    recipe = ROOT / "configs" / "recipes" / f"{run.parent.name}.yaml"
+    trained = load_config(run / "config.yaml", [])
+    assert trained == load_config(recipe, [f"seed={run.name}"])
+    assert trained.data.test
+    metrics = (run / "metrics.jsonl").read_text().splitlines()
+    assert len(metrics) == json.loads((run / "result.json").read_text())["epochs"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    sorted((ROOT / "configs" / "recipes").glob("*-undistorted.yaml")),
+    ids=lambda recipe: recipe.stem,
+)
+def test_an_undistorted_recipe_differs_by_its_distortions_only(recipe: Path) -> None:
+    partner = load_config(recipe.with_name(recipe.name.replace("-undistorted", "")), [])
+    assert not partner.distortion.is_none
+    undistorted = partner.model_copy(update={"distortion": Distortion()})
+    assert load_config(recipe, []) == undistorted

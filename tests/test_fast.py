@@ -22,7 +22,8 @@ from mlp_cli.fast import FastKernels, Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare
 from mlp_cli.network import Network, owned
-from mlp_cli.operations import NUMPY, Kernels, Mask, Norm, NumPyKernels, Operations
+from mlp_cli.operands import Mask, Norm
+from mlp_cli.operations import NUMPY, Kernels, NumPyKernels, Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.run import build_trainer
 from mlp_cli.team import Team

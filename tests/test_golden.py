@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.data import load_dataset
 from mlp_cli.errors import CheckpointError
-from mlp_cli.evaluate import Model, trained_by
+from mlp_cli.model import Model, trained_by
 from mlp_cli.operations import NumPyKernels
 from mlp_cli.resume import moved, restore
 from mlp_cli.run import build_trainer

@@ -15,7 +15,8 @@ from mlp_cli.data import one_hot
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
 from mlp_cli.network import Network
-from mlp_cli.operations import NUMPY, Mask, NumPyKernels, Operations
+from mlp_cli.operands import Mask
+from mlp_cli.operations import NUMPY, NumPyKernels, Operations
 from mlp_cli.team import Team
 
 

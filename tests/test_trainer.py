@@ -77,3 +77,26 @@ def test_chunks_of_other_lengths_lead_to_the_same_weights(fresh: Callable[[], Tr
     for name, vector in whole.vectors.items():
         if not name.startswith("average"):  # which moves chunk by chunk
             np.testing.assert_allclose(cut.vectors[name], vector, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_shown_of_an_image_is_what_an_epoch_trains_on(
+    fresh: Callable[[], Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = fresh()
+    trained: dict[tuple[int, int], np.ndarray] = {}
+    reader = trainer._reader
+    read = reader.read
+
+    def recorded(start: int, stop: int, *rest: object) -> np.ndarray:
+        x: np.ndarray = read(start, stop, *rest)
+        for row, image in zip(reader.rows[start:stop].tolist(), x, strict=True):
+            trained[trainer.state.epoch, row] = image.copy()
+        return x
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "read", recorded)
+        while not trainer.finished:
+            trainer.train_epoch(lambda loss: False)
+    assert len(trained) == 2 * 2950
+    for (epoch, row), image in list(trained.items())[::97]:
+        np.testing.assert_allclose(trainer.seen(row, epoch), image, atol=1e-5)
