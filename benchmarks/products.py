@@ -2,9 +2,9 @@
 
     python benchmarks/products.py L
 
-times the products of row L, forward, weight gradients and errors, by NumPy and by PyTorch, each in a
-process of its own on every core. The images a second are those of a training that had nothing else
-to do.
+times the products of row L, forward, weight gradients and errors, by NumPy and by PyTorch, each in
+a process of its own on every core. The images a second are those of a training that had nothing
+else to do.
 """
 
 from __future__ import annotations

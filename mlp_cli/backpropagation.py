@@ -52,7 +52,7 @@ import numpy as np
 
 from mlp_cli.functions import ACTIVATIONS, Array
 from mlp_cli.network import Network, rows_of
-from mlp_cli.operands import Bits, Mask, Norm
+from mlp_cli.operands import Bits, Drawn, Norm
 from mlp_cli.operations import NUMPY, Operations
 
 IDENTITY = ACTIVATIONS["identity"]
@@ -66,7 +66,16 @@ class Dropout(NamedTuple):
     hidden: float = 0.0
 
 
+class Noise(NamedTuple):
+    """The deviation of what a step adds to the inputs, and to the hidden neurons' z."""
+
+    inputs: float = 0.0
+    hidden: float = 0.0
+
+
 NO_DROPOUT = Dropout()
+NO_NOISE = Noise()
+NOISE_STREAM = 2**16  # the first of noise; those of dropout begin at 0
 
 
 class Backpropagation:
@@ -83,16 +92,17 @@ class Backpropagation:
     parts
         How many threads call the passes, each with its own `part` from 0, and with operations
         whose `meet` waits for the others.
-    dropout
-        How likely inputs and hidden neurons are dropped, where a call gives a key.
+    dropout, noise
+        How likely inputs and hidden neurons are dropped, and what is added to them: functions of a
+        call's key.
 
     Attributes
     ----------
     activations, outputs, deltas
         a (K, m) of each hidden layer, the same with dropout, which the layer above sees, and
         δ = ∂C/∂z (K, m) of every layer, as the last call left them.
-    masks
-        Each hidden layer's r (K, m), where there is dropout.
+    masks, noises
+        Each hidden layer's r (K, m) and what was added to its z (K, m), where there is any.
     gradient
         ∂C/∂parameters (P,); its views are `weight_gradients`, ΔW (m, n), `bias_gradients`, Δb (m,)
         and `gamma_gradients`, Δγ (m,).
@@ -106,9 +116,11 @@ class Backpropagation:
         *,
         parts: int = 1,
         dropout: Dropout = NO_DROPOUT,
+        noise: Noise = NO_NOISE,
     ) -> None:
         self.network = network
         self.dropout = dropout
+        self.noise = noise
         dtype = network.dtype
         if gradient is None:
             gradient = np.zeros_like(network.parameters)
@@ -121,6 +133,7 @@ class Backpropagation:
 
         self.activations, hidden_deltas = hidden(), hidden()
         self.masks = hidden() if dropout.hidden else []
+        self.noises = hidden() if noise.hidden else []
         self.outputs = hidden() if dropout.hidden else self.activations
         self.hats = hidden() if network.batch_norm else []  # ẑ
         self._ones = np.ones(K, dtype)
@@ -141,14 +154,17 @@ class Backpropagation:
     ) -> None:
         """Compute the last layer's weighted inputs z (K, c) for the inputs x (K, n).
 
-        Every part computes all of z, into a buffer of its own. Dropout is a function of the key
-        (1,), this step's own; what it leaves of x is written over it.
+        Every part computes all of z, into a buffer of its own. Noise and dropout are functions of
+        the key (1,), this step's own; what they make of x is written over it.
         """
-        mine, f, a = self._parts[part], self.network.activation, x
+        mine, f, a, own = self._parts[part], self.network.activation, x, x[self._parts[part].rows]
+        if mine.input_noise is not None:
+            do.deviate(mine.input_noise, key, NOISE_STREAM, self.noise.inputs)
+            do.add(own, mine.input_noise.r, own)
         if mine.input_mask is not None:
-            own = x[mine.rows]
             do.draw(mine.input_mask, key, 0, self.dropout.inputs)
             do.multiply(own, mine.input_mask.r, own)
+        if mine.input_noise is not None or mine.input_mask is not None:
             do.meet(part)
         # The last W is read whole. Between that and its updates lie the meetings over the hidden
         # layers; where there are none, these two stand in.
@@ -158,6 +174,10 @@ class Backpropagation:
             do.product(a, WT, out)  # z = a Wᵀ + b
             if mine.norms:
                 do.normalise(out, mine.norms[layer])  # γ ẑ
+            if mine.noises:
+                noise = mine.noises[layer]
+                do.deviate(noise, key, NOISE_STREAM + layer + 1, self.noise.hidden)
+                do.add(out, noise.r.T, out)
             do.activate(f, out, b, s)  # a = f(z)
             if mine.masks:
                 mask, dropped = mine.masks[layer]
@@ -252,13 +272,17 @@ class _Part:
             )
         ]
         self.rows = rows
-        self.input_mask = None
-        if whole.dropout.inputs:
-            r = np.empty((rows.stop - rows.start, network.sizes[0]), network.dtype)
-            self.input_mask = Mask.over(r, rows.start)
+        inputs = rows.stop - rows.start, network.sizes[0]
+        self.input_mask, self.input_noise = (
+            Drawn.over(np.empty(inputs, network.dtype), rows.start) if some else None
+            for some in (whole.dropout.inputs, whole.noise.inputs)
+        )
         self.masks = [
-            (Mask.over(r.T[own], own.start), dropped[:, own])
+            (Drawn.over(r.T[own], own.start), dropped[:, own])
             for r, dropped, own in zip(whole.masks, whole.outputs, owned, strict=False)
+        ]
+        self.noises = [
+            Drawn.over(r.T[own], own.start) for r, own in zip(whole.noises, owned, strict=False)
         ]
         self.norms = [
             Norm(

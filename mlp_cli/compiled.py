@@ -60,7 +60,7 @@ from mlp_cli.operations import EPSILON, FRESH, GOLDEN, MIX, SHIFTS
 
 # The operations' codes: the first number of a line.
 PRODUCT, ACTIVATE, DERIVE, ERROR, COUNT, READ, LOOK_UP, MEET, SUM_SQUARES, CLIP, UPDATE = range(11)
-NORMALISE, UNNORMALISE, DRAW, MULTIPLY, LIMIT, NOISE, WARP = range(11, 18)
+NORMALISE, UNNORMALISE, DRAW, DEVIATE, MULTIPLY, ADD, LIMIT, NOISE, WARP = range(11, 20)
 # The functions' codes, in the order of the registries in `functions`.
 RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
 CROSS_ENTROPY, MSE = range(2)
@@ -330,6 +330,19 @@ def _draw(r, bits, drawn, key, first, width, threshold):
 
 
 @jit
+def _deviate(r, bits, drawn, key, first, width, step):
+    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    real, fours = r.dtype.type, (width + 3) // 4
+    half, unit = real(0.5 - 32768), real(step)
+    for i in range(len(bits)):
+        bits[i] = _mixed(np.uint64(first * fours + i), key)
+    for line in range(len(r) // width):
+        out, numbers = r[line * width :][:width], drawn[line * 4 * fours :][:width]
+        for k in range(width):
+            out[k] = (real(numbers[k]) + half) * unit
+
+
+@jit
 def _noise(noise, bits, drawn, key, first, height, two_k, width):
     # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
     real, fours, k = noise.dtype.type, (width + 3) // 4, two_k // 2
@@ -380,6 +393,12 @@ def _warp(pixels, rows, maps, field, x, scale, shift, padded, height, width):
                 tap += np.int32(line)
                 lower = padded[tap] + v * (padded[tap + 1] - padded[tap])
                 out[j] = (upper + u * (lower - upper)) * times[j] - less[j]
+
+
+@jit
+def _add(a, r, out):
+    for i in range(len(a)):
+        out[i] = a[i] + r[i]
 
 
 @jit
@@ -587,6 +606,18 @@ def execute(program, constants, like):
             key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
             r = numba.carray(pointer(line[1]), lines * width, real)
             _draw(r, bits, drawn, key, line[5], width, line[8])
+        elif code == DEVIATE:
+            lines, width = line[6], line[7]
+            count = lines * ((width + 3) // 4)
+            bits = numba.carray(pointer(line[2]), count, np.uint64)
+            drawn = numba.carray(pointer(line[2]), 4 * count, np.uint16)
+            key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
+            r = numba.carray(pointer(line[1]), lines * width, real)
+            _deviate(r, bits, drawn, key, line[5], width, constants[i, 0])
+        elif code == ADD:
+            a = numba.carray(pointer(line[1]), line[4], real)
+            r = numba.carray(pointer(line[2]), line[4], real)
+            _add(a, r, numba.carray(pointer(line[3]), line[4], real))
         elif code == MULTIPLY:
             a = numba.carray(pointer(line[1]), line[4], real)
             r = numba.carray(pointer(line[2]), line[4], real)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from mlp_cli import compiled
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
-from mlp_cli.operands import Bits, Block, Field, Flags, Mask, Norm, Numbers, Pixels, Rows, Warp
-from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped
+from mlp_cli.operands import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
+from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped, step
 
 Counter = NDArray[np.int64]
 
@@ -105,11 +105,18 @@ class Recorder(Operations):
         operands = delta, norm.gamma, norm.hat, norm.inverse, dgamma, dbeta
         self._write(compiled.UNNORMALISE, *operands, *delta.shape)
 
-    def draw(self, mask: Mask, key: Bits, stream: int, p: float) -> None:
+    def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
         """Write the filling of a mask down."""
         assert mask.r.flags.c_contiguous and mask.s.flags.c_contiguous
         operands = mask.r, mask.s, key, stream, mask.first
         self._write(compiled.DRAW, *operands, *mask.r.shape, dropped(p))
+
+    def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
+        """Write noise of activations down."""
+        assert noise.r.flags.c_contiguous and noise.s.flags.c_contiguous
+        operands = noise.r, noise.s, key, stream, noise.first
+        constants = (step(deviation),)
+        self._write(compiled.DEVIATE, *operands, *noise.r.shape, constants=constants)
 
     def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
         """Write noise down."""
@@ -135,9 +142,13 @@ class Recorder(Operations):
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r down."""
-        flags = [array.flags for array in (a, r, out)]
-        assert all(f.c_contiguous for f in flags) or all(f.f_contiguous for f in flags)
+        assert _alike(a, r, out)
         self._write(compiled.MULTIPLY, a, r, out, out.size)
+
+    def add(self, a: Array, r: Array, out: Array) -> None:
+        """Write a + r down."""
+        assert _alike(a, r, out)
+        self._write(compiled.ADD, a, r, out, out.size)
 
     def limit(self, W: Array, c: float, s: Array) -> None:
         """Write the limit of a layer's norms down."""
@@ -203,6 +214,12 @@ class Recorder(Operations):
         operands = labels, rows, found, one_hot, y
         assert all(array.flags.c_contiguous for array in operands)
         self._write(compiled.LOOK_UP, *operands, len(rows), len(one_hot), len(labels))
+
+
+def _alike(*arrays: Array) -> bool:
+    """Whether the arrays' elements lie in one order, without gaps."""
+    flags = [array.flags for array in arrays]
+    return all(f.c_contiguous for f in flags) or all(f.f_contiguous for f in flags)
 
 
 def _by_rows(matrix: Array) -> bool:

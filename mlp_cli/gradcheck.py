@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.backpropagation import Backpropagation, Dropout, columns_first
+from mlp_cli.backpropagation import Backpropagation, Dropout, Noise, columns_first
 from mlp_cli.config import Config
 from mlp_cli.data import generator, load_dataset, one_hot
 from mlp_cli.functions import Array
@@ -118,8 +118,14 @@ def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientChec
     x = drawn.uniform(0, 1, (K, inputs))
     y = one_hot(classes, config.regularisation.label_smoothing, np.dtype("float64"))
     y = y[drawn.integers(classes, size=K)]
-    dropout = Dropout(config.regularisation.input_dropout, config.regularisation.dropout)
-    backpropagate = Backpropagation(network, K, parts=team.size, dropout=dropout)
+    regularisation = config.regularisation
+    backpropagate = Backpropagation(
+        network,
+        K,
+        parts=team.size,
+        dropout=Dropout(regularisation.input_dropout, regularisation.dropout),
+        noise=Noise(regularisation.input_noise, regularisation.noise),
+    )
     return compare(network, backpropagate, x, y, drawn, team, kernels)
 
 
@@ -138,7 +144,7 @@ def compare(
     """
     zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
     key = drawn.integers(0, 2**64, 1, np.uint64)
-    left = x.copy()  # dropout writes over it
+    left = x.copy()  # noise and dropout write over it
     batched = kernels.prepare(
         lambda do, me: backpropagate(left, y, zs[me], me, do, key), team, network.dtype
     )
@@ -168,7 +174,12 @@ def compare(
 
     tiling_product_seconds = _seconds(multiply)
 
-    forward = Backpropagation(network, len(x), dropout=Dropout(hidden=backpropagate.dropout.hidden))
+    forward = Backpropagation(
+        network,
+        len(x),
+        dropout=Dropout(hidden=backpropagate.dropout.hidden),
+        noise=Noise(hidden=backpropagate.noise.hidden),
+    )
 
     def cost() -> tuple[float, list[NDArray[np.bool_]]]:
         forward.forward(inputs[0], zs[0], key=key)
@@ -210,7 +221,8 @@ def compare(
 def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
     """Return the gradient (P,) as the sum over single examples, each by outer products.
 
-    x (K, n) is what dropout left of the inputs; the hidden layers' masks are `backpropagate`'s.
+    x (K, n) is what noise and dropout made of the inputs; the hidden layers' noises and masks are
+    `backpropagate`'s.
     """
     network, K = backpropagate.network, len(x)
     f, last = network.activation, len(network.weights) - 1
@@ -227,6 +239,8 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
             hats.append(np.array([(z_k - mean) * inverse for z_k in z]))
             inverses.append(inverse)
             z = [network.gammas[layer] * hat for hat in hats[-1]]
+        if backpropagate.noises:
+            z = [z_k + noise for z_k, noise in zip(z, backpropagate.noises[layer], strict=True)]
         outputs = [z_k + b for z_k in z]
         slopes.append([np.ones_like(b) for _ in outputs])
         for k, (a, slope) in enumerate(zip(outputs, slopes[-1], strict=True)):

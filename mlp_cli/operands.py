@@ -31,11 +31,11 @@ class Block(NamedTuple):
     decay: float
 
 
-class Mask(NamedTuple):
-    """What dropout multiplies with: some lines, of all lines of a matrix, one random number each.
+class Drawn(NamedTuple):
+    """What is drawn for some lines, of all lines of a matrix: a dropout's mask, or noise.
 
-    r (L, w) holds 0 or 1 / (1 − p). The lines are those of the matrix from `first` on; `places`
-    (L, ⌈w / 4⌉) numbers their elements in fours, from the first of all lines, and s, t are scratch.
+    r (L, w) holds it. The lines are those of the matrix from `first` on; `places` (L, ⌈w / 4⌉)
+    numbers their elements in fours, from the first of all lines, and s, t are scratch.
     """
 
     r: Array
@@ -45,8 +45,8 @@ class Mask(NamedTuple):
     t: Bits
 
     @classmethod
-    def over(cls, r: Array, first: int) -> Mask:
-        """Make the mask whose values are r (L, w)."""
+    def over(cls, r: Array, first: int) -> Drawn:
+        """Make what draws r (L, w)."""
         lines, width = r.shape
         fours = -(-width // 4)
         places = (first * fours + np.arange(lines * fours, dtype=np.uint64)).reshape(lines, fours)

@@ -10,13 +10,14 @@ Shapes and names as in `network`. This module imports NumPy alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from mlp_cli.functions import Activation, Array, Loss
-from mlp_cli.operands import Bits, Block, Field, Flags, Mask, Norm, Numbers, Pixels, Rows, Warp
+from mlp_cli.operands import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
 
 # Batch normalisation (Ioffe and Szegedy, 2015): ε, and the new minibatch's share of a running mean.
 EPSILON, FRESH = 1e-5, 0.1
@@ -112,7 +113,7 @@ class Operations:
         np.multiply(norm.gamma, norm.inverse, out=mean)
         np.multiply(delta, mean, out=delta)
 
-    def draw(self, mask: Mask, key: Bits, stream: int, p: float) -> None:
+    def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
         """Fill a mask: each value is 0 with probability p, to 16 bits, else 1 / (1 − p).
 
         A value depends on the key (1,), the stream, which separates the masks of one step, and its
@@ -123,6 +124,17 @@ class Operations:
         threshold = dropped(p)
         np.greater_equal(s.view(np.uint16)[:, : r.shape[1]], threshold, out=r)
         np.multiply(r, 65536 / (65536 - threshold), out=r)
+
+    def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
+        """Fill with noise: uniform, of mean 0 and this deviation, in 65,536 steps.
+
+        A value depends on what `draw`'s depend on.
+        """
+        r, _, places, s, t = noise
+        _mix(places, key ^ np.uint64(stream), s, t)
+        np.copyto(r, s.view(np.uint16)[:, : r.shape[1]])
+        np.add(r, 0.5 - 32768, out=r)
+        np.multiply(r, step(deviation), out=r)
 
     def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
         """Fill a field with numbers uniform in (−1, 1), in steps of 2⁻¹⁵.
@@ -197,6 +209,10 @@ class Operations:
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r to `out`, all (K, m)."""
         np.multiply(a, r, out=out)
+
+    def add(self, a: Array, r: Array, out: Array) -> None:
+        """Write a + r to `out`, all (K, m)."""
+        np.add(a, r, out=out)
 
     def limit(self, W: Array, c: float, s: Array) -> None:
         """Scale each row of W (m, n) whose norm is above c down to it; s is (m,)."""
@@ -273,6 +289,11 @@ def _mix(places: Bits, key: Bits, s: Bits, t: Bits) -> None:
 def dropped(p: float) -> int:
     """Return how many of 65,536 equally likely numbers a dropout of p drops."""
     return round(65536 * p)
+
+
+def step(deviation: float) -> float:
+    """Return half of what lies between two neighbours of 65,536 numbers of this deviation."""
+    return math.sqrt(3) * deviation / 32768
 
 
 NUMPY = Operations()

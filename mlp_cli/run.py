@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlp_cli.backpropagation import Dropout
+from mlp_cli.backpropagation import Dropout, Noise
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
 from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
@@ -235,6 +235,7 @@ def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels
     regularisation = config.regularisation
     regularisers = Regularisers(
         Dropout(regularisation.input_dropout, regularisation.dropout),
+        Noise(regularisation.input_noise, regularisation.noise),
         regularisation.max_norm,
         regularisation.label_smoothing,
         regularisation.average,

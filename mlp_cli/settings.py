@@ -195,6 +195,16 @@ class Regularisation(Section):
     dropout: Share = Field(
         0.0, description="Probability that a hidden neuron is dropped in a step."
     )
+    input_noise: Strength = Field(
+        0.0,
+        description="Standard deviation of what is added to each pixel in a step, after scaling "
+        "(Bishop, 1995); uniform.",
+    )
+    noise: Strength = Field(
+        0.0,
+        description="The same of each hidden neuron's weighted input, after batch normalisation "
+        "(Rasmus et al., 2015).",
+    )
     max_norm: Rate | None = Field(
         None,
         description="Largest Euclidean norm of the weights into a hidden neuron, to which they are "

@@ -22,7 +22,14 @@ from functools import partial
 
 import numpy as np
 
-from mlp_cli.backpropagation import NO_DROPOUT, Backpropagation, Dropout, columns_first
+from mlp_cli.backpropagation import (
+    NO_DROPOUT,
+    NO_NOISE,
+    Backpropagation,
+    Dropout,
+    Noise,
+    columns_first,
+)
 from mlp_cli.data import Dataset, Reader, generator
 from mlp_cli.distortion import Distorter, Distortion
 from mlp_cli.errors import DivergedError
@@ -65,18 +72,19 @@ def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
 
 
 def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
-    """Return the key of dropout in each step of one epoch, a function of the arguments."""
+    """Return the key of what is drawn in each step of one epoch, a function of the arguments."""
     return generator(seed, "dropout", epoch).integers(0, 2**64, steps, np.uint64)
 
 
 @dataclass(frozen=True)
 class Regularisers:
-    """What a trainer adds to the steps: dropout, max-norm c, label smoothing ε, and an average.
+    """What a trainer adds to the steps: dropout, noise, max-norm c, label smoothing ε, an average.
 
     `average` is the time constant, in epochs, of the moving average of the weights.
     """
 
     dropout: Dropout = NO_DROPOUT
+    noise: Noise = NO_NOISE
     max_norm: float | None = None
     label_smoothing: float = 0.0
     average: float | None = None
@@ -175,7 +183,12 @@ class Trainer:
         self._right = np.empty(self.chunk, np.bool_)
         self._passes = {
             size: Backpropagation(
-                network, size, gradient, parts=team.size, dropout=regularisers.dropout
+                network,
+                size,
+                gradient,
+                parts=team.size,
+                dropout=regularisers.dropout,
+                noise=regularisers.noise,
             )
             for size in {K, n % K} - {0}
         }

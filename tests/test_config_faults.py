@@ -69,6 +69,8 @@ NUMBERS = {
     "distortion.ease": (["-1e-9", "1.1"], ["0", "1"]),
     "distortion.eased": (["-1e-9", "1.1"], ["0", "1"]),
     "regularisation.input_dropout": (["-1e-9", "1"], ["0", "0.999"]),
+    "regularisation.input_noise": (["-1e-9", "1001"], ["0", "1000"]),
+    "regularisation.noise": (["-1e-9", "1001"], ["0", "1000"]),
     "regularisation.dropout": (["-1e-9", "1"], ["0", "0.999"]),
     "regularisation.max_norm": (["0", "1.1e38"], ["1e-300", "1e38"]),
     "regularisation.label_smoothing": (["-1e-9", "1"], ["0", "0.999"]),

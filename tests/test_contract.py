@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlp_cli.backpropagation import NO_DROPOUT, Backpropagation, Dropout
+from mlp_cli.backpropagation import NO_DROPOUT, NO_NOISE, Backpropagation, Dropout, Noise
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, from_dict
 from mlp_cli.data import Dataset, whole
@@ -57,7 +57,12 @@ def small(
     network.initialise(init, drawn)
     x, y = drawn.normal(size=(7, 5)), np.eye(3)[drawn.integers(3, size=7)]
     dropout = Dropout(0.1, 0.3) if regularised else NO_DROPOUT
-    return Backpropagation(network, 7, dropout=dropout), x.astype(dtype), y.astype(dtype)
+    noise = Noise(0.2, 0.1) if regularised else NO_NOISE
+    return (
+        Backpropagation(network, 7, dropout=dropout, noise=noise),
+        x.astype(dtype),
+        y.astype(dtype),
+    )
 
 
 @REGULARISED
@@ -153,6 +158,7 @@ def state(trainer: Trainer) -> dict[str, bytes]:
 # Every rule with every part, and every part with all that may be added to a step.
 EVERYTHING = {
     "dropout": 0.2, "input_dropout": 0.1, "max_norm": 2.0, "label_smoothing": 0.1, "average": 0.5,
+    "noise": 0.1, "input_noise": 0.2,
 }  # fmt: skip
 TRAININGS = [
     pytest.param(names, rule, more, id="-".join(map(str, (*names, *rule.values(), *more))))

@@ -22,7 +22,7 @@ from mlp_cli.fast import FastKernels, Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare
 from mlp_cli.network import Network, owned
-from mlp_cli.operands import Mask, Norm
+from mlp_cli.operands import Drawn, Norm
 from mlp_cli.operations import NUMPY, Kernels, NumPyKernels, Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.run import build_trainer
@@ -88,9 +88,12 @@ def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
 def test_masks_are_the_same(dtype: str) -> None:
     for first, lines, width, p in [(0, 5, 8, 0.5), (3, 7, 13, 0.2), (100, 1, 1, 0.9)]:
         key = np.array([2**64 - 5], np.uint64)
-        masks = [Mask.over(np.empty((lines, width), dtype), first) for _ in range(2)]
+        masks = [Drawn.over(np.empty((lines, width), dtype), first) for _ in range(2)]
         NUMPY.draw(masks[0], key, 2, p)
         both(lambda do, me, m=masks[1], k=key, p=p: do.draw(m, k, 2, p), dtype)
+        np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+        NUMPY.deviate(masks[0], key, 2, p)
+        both(lambda do, me, m=masks[1], k=key, p=p: do.deviate(m, k, 2, p), dtype)
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
 
 
@@ -230,7 +233,7 @@ EVERYTHING = {
     "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
     "regularisation": {
         "input_dropout": 0.1, "dropout": 0.2, "max_norm": 1.0, "label_smoothing": 0.05,
-        "average": 0.2,
+        "average": 0.2, "input_noise": 0.2, "noise": 0.1,
     },
 }  # fmt: skip
 

@@ -44,7 +44,7 @@ CONFIGURATIONS = {
     "every regulariser": [
         "model={hidden: [16, 12], batch_norm: true}", "training.batch_size=13",
         "regularisation={input_dropout: 0.1, dropout: 0.2, max_norm: 1, label_smoothing: 0.1, "
-        "average: 2}",
+        "noise: 0.1, input_noise: 0.2, average: 2}",
     ],
     "distorted": [
         "distortion={rotation: 10, elastic: [2, 4], smoothness: [1, 2], ease: 0.5}",

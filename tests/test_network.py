@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from mlp_cli import settings
-from mlp_cli.backpropagation import NO_KEY, Backpropagation, Dropout
+from mlp_cli.backpropagation import NO_KEY, Backpropagation, Dropout, Noise
 from mlp_cli.data import one_hot
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
 from mlp_cli.network import Network
-from mlp_cli.operands import Mask
+from mlp_cli.operands import Drawn
 from mlp_cli.operations import NUMPY, NumPyKernels, Operations
 from mlp_cli.team import Team
 
@@ -42,9 +42,10 @@ def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.
 
 
 def draw_passes(network: Network, K: int, seed: int, parts: int = 1) -> Backpropagation:
-    """The passes of a drawn network, with no dropout, or either, or both."""
+    """The passes of a drawn network, with dropout and noise of either kind, or not."""
     dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
-    return Backpropagation(network, K, parts=parts, dropout=dropout)
+    noise = Noise((0, 0.3)[seed // 3 % 2], (0, 0.2)[seed // 5 % 2])
+    return Backpropagation(network, K, parts=parts, dropout=dropout, noise=noise)
 
 
 @pytest.mark.parametrize("seed", range(224))
@@ -57,7 +58,13 @@ def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
 
 
-def torch_network(torch, network: Network, activation: str, masks: list[np.ndarray]):
+def torch_network(
+    torch,
+    network: Network,
+    activation: str,
+    masks: list[np.ndarray],
+    noises: list[np.ndarray],
+):
     """The same network of torch's own parts, built by the names that checkpoints use."""
     named = network.named(network.parameters, network.statistics)
     functions = {
@@ -81,6 +88,10 @@ def torch_network(torch, network: Network, activation: str, masks: list[np.ndarr
         def forward(self, a):
             return a * self.mask
 
+    class Noised(Masked):
+        def forward(self, z):
+            return z + self.mask
+
     functions["scaled_tanh"] = Scaled()
     layers = []
     for layer, W in enumerate(network.weights):
@@ -100,6 +111,7 @@ def torch_network(torch, network: Network, activation: str, masks: list[np.ndarr
             part.load_state_dict(found, strict=False)
         layers += parts.values()
         if hidden:
+            layers += map(Noised, noises[layer : layer + 1])
             layers += [functions[activation], *map(Masked, masks[layer : layer + 1])]
     return torch.nn.Sequential(*layers)
 
@@ -113,9 +125,9 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
         pytest.skip("PyTorch refuses to normalise over one example")
     z = np.empty_like(y)
     backpropagate = draw_passes(network, len(x), seed)
-    theirs = torch_network(torch, network, activation, [])
+    theirs = torch_network(torch, network, activation, [], [])
     backpropagate(x, y, z)  # which fills the masks, and what it drops of x
-    masked = torch_network(torch, network, activation, backpropagate.masks)
+    masked = torch_network(torch, network, activation, backpropagate.masks, backpropagate.noises)
     for part, fresh in zip(
         [part for part in masked if part.state_dict()],
         [part for part in theirs if part.state_dict()],
@@ -153,7 +165,9 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
     plain = network.without_norm()
     network.fold(network.parameters, network.statistics, plain)
     Backpropagation(plain, len(x)).forward(x, z)
-    clean = torch.nn.Sequential(*[part for part in masked if type(part).__name__ != "Masked"])
+    clean = torch.nn.Sequential(
+        *[part for part in masked if type(part).__name__ not in ("Masked", "Noised")]
+    )
     with torch.no_grad():
         expected = clean.eval()(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(z, expected, rtol=1e-9, atol=1e-9)
@@ -327,20 +341,50 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
 
 
 def test_masks_are_a_function_of_key_stream_and_place() -> None:
-    whole = Mask.over(np.empty((37, 101)), 0)
+    whole = Drawn.over(np.empty((37, 101)), 0)
     key = np.array([12345], np.uint64)
     NUMPY.draw(whole, key, 3, 0.25)
     assert {*np.unique(whole.r)} == {0, 4 / 3}
     assert (whole.r == 0).mean() == pytest.approx(0.25, abs=0.03)
     assert (whole.r == 0).mean(axis=0).std() < 0.1  # no column, and no row, is favoured
-    part = Mask.over(np.empty((10, 101)), 20)
+    part = Drawn.over(np.empty((10, 101)), 20)
     NUMPY.draw(part, key, 3, 0.25)
     np.testing.assert_array_equal(part.r, whole.r[20:30])
     for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
-        other = Mask.over(np.empty((37, 101)), 0)
+        other = Drawn.over(np.empty((37, 101)), 0)
         NUMPY.draw(other, other_key, stream, 0.25)
         both = ((other.r == 0) & (whole.r == 0)).mean()
         assert both == pytest.approx(1 / 16, abs=0.02)
+
+
+def test_noise_is_a_function_of_key_stream_and_place() -> None:
+    whole = Drawn.over(np.empty((37, 101)), 0)
+    key = np.array([12345], np.uint64)
+    NUMPY.deviate(whole, key, 3, 0.5)
+    assert whole.r.mean() == pytest.approx(0, abs=0.03)
+    assert whole.r.std() == pytest.approx(0.5, rel=0.02)
+    assert np.abs(whole.r).max() == pytest.approx(0.5 * 3**0.5, rel=0.01)
+    part = Drawn.over(np.empty((10, 101)), 20)
+    NUMPY.deviate(part, key, 3, 0.5)
+    np.testing.assert_array_equal(part.r, whole.r[20:30])
+    for other_key, stream in ((key, 4), (key + np.uint64(1), 3)):
+        other = Drawn.over(np.empty((37, 101)), 0)
+        NUMPY.deviate(other, other_key, stream, 0.5)
+        assert abs(np.corrcoef(other.r.ravel(), whole.r.ravel())[0, 1]) < 0.05
+
+
+def test_noise_stands_before_the_bias_and_is_of_the_deviation_asked_for() -> None:
+    network = Network([50, 400, 3], "identity", "cross_entropy", "float64")
+    network.initialise("glorot_uniform", np.random.default_rng(0))
+    drawn = np.random.default_rng(1)
+    x, y = drawn.normal(size=(30, 50)), np.eye(3)[drawn.integers(3, size=30)]
+    passes = Backpropagation(network, 30, noise=Noise(0.5, 0.25))
+    noisy = x.copy()
+    passes(noisy, y, np.empty_like(y), key=np.array([7], np.uint64))
+    assert (noisy - x).std() == pytest.approx(0.5, rel=0.05)
+    added = passes.activations[0] - noisy @ network.weights[0].T - network.biases[0]
+    np.testing.assert_allclose(added, passes.noises[0], atol=1e-12)
+    assert added.std() == pytest.approx(0.25, rel=0.05)
 
 
 def test_dropout_is_seen_by_the_layer_above_alone() -> None:
