@@ -23,7 +23,7 @@ from mlp_cli import compiled
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
 from mlp_cli.operands import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
-from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped, step
+from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped, spacing
 
 Counter = NDArray[np.int64]
 
@@ -115,7 +115,7 @@ class Recorder(Operations):
         """Write noise of activations down."""
         assert noise.r.flags.c_contiguous and noise.s.flags.c_contiguous
         operands = noise.r, noise.s, key, stream, noise.first
-        constants = (step(deviation),)
+        constants = (spacing(deviation),)
         self._write(compiled.DEVIATE, *operands, *noise.r.shape, constants=constants)
 
     def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:

@@ -134,7 +134,7 @@ class Operations:
         _mix(places, key ^ np.uint64(stream), s, t)
         np.copyto(r, s.view(np.uint16)[:, : r.shape[1]])
         np.add(r, 0.5 - 32768, out=r)
-        np.multiply(r, step(deviation), out=r)
+        np.multiply(r, spacing(deviation), out=r)
 
     def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
         """Fill a field with numbers uniform in (−1, 1), in steps of 2⁻¹⁵.
@@ -291,7 +291,7 @@ def dropped(p: float) -> int:
     return round(65536 * p)
 
 
-def step(deviation: float) -> float:
+def spacing(deviation: float) -> float:
     """Return half of what lies between two neighbours of 65,536 numbers of this deviation."""
     return math.sqrt(3) * deviation / 32768
 

@@ -7,6 +7,9 @@ results/README.md and, at the head of each recipe, what came of it. Errors are t
 set, in percent: the median over the seeds, the lowest and the highest, and the 95 % Wilson interval
 of the median on 10,000 images. (The seeds' errors are not pooled: all are made on the same images.)
 The published figure is the one at the head of the recipe.
+
+results/validation/<group>/<run> holds the runs by which recipes were chosen: of each its errors on
+the images held out, in the mean over its last epochs, and what it has otherwise than `base`.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mlp_cli.config import load_config
 from mlp_cli.metrics import wilson_interval
 
 ROOT = Path(__file__).parent.parent
 RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"
 PAGE = RESULTS / "README.md"
 TEST_IMAGES = 10_000
+LAST = 5  # epochs whose validation errors are averaged
 UNDISTORTED = "-undistorted"  # ends the name of a recipe that is another without its distortions
 
 
@@ -138,6 +144,30 @@ def pairs_table(found: dict[str, Figures]) -> str:
     return table(["recipe", "without %", "with %", "ratio"], rows)
 
 
+def flat(section: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return a configuration's keys with dots, and their values as JSON."""
+    found = {}
+    for key, value in section.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = json.dumps(value)
+    return found
+
+
+def validation_table(group: Path) -> str:
+    """Return the table of a group of runs that chose, the best first."""
+    base, rows = flat(load_config(group / "base" / "config.yaml").to_dict()), []
+    for run in group.iterdir():
+        settings = flat(load_config(run / "config.yaml").to_dict())
+        changed = [f"`{k}={v}`" for k, v in settings.items() if base.get(k) != v]
+        epochs = (run / "metrics.jsonl").read_text().splitlines()[-LAST:]
+        wrong = statistics.mean(1 - json.loads(epoch)["val_accuracy"] for epoch in epochs)
+        errors = wrong * int(settings["data.validation"])
+        rows.append((errors, [" ".join(changed) or "(base)", f"{errors:.1f}"]))
+    return table(["changed", "errors"], [row for _, row in sorted(rows)])
+
+
 def page(text: str, tables: dict[str, str]) -> str:
     """Return the page with its tables: each stands behind a comment that names it."""
     for name, made in tables.items():
@@ -158,6 +188,8 @@ def updated() -> dict[Path, str]:
         if path.stem in found
     }
     tables = {"results": results_table(found), "pairs": pairs_table(found)}
+    for group in sorted((RESULTS / "validation").iterdir()):
+        tables[group.name] = validation_table(group)
     return {**files, PAGE: page(PAGE.read_text(), tables)}
 
 
