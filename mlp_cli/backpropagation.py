@@ -157,15 +157,8 @@ class Backpropagation:
         Every part computes all of z, into a buffer of its own. Noise and dropout are functions of
         the key (1,), this step's own; what they make of x is written over it.
         """
-        mine, f, a, own = self._parts[part], self.network.activation, x, x[self._parts[part].rows]
-        if mine.input_noise is not None:
-            do.deviate(mine.input_noise, key, NOISE_STREAM, self.noise.inputs)
-            do.add(own, mine.input_noise.r, own)
-        if mine.input_mask is not None:
-            do.draw(mine.input_mask, key, 0, self.dropout.inputs)
-            do.multiply(own, mine.input_mask.r, own)
-        if mine.input_noise is not None or mine.input_mask is not None:
-            do.meet(part)
+        mine, f, a = self._parts[part], self.network.activation, x
+        self._disturb(x, part, do, key)
         # The last W is read whole. Between that and its updates lie the meetings over the hidden
         # layers; where there are none, these two stand in.
         if not self.activations:
@@ -177,7 +170,7 @@ class Backpropagation:
             if mine.noises:
                 noise = mine.noises[layer]
                 do.deviate(noise, key, NOISE_STREAM + layer + 1, self.noise.hidden)
-                do.add(out, noise.r.T, out)
+                do.add(out, noise.r.T, out)  # + noise
             do.activate(f, out, b, s)  # a = f(z)
             if mine.masks:
                 mask, dropped = mine.masks[layer]
@@ -189,6 +182,19 @@ class Backpropagation:
         do.product(a, WT, z)
         do.activate(IDENTITY, z, b, z)
         if not self.activations:
+            do.meet(part)
+
+    def _disturb(self, x: Array, part: int, do: Operations, key: Bits) -> None:
+        """Add noise to the inputs x (K, n) and drop some, each part its own examples."""
+        mine = self._parts[part]
+        own = x[mine.rows]
+        if mine.input_noise is not None:
+            do.deviate(mine.input_noise, key, NOISE_STREAM, self.noise.inputs)
+            do.add(own, mine.input_noise.r, own)
+        if mine.input_mask is not None:
+            do.draw(mine.input_mask, key, 0, self.dropout.inputs)
+            do.multiply(own, mine.input_mask.r, own)
+        if mine.input_noise is not None or mine.input_mask is not None:
             do.meet(part)
 
     def backward(self, x: Array, y: Array, z: Array, part: int = 0, do: Operations = NUMPY) -> None:
