@@ -20,6 +20,10 @@ from mlp_cli import download, transfer
 PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
 
+# The user's own settings must reach no test, nor what a test's module takes from the environment.
+for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture(scope="session")
 def mnist_source() -> Path:
@@ -28,13 +32,6 @@ def mnist_source() -> Path:
     if not folder:
         pytest.skip("needs the real MNIST: set MLP_TEST_MNIST to a folder with its four files")
     return Path(folder)
-
-
-@pytest.fixture(autouse=True)
-def _no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own settings must not reach a test."""
-    for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def write_own_images(
