@@ -105,7 +105,7 @@ class Distorter:
         amounts = drawn.uniform(-1, 1, (capacity, len(ranges))) * (ranges * strength)
         angle, shear = np.deg2rad(amounts[:, 0]), amounts[:, 1]
         cos, sin = np.cos(angle), np.sin(angle)
-        maps = np.empty((capacity, NUMBERS))
+        maps = np.zeros((capacity, NUMBERS))  # α is 0 where there is no field
         down, across = 1 + amounts[:, 2], 1 + amounts[:, 3]
         # rotation · shear · scaling
         maps[:, 0], maps[:, 1] = cos * down, (cos * shear - sin) * across

@@ -148,6 +148,22 @@ def test_the_portions_do_not_matter(ways: Kernels) -> None:
     np.testing.assert_allclose(whole[13:], later, atol=1e-12)
 
 
+def test_without_a_field_what_lay_in_memory_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, affine = drawn_images(40), Distortion(rotation=20.0, shift=1.0)
+    expected = distort(affine, images, NumPyKernels())
+    begin = Distorter.begin
+
+    def begin_in_used_memory(self: Distorter, *arguments: object) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
+            begin(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Distorter, "begin", begin_in_used_memory)
+    np.testing.assert_array_equal(distort(affine, images, NumPyKernels()), expected)
+
+
 def test_distortions_ease_at_the_end() -> None:
     easing = Distortion(ease=0.2, eased=0.5)
     assert [easing.strength(at) for at in (0, 0.5, 0.8)] == [1, 1, 1]
