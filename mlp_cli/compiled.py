@@ -598,30 +598,25 @@ def execute(program, constants, like):
             dgamma = numba.carray(pointer(line[5]), m, real)
             dbeta = numba.carray(pointer(line[6]), m, real)
             _unnormalise(delta, gamma, hat, inverse, dgamma, dbeta, K)
-        elif code == DRAW:
+        elif code in (DRAW, DEVIATE):
             lines, width = line[6], line[7]
             count = lines * ((width + 3) // 4)
             bits = numba.carray(pointer(line[2]), count, np.uint64)
             drawn = numba.carray(pointer(line[2]), 4 * count, np.uint16)
             key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
             r = numba.carray(pointer(line[1]), lines * width, real)
-            _draw(r, bits, drawn, key, line[5], width, line[8])
-        elif code == DEVIATE:
-            lines, width = line[6], line[7]
-            count = lines * ((width + 3) // 4)
-            bits = numba.carray(pointer(line[2]), count, np.uint64)
-            drawn = numba.carray(pointer(line[2]), 4 * count, np.uint16)
-            key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
-            r = numba.carray(pointer(line[1]), lines * width, real)
-            _deviate(r, bits, drawn, key, line[5], width, constants[i, 0])
-        elif code == ADD:
+            if code == DRAW:
+                _draw(r, bits, drawn, key, line[5], width, line[8])
+            else:
+                _deviate(r, bits, drawn, key, line[5], width, constants[i, 0])
+        elif code in (MULTIPLY, ADD):
             a = numba.carray(pointer(line[1]), line[4], real)
             r = numba.carray(pointer(line[2]), line[4], real)
-            _add(a, r, numba.carray(pointer(line[3]), line[4], real))
-        elif code == MULTIPLY:
-            a = numba.carray(pointer(line[1]), line[4], real)
-            r = numba.carray(pointer(line[2]), line[4], real)
-            _multiply(a, r, numba.carray(pointer(line[3]), line[4], real))
+            out = numba.carray(pointer(line[3]), line[4], real)
+            if code == MULTIPLY:
+                _multiply(a, r, out)
+            else:
+                _add(a, r, out)
         elif code == NOISE:
             height, two_k, width = line[6], line[7], line[8]
             noise = numba.carray(pointer(line[1]), height * two_k * width, real)
