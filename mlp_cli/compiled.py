@@ -1,4 +1,4 @@
-"""A step's operations as compiled code: Numba's, and the BLAS that NumPy brought.
+"""A step's operations as compiled code: Numba's, with the products of a BLAS.
 
 `execute` runs a program: a table in which each line is one operation, its operands given by their
 addresses in memory. It holds no Python object and no lock of the interpreter, so the members of a
@@ -6,14 +6,17 @@ team run beside each other from a chunk's first line to its last. `fast` writes 
 
 What NumPy does in several passes over an array is one loop here: a bias with its activation, the
 softmax with its error, the whole of Adam. The products are the very function that NumPy's matmul
-calls. Beside rounding, nothing may depend on which of the two runs a step: the loops below may
-reorder sums and use reciprocals, but a value that is not finite stays one.
+calls, or MKL's where that is installed and the product large: `intrinsics` says where. Beside
+rounding, nothing may depend on which of the two runs a step: the loops below may reorder sums and
+use reciprocals, but a value that is not finite stays one.
 
 What was tried, as speed against the step without it, on two cores with AVX-512. N is 784-30-10 at
 batch 10 and S 784-128-10 at 64, both SGD; M is 784-512-512-10 and L 784-2500-2000-1500-1000-500-10,
 both Adam at 128.
 
-    all of it, against NumPy's operations         N 2.9   S 1.8   M 1.8   L 1.4
+    all of it, against NumPy's operations         N 3.1   S 2.5   M 2.2   L 1.6
+    MKL's products where they are large           S 1.3   M 1.15  L 1.1
+    ... and where they are small                  N 0.85
     numbers below the normal range taken for 0    M 1.3, after five epochs
     the next images fetched ahead                 N 1.11  S 1.05
     ... between conversions, not before them      S 1.04
@@ -25,15 +28,20 @@ and what did not help, and is not here:
 
     the update of some rows while their gradient
       is in cache, by 64, 128, 250, 500 rows      L 0.98 to 1.05  M 0.87 to 0.97
+      the same with MKL, by 64 and 128 rows       L 0.97 to 1.0   M 0.98 to 1.0
+    all errors first, then layer by layer the
+      gradient and its update, one thread from
+      the first layer and one from the last, so
+      that one uses memory while one computes     L 1.02          M 1.0
     a minibatch's examples split among threads,
       not a layer's neurons                       the products 0.75 to 0.9
     images column-first as well                   a Wᵀ 1.2, δᵀ a 0.8
     OpenBLAS's kernels for other processors       the products 0.6 to 0.75
     a second thread on N                          0.75
 
-What is left is BLAS: of a step's time 66 % on N, 83 % on S, 77 % on M and 81 % on L are products,
-which run at 60 to 90 % of the rate of a large square one. On L nearly all the rest is Adam's 28
-bytes a parameter, at the speed of the memory.
+What is left is BLAS: of a step's time 66 % on N, 97 % on S, 79 % on M and 77 % on L are products,
+which on M and L run at 91 and 93 % of the rate of a large square one. Nearly all the rest there is
+Adam's 28 bytes a parameter, at the speed of the memory.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def describe(threads: int, kernels: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "threads": threads,
         "kernels": kernels,
@@ -108,7 +108,8 @@ def describe(threads: int, kernels: str) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name, as well as it is known."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mlp_cli import compiled
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
+from mlp_cli.intrinsics import MKL
 from mlp_cli.operands import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
 from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped, spacing
 
@@ -282,7 +283,7 @@ def _compile(like: Array) -> None:
 class FastKernels:
     """The sequence of operations is written down once, and then runs as compiled code."""
 
-    name = f"numba {numba.__version__}"
+    name = f"numba {numba.__version__}" + (f" with mkl {MKL.version}" if MKL else "")
     reads = 1  # as few as there can be: what is read now is met in the cache
 
     def __init__(self) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +24,9 @@ from mlp_cli.backpropagation import columns_first
 from mlp_cli.config import from_dict
 from mlp_cli.data import load_dataset
 from mlp_cli.fast import FastKernels, Recorder
-from mlp_cli.functions import ACTIVATIONS, LOSSES
+from mlp_cli.functions import ACTIVATIONS, LOSSES, Array
 from mlp_cli.gradcheck import TOLERANCE, compare
+from mlp_cli.intrinsics import LARGE, MKL
 from mlp_cli.network import Network, owned
 from mlp_cli.operands import Drawn, Norm
 from mlp_cli.operations import NUMPY, Kernels, NumPyKernels, Operations
@@ -211,6 +217,78 @@ def test_products_agree_in_every_layout_that_a_network_has() -> None:
                 out = columns_first(m, n, np.dtype("float64"))
         both(lambda do, me, o=(left, right, out): do.product(*o), "float64")
         np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
+
+
+LAYOUTS = ["plain", "left transposed", "right transposed"]
+
+
+def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
+    """Return the factors of a product that is just above what counts as large."""
+    drawn = np.random.default_rng(0)
+    left, right = drawn.normal(size=(10, 1300)), drawn.normal(size=(1300, 80))
+    assert 9 * 1300 * 80 < LARGE < left.size * 80
+    left, right = left.astype(dtype), right.astype(dtype)
+    if layout == "left transposed":
+        left = np.asfortranarray(left)
+    elif layout == "right transposed":
+        right = np.asfortranarray(right)
+    return left, right
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_large_products_agree(layout: str, dtype: str) -> None:
+    left, right = large_factors(layout, dtype)
+    out = np.empty((len(left), right.shape[1]), dtype)
+    both(lambda do, me: do.product(left, right, out), dtype)
+    tolerance = 100 * ROUNDING[dtype]
+    np.testing.assert_allclose(out, left @ right, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_large_product_does_not_depend_on_where_its_operands_lie(layout: str) -> None:
+    found = set()
+    for off in range(0, 64, 4):
+        arrays = []
+        for array in (*large_factors(layout), np.zeros((10, 80), np.float32)):
+            memory = np.zeros(array.nbytes + 128, np.uint8)
+            start = -memory.ctypes.data % 64 + off
+            moved = memory[start : start + array.nbytes].view(np.float32)
+            order: Any = "C" if array.flags.c_contiguous else "F"
+            arrays.append(moved.reshape(array.shape, order=order))
+            arrays[-1][:] = array
+        both(lambda do, me, o=arrays: do.product(*o))
+        found.add(arrays[-1].tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.skipif(MKL is None, reason="needs MKL, of the extra `fast`, and Intel's processor")
+@pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
+def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
+    left, right = large_factors("plain")
+    left = left[:rows]
+    compiled, mkls = (np.empty((rows, 80), np.float32) for _ in range(2))
+    both(lambda do, me: do.product(left, right, compiled))
+    size, real, address = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+    MKL.library.cblas_sgemm_64(  # type: ignore[union-attr]
+        101, 111, 111, size(rows), size(80), size(1300), real(1), address(left.ctypes.data),
+        size(1300), address(right.ctypes.data), size(80), real(0), address(mkls.ctypes.data),
+        size(80),
+    )  # fmt: skip
+    numpys = left @ right
+    assert numpys.tobytes() != mkls.tobytes()
+    assert compiled.tobytes() == (mkls if rows == 10 else numpys).tobytes()
+
+
+def test_mkl_is_left_alone_on_another_processor() -> None:
+    code = (
+        "from mlp_cli import environment\n"
+        "environment.processor = lambda: 'AMD EPYC'\n"
+        "from mlp_cli.fast import FastKernels\n"
+        "print(FastKernels.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"numba {metadata.version('numba')}\n"
 
 
 def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: object) -> Trainer:
