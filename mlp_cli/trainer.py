@@ -373,7 +373,9 @@ class Trainer:
         scores = None
         if len(self.dataset.validation):
             validation = self.dataset.validation
-            scores = score(self.evaluation(), validation, self.mean, self.std, self.team)
+            scores = score(
+                self.evaluation(), validation, self.mean, self.std, self.team, self.kernels
+            )
             if not math.isfinite(scores.loss):
                 raise DivergedError(self._diverged("the validation loss"))
         metrics = EpochMetrics(
