@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli import compiled
+from mlp_cli.descent import Line, descend
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
 from mlp_cli.intrinsics import MKL
@@ -46,14 +47,15 @@ class Recorder(Operations):
     def __init__(self, counter: Counter, size: int) -> None:
         super().__init__(self._meet)
         self._counter, self._size = counter, size
-        self._lines: list[tuple[list[int], tuple[float, ...]]] = []
+        self._lines: list[Line] = []
         self._arrays: list[Any] = []  # kept alive
 
-    def program(self) -> tuple[NDArray[np.int64], Numbers]:
-        """Return the lines as `execute` takes them."""
-        lines = np.zeros((len(self._lines), compiled.OPERANDS), np.int64)
-        constants = np.zeros((len(self._lines), compiled.CONSTANTS))
-        for i, (numbers, fractions) in enumerate(self._lines):
+    def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
+        """Return the lines as `execute` takes them, for parameters of so many bytes each."""
+        written = descend(self._lines, itemsize)
+        lines = np.zeros((len(written), compiled.OPERANDS), np.int64)
+        constants = np.zeros((len(written), compiled.CONSTANTS))
+        for i, (numbers, fractions) in enumerate(written):
             lines[i, : len(numbers)] = numbers
             constants[i, : len(fractions)] = fractions
         return lines, constants
@@ -249,7 +251,7 @@ class _Replay:
 
     def __init__(self, recorders: Sequence[Recorder], like: Array) -> None:
         self._recorders = recorders
-        self._programs = [recorder.program() for recorder in recorders]
+        self._programs = [recorder.program(like.itemsize) for recorder in recorders]
         self._like = like
 
     def __call__(self, me: int) -> None:
@@ -268,7 +270,7 @@ def _compile(like: Array) -> None:
     StorageError
         If they cannot be removed.
     """
-    nothing = Recorder(np.zeros(1, np.int64), 1).program()
+    nothing = Recorder(np.zeros(1, np.int64), 1).program(like.itemsize)
     try:
         compiled.execute(*nothing, like)
     except (OSError, EOFError, pickle.UnpicklingError):

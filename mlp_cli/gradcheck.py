@@ -31,8 +31,9 @@ from mlp_cli.backpropagation import Backpropagation, Dropout, Noise, columns_fir
 from mlp_cli.config import Config
 from mlp_cli.data import generator, load_dataset, one_hot
 from mlp_cli.functions import Array
-from mlp_cli.network import Network
-from mlp_cli.operations import EPSILON, Kernels
+from mlp_cli.network import Network, owned
+from mlp_cli.operations import EPSILON, Kernels, Operations
+from mlp_cli.optimizer import SGD
 from mlp_cli.team import Team
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
@@ -126,7 +127,9 @@ def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientChec
         dropout=Dropout(regularisation.input_dropout, regularisation.dropout),
         noise=Noise(regularisation.input_noise, regularisation.noise),
     )
-    return compare(network, backpropagate, x, y, drawn, team, kernels)
+    rule = config.optimizer
+    descends = rule.name == "sgd" and not rule.momentum and rule.clip_norm is None
+    return compare(network, backpropagate, x, y, drawn, team, kernels, descends=descends)
 
 
 def compare(
@@ -137,19 +140,33 @@ def compare(
     drawn: np.random.Generator,
     team: Team,
     kernels: Kernels,
+    *,
+    descends: bool = False,
 ) -> GradientCheck:
     """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c).
 
-    The team is the one whose members `backpropagate` was made for.
+    The team is the one whose members `backpropagate` was made for. A training that `descends`, by
+    plain SGD, may never write its gradient down: then the one compared is how far a step at η = 1
+    moves parameters away from 0.
     """
     zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
     key = drawn.integers(0, 2**64, 1, np.uint64)
     left = x.copy()  # noise and dropout write over it
-    batched = kernels.prepare(
-        lambda do, me: backpropagate(left, y, zs[me], me, do, key), team, network.dtype
-    )
-    team.run(batched)
-    gradient = network.views(backpropagate.gradient.copy())
+    moved = np.zeros_like(network.parameters)
+    pieces = [owned(network, part, team.size) for part in range(team.size)]
+    descent = SGD(moved, backpropagate.gradient, 0, parts=pieces)
+    factors = np.array(descent.factors(1.0, 1))
+
+    def batch(do: Operations, me: int) -> None:
+        backpropagate(left, y, zs[me], me, do, key)
+
+    def step(do: Operations, me: int) -> None:
+        batch(do, me)
+        descent.step(factors, me, do)
+
+    team.run(kernels.prepare(step if descends else batch, team, network.dtype))
+    gradient = network.views(-moved if descends else backpropagate.gradient.copy())
+    batched = kernels.prepare(batch, team, network.dtype)
     inputs = [left.copy(), *map(np.copy, backpropagate.outputs)]
     deltas = [*map(np.copy, backpropagate.deltas)]
     batched_seconds = _seconds(lambda: team.run(batched))

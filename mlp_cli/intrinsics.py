@@ -117,19 +117,19 @@ _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 def gemm(real, *operands):
-    """Write the product of (m, k) and (k, n), by the CBLAS's arguments, for the type of `real`."""
+    """Write C ← α A B + β C, by the CBLAS's arguments, in the type of `real`."""
     raise NotImplementedError
 
 
 @overload(gemm)
-def _gemm_of(real, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
+def _gemm_of(real, alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
     small, large = (_calling(gemm, real.dtype) for gemm in _GEMM[real.dtype])
 
-    def call(real, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
+    def call(real, alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
         if m * n * k > LARGE:
-            large(ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
+            large(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
         else:
-            small(ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
+            small(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
 
     return call
 
@@ -138,10 +138,10 @@ def _calling(gemm, number):
     enum, size = types.int32, _SIZE
 
     @jit
-    def call(ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
+    def call(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
         gemm(
-            enum(_ROW_MAJOR), enum(ta), enum(tb), size(m), size(n), size(k), number(1),
-            a, size(lda), b, size(ldb), number(0), c, size(ldc),
+            enum(_ROW_MAJOR), enum(ta), enum(tb), size(m), size(n), size(k), number(alpha),
+            a, size(lda), b, size(ldb), number(beta), c, size(ldc),
         )  # fmt: skip
 
     return call

@@ -59,7 +59,8 @@ def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) ->
     network, x, y, drawn = draw_network(seed)
     parts = 1 + seed // 2 % 3
     passes = draw_passes(network, len(x), seed, parts)
-    check = compare(network, passes, x, y, drawn, Team(parts), FastKernels())
+    descends = seed // 2 % 2 == 1
+    check = compare(network, passes, x, y, drawn, Team(parts), FastKernels(), descends=descends)
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -306,6 +307,10 @@ def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: 
     return build_trainer(config, replace(dataset, train=few), Team(threads), kernels)
 
 
+DESCENT = {
+    "optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.001},
+    "regularisation": {"max_norm": 1.0},
+}
 EVERYTHING = {
     "model": {"hidden": [33, 17], "batch_norm": True},
     "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
@@ -316,8 +321,10 @@ EVERYTHING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "sections", [{}, DESCENT, EVERYTHING], ids=["plain", "descent", "everything"]
+)
+@pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, object]) -> None:
     found = []
     for kernels in KERNELS:
@@ -328,6 +335,29 @@ def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, obj
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
     assert found[0][1].train_loss == pytest.approx(found[1][1].train_loss, rel=1e-10)
     assert found[0][1].val_accuracy == found[1][1].val_accuracy
+
+
+@pytest.mark.parametrize(
+    ("rule", "writes_gradients"),
+    [
+        ({"name": "sgd"}, False),
+        ({"name": "sgd", "weight_decay": 0.01}, False),
+        ({"name": "sgd", "clip_norm": 1.0}, True),
+        ({"name": "sgd", "momentum": 0.9}, True),
+        ({"name": "adam"}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_plain_descent_writes_no_gradient(
+    rule: dict[str, object], writes_gradients: bool, threads: int
+) -> None:
+    training = trainer(FastKernels(), threads, optimizer={"learning_rate": 0.01, **rule})
+    gradient = training._passes[32].gradient
+    gradient[:] = 0.0
+    training.train_epoch(lambda loss: False)
+    written = [bool(dW.any()) for dW in training.network.views(gradient).weights]
+    assert written == [writes_gradients] * 3
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -44,6 +44,7 @@ ORDER = [
     "divergence",
     "intrinsics",
     "compiled",
+    "descent",
     "fast",
     "npz",
     "checkpoint",
