@@ -12,7 +12,9 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+import resource
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import llvmlite.binding
@@ -39,6 +41,8 @@ _NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "cblas_{}gemm")
 # faster, up to three times; above it MKL is, by 1.1 to 3.
 LARGE = 1_000_000
 
+_ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
+
 # MKL's names for one thread, and for results that do not depend on where in memory an operand lies.
 _SEQUENTIAL, _SAME_BITS = 1, 2
 
@@ -49,12 +53,18 @@ class _MKL(NamedTuple):
 
 
 def _load_mkl() -> _MKL | None:
-    """Load MKL where it is installed and the processor Intel's, for which it is made."""
-    if "Intel" not in processor():
+    """Load MKL where it is installed, the processor Intel's, for which it is made, and all is well.
+
+    It loads its parts when they are first called, and ends the process where it cannot: so not
+    where memory is limited, nor in a working directory that is gone, which it asks for.
+    """
+    limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if "Intel" not in processor() or limited:
         return None
     try:
+        Path.cwd()
         installed = metadata.distribution("mkl")
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, FileNotFoundError):
         return None
     found = [file for file in installed.files or () if file.name.startswith("libmkl_rt.so")]
     if not found:
@@ -63,6 +73,10 @@ def _load_mkl() -> _MKL | None:
     library.MKL_Set_Threading_Layer(_SEQUENTIAL)
     if library.MKL_CBWR_Set(_SAME_BITS) != 0:
         raise ImportError("MKL was in use before it could be told to be reproducible")
+    size, factor, number = ctypes.c_int64(1), ctypes.c_float(1), ctypes.c_float()
+    sizes, at = (size, size, size), (ctypes.byref(number), size)
+    # A product loads the last of its parts: now, not amid a training.
+    library.cblas_sgemm_64(_ROW_MAJOR, PLAIN, PLAIN, *sizes, factor, *at, *at, factor, *at)
     return _MKL(installed.version, library)
 
 
@@ -95,7 +109,6 @@ def _find_blas() -> bool:
 
 
 _SIZE = types.int64 if _find_blas() else types.int32
-_ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
 
 
 def _gemm_type(real: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,14 +282,20 @@ def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
     assert compiled.tobytes() == (mkls if rows == 10 else numpys).tobytes()
 
 
-def test_mkl_is_left_alone_on_another_processor() -> None:
-    code = (
-        "from mlp_cli import environment\n"
-        "environment.processor = lambda: 'AMD EPYC'\n"
-        "from mlp_cli.fast import FastKernels\n"
-        "print(FastKernels.name)"
+@pytest.mark.parametrize(
+    "before",
+    [
+        "from mlp_cli import environment; environment.processor = lambda: 'AMD EPYC'",
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))",
+        "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')",
+    ],
+    ids=["another processor", "limited memory", "no working directory"],
+)
+def test_mkl_is_left_alone(before: str, tmp_path: Path) -> None:
+    code = f"{before}\nfrom mlp_cli.fast import FastKernels\nprint(FastKernels.name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"numba {metadata.version('numba')}\n"
 
 
