@@ -55,6 +55,8 @@ def products(library: str, row: str) -> list[Callable[[], object]]:
 
 def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
     """Return a product of the compiled kernels, REPEATS times over, split among all cores."""
+    import numpy as np
+
     from mlp_cli.backpropagation import columns_first
     from mlp_cli.environment import available_cores
     from mlp_cli.fast import FastKernels
@@ -62,13 +64,13 @@ def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
     from mlp_cli.team import Team
 
     team = Team(available_cores())
-    K, m = len(left), right.shape[1]
-    out = (
-        left.dtype.type(0) * left[:, :1] @ right[:1] if by_rows else columns_first(K, m, left.dtype)
-    )
+    rows, columns = len(left), right.shape[1]
+    out = np.empty((rows, columns), left.dtype)
+    if not by_rows:
+        out = columns_first(rows, columns, left.dtype)
 
     def work(do: Any, me: int) -> None:
-        own = rows_of(me, team.size, K if by_rows else m)
+        own = rows_of(me, team.size, rows if by_rows else columns)
         mine = (left[own], right, out[own]) if by_rows else (left, right[:, own], out[:, own])
         for _ in range(REPEATS):
             do.product(*mine)
