@@ -14,7 +14,7 @@ What was tried, as speed against the step without it, on two cores with AVX-512.
 batch 10 and S 784-128-10 at 64, both SGD; M is 784-512-512-10 and L 784-2500-2000-1500-1000-500-10,
 both Adam at 128.
 
-    all of it, against NumPy's operations         N 3.1   S 2.5   M 2.2   L 1.6
+    all of it, against NumPy's operations         N 3.2   S 2.5   M 2.1   L 1.6
     MKL's products where they are large           S 1.3   M 1.15  L 1.1
     ... and where they are small                  N 0.85
     SGD by the product itself: `descent`          N 1.17  S 1.05  784-100-10 at batch 1 2.0
