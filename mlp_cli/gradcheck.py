@@ -164,9 +164,9 @@ def compare(
         batch(do, me)
         descent.step(factors, me, do)
 
-    team.run(kernels.prepare(step if descends else batch, team, network.dtype))
-    gradient = network.views(-moved if descends else backpropagate.gradient.copy())
     batched = kernels.prepare(batch, team, network.dtype)
+    team.run(kernels.prepare(step, team, network.dtype) if descends else batched)
+    gradient = network.views(-moved if descends else backpropagate.gradient.copy())
     inputs = [left.copy(), *map(np.copy, backpropagate.outputs)]
     deltas = [*map(np.copy, backpropagate.deltas)]
     batched_seconds = _seconds(lambda: team.run(batched))

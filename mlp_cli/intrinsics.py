@@ -70,6 +70,8 @@ def _load_mkl() -> _MKL | None:
     if not found:
         return None
     library = ctypes.CDLL(str(installed.locate_file(found[0])))
+    if not hasattr(library, "cblas_sgemm_64"):  # older than what the extra asks for
+        return None
     library.MKL_Set_Threading_Layer(_SEQUENTIAL)
     if library.MKL_CBWR_Set(_SAME_BITS) != 0:
         raise ImportError("MKL was in use before it could be told to be reproducible")
