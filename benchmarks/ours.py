@@ -105,11 +105,12 @@ class Ours:
 
     def accuracy(self) -> float:
         """Return the share of the test images that the network gets right."""
-        from mlp_cli.scoring import score
+        from mlp_cli.scoring import Scorer
 
         trainer, test = self._trainer, self._dataset.test
         assert test is not None
-        return score(trainer.network, test, trainer.mean, trainer.std, self._team).accuracy
+        scorer = Scorer(trainer.network, test, trainer.mean, trainer.std, self._team)
+        return scorer.score().accuracy
 
 
 def contender(work: Workload, threads: int) -> Ours:

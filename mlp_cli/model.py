@@ -17,7 +17,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.functions import Array
 from mlp_cli.network import Network
 from mlp_cli.operands import Pixels
-from mlp_cli.scoring import logits
+from mlp_cli.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
@@ -119,8 +119,7 @@ class Model:
     def logits(self, split: Split) -> Array:
         """Return the last layer's weighted inputs z (n, classes), in the split's order."""
         with np.errstate(over="ignore", invalid="ignore"):
-            parts = [z.copy() for z, _, _ in logits(self.network, split, self.mean, self.std)]
-        z = np.concatenate([np.empty((0, self.classes), self.network.dtype), *parts])
+            z, _, _ = Forward(self.network, split, self.mean, self.std)()
         if not (np.abs(z) < LARGEST_LOGIT).all():
             raise CheckpointError(
                 f"{self.path}: its weights are so large that no probabilities come of its outputs. "

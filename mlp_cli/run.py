@@ -33,7 +33,7 @@ from mlp_cli.resume import moved, restore, resumable, stored_config
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
 from mlp_cli.saving import Saver
 from mlp_cli.schedule import Schedule
-from mlp_cli.scoring import score
+from mlp_cli.scoring import Scorer
 from mlp_cli.team import Team
 from mlp_cli.trainer import Regularisers, State, Trainer
 
@@ -305,7 +305,8 @@ def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) 
     best, then = Model(checkpoint), checkpoint.header["state"]
     scores = None
     if trainer.dataset.test is not None:
-        scores = score(best.network, trainer.dataset.test, best.mean, best.std, trainer.team)
+        test = trainer.dataset.test
+        scores = Scorer(best.network, test, best.mean, best.std, trainer.team).score()
     result = {
         "dataset": trainer.dataset.name,
         "epochs": state.epoch,

@@ -26,7 +26,7 @@ from mlp_cli.metrics import EpochMetrics
 from mlp_cli.rundir import RunFolder
 from mlp_cli.trainer import Trainer
 
-SHARE = 50
+SHARE = 100
 LONGEST = 10.0  # seconds
 
 

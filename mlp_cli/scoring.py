@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 
 from mlp_cli.backpropagation import Backpropagation, columns_first
@@ -15,67 +13,80 @@ from mlp_cli.operands import Pixels
 from mlp_cli.operations import Kernels, NumPyKernels, Operations
 from mlp_cli.team import Team
 
-CHUNK = 1024  # rows that go through the network at once
+# Rows that go through the network at once: compiled kernels like few, which stay in the cache.
+FEWEST, MOST = 128, 512
 
 
-def logits(
-    network: Network,
-    split: Split,
-    mean: float | Array,
-    std: float | Array,
-    kernels: Kernels | None = None,
-) -> Iterator[tuple[Array, Array, Pixels]]:
-    """Yield z (n, c), one-hot targets (n, c) and labels (n,), chunk by chunk in the split's order.
+class Forward:
+    """A network's forward pass over a split, again and again, in buffers made once.
 
-    All three are buffers, good until the next chunk. The kernels are NumPy's where none are given.
+    The kernels are NumPy's where none are given. The network's parameters are read at every pass.
     """
-    classes = network.sizes[-1]
-    reader = Reader(split, classes, mean, std, CHUNK, network.dtype)
-    kernels, alone = kernels or NumPyKernels(), Team(1)
-    passes: dict[int, Callable[[int], None]] = {}
-    z = columns_first(CHUNK, classes, network.dtype)
 
-    def prepared(n: int) -> Callable[[int], None]:
-        forward = Backpropagation(network, n).forward
+    def __init__(
+        self,
+        network: Network,
+        split: Split,
+        mean: float | Array,
+        std: float | Array,
+        kernels: Kernels | None = None,
+    ) -> None:
+        n, classes, dtype = len(split), network.sizes[-1], network.dtype
+        kernels = kernels or NumPyKernels()
+        pieces = -(-n // min(max(FEWEST, kernels.reads), MOST))
+        piece = max(1, -(-n // max(pieces, 1)))  # all of one size, where that can be
+        self._reader = reader = Reader(split, classes, mean, std, n, dtype, piece)
+        reader.rows[:] = split.rows
+        self._z = columns_first(n, classes, dtype)
+        passes = {K: Backpropagation(network, K).forward for K in {piece, n % piece} - {0}}
 
-        def work(do: Operations, me: int) -> None:
-            forward(reader.read(0, n, do=do), z[:n], do=do)
+        def walk(do: Operations, me: int) -> None:
+            for start in range(0, n, piece):
+                stop = min(start + piece, n)
+                x = reader.read(start, stop, do=do)
+                passes[stop - start](x, self._z[start:stop], do=do)
 
-        return kernels.prepare(work, alone, network.dtype)
+        self._run = kernels.prepare(walk, Team(1), dtype)
 
-    for start in range(0, len(split), CHUNK):
-        rows = split.rows[start : start + CHUNK]
-        n = len(rows)
-        reader.rows[:n] = rows
-        if n not in passes:  # a whole chunk, or the last
-            passes[n] = prepared(n)
-        passes[n](0)
-        yield z[:n], reader.y[:n], reader.labels[:n]
+    def __call__(self) -> tuple[Array, Array, Pixels]:
+        """Return z (n, c), one-hot targets (n, c) and labels (n,), good until the next call."""
+        self._run(0)
+        return self._z, self._reader.y, self._reader.labels
 
 
-def score(
-    network: Network,
-    split: Split,
-    mean: float | Array,
-    std: float | Array,
-    team: Team,
-    kernels: Kernels | None = None,
-) -> Scores:
-    """Return a network's mean loss and confusion matrix over a split.
+class Scorer:
+    """A network's mean loss and confusion matrix over a split, again and again.
 
     Each member of the team scores rows of its own, by NumPy where no kernels are given.
     """
-    classes, n = network.sizes[-1], len(split)
-    losses = np.zeros(team.size)
-    confusions = np.zeros((team.size, classes, classes), np.int64)
 
-    def work(me: int) -> None:
-        rows = split.rows[n * me // team.size : n * (me + 1) // team.size]
-        mine = Split(split.images, split.labels, rows)
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the loss
-            for z, y, labels in logits(network, mine, mean, std, kernels):
-                losses[me] += network.loss.values(z, y).sum(dtype=np.float64)
-                np.add.at(confusions[me], (labels, z.argmax(axis=1)), 1)
+    def __init__(
+        self,
+        network: Network,
+        split: Split,
+        mean: float | Array,
+        std: float | Array,
+        team: Team,
+        kernels: Kernels | None = None,
+    ) -> None:
+        self._team, self._loss, self._n = team, network.loss, len(split)
+        self._classes = network.sizes[-1]
+        self._members = []
+        for me in range(team.size):
+            rows = split.rows[self._n * me // team.size : self._n * (me + 1) // team.size]
+            own = Split(split.images, split.labels, rows)
+            self._members.append(Forward(network, own, mean, std, kernels))
 
-    team.run(work)
-    return Scores(float(losses.sum()) / n, confusions.sum(axis=0))
+    def score(self) -> Scores:
+        """Score the network as it is now; at a loss that is not finite, the caller looks."""
+        losses = np.zeros(self._team.size)
+        confusions = np.zeros((self._team.size, self._classes, self._classes), np.int64)
+
+        def work(me: int) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                z, y, labels = self._members[me]()
+                losses[me] = self._loss.values(z, y).sum(dtype=np.float64)
+            np.add.at(confusions[me], (labels, z.argmax(axis=1)), 1)
+
+        self._team.run(work)
+        return Scores(float(losses.sum()) / self._n, confusions.sum(axis=0))

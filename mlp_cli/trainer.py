@@ -40,7 +40,7 @@ from mlp_cli.operands import Bits, Rows
 from mlp_cli.operations import Kernels, Operations
 from mlp_cli.optimizer import BLOCK, FACTORS, Optimizer
 from mlp_cli.schedule import Schedule
-from mlp_cli.scoring import score
+from mlp_cli.scoring import Scorer
 from mlp_cli.team import Team, Work
 
 CHUNK = 1024  # rows, rounded down to whole minibatches; never less than one
@@ -162,6 +162,9 @@ class Trainer:
         self._plain = network
         if network.batch_norm or regularisers.average is not None:
             self._plain = network.without_norm()
+        self._scorer = None
+        if len(dataset.validation):
+            self._scorer = Scorer(self._plain, dataset.validation, mean, std, team, kernels)
         self.distortion = distortion
         self._distorter = None
         if distortion is not None:
@@ -297,11 +300,16 @@ class Trainer:
             return vectors["average.parameters"], vectors["average.statistics"]
         return vectors["parameters"], vectors["statistics"]
 
-    def evaluation(self) -> Network:
-        """Return the network that counts, without normalisation; good until the next call."""
+    def _validate(self) -> Scores | None:
+        """Score the network that counts on the validation set, where there is one."""
+        if self._scorer is None:
+            return None
         if self._plain is not self.network:
             self.network.fold(*self.evaluated, self._plain)
-        return self._plain
+        scores = self._scorer.score()
+        if not math.isfinite(scores.loss):
+            raise DivergedError(self._diverged("the validation loss"))
+        return scores
 
     def _train_chunk(self, rows: Rows, keys: Bits) -> float:
         """Train on the rows, batch by batch; return the mean loss."""
@@ -370,14 +378,7 @@ class Trainer:
     def _close_epoch(self, n: int) -> EpochMetrics:
         """Validate, count the epoch as behind, and return its record."""
         state, started = self.state, time.perf_counter()
-        scores = None
-        if len(self.dataset.validation):
-            validation = self.dataset.validation
-            scores = score(
-                self.evaluation(), validation, self.mean, self.std, self.team, self.kernels
-            )
-            if not math.isfinite(scores.loss):
-                raise DivergedError(self._diverged("the validation loss"))
+        scores = self._validate()
         metrics = EpochMetrics(
             epoch=state.epoch + 1,
             step=state.step,
