@@ -9,10 +9,10 @@ core and count with the faster; `mlp train` chooses for itself.
 
     python benchmarks/end_to_end.py --data data/mnist --overhead
 
-measures what `mlp train` itself costs over its bare training loop (`bare_loop.py`) on the networks
-N, S, M and L: all of checkpoints, metrics, validation, a progress bar and the scoring of the test
-set, as a share of the loop's time, after start-up (loading the data, making the trainer). L takes
-minutes; `--rows N,S,M` leaves it out.
+measures what `mlp train` itself costs over its bare training loop on the networks N, S, M and L:
+checkpoints, metrics, validation, a progress bar and the scoring of the test set, as a share of the
+loop's time, after start-up (loading the data, making the trainer). Both train in turns in one
+process (`loop_cost.py`). L takes minutes; `--rows N,S,M` leaves it out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -34,7 +34,7 @@ from contenders import HERE, describe_machine, on_threads, thread_counts
 from ours import KERNELS, installed_kernels, settings
 from processes import Finished, ProcessError, run
 from tables import count, percent, ratio, table
-from workload import ROWS, Workload, training_images, workload
+from workload import ROWS, Workload, workload
 
 from mlp_cli.environment import THREAD_VARIABLES
 
@@ -183,16 +183,18 @@ def race_table(outcomes: Sequence[Outcome]) -> str:
 
 @dataclass(frozen=True)
 class Overhead:
-    """What `mlp train` took beyond its bare loop, in seconds; medians.
+    """What `mlp train` took beyond its bare loop, as shares of that; medians of all turns.
 
     Attributes
     ----------
-    loop, loop_inside
-        Of all epochs, bare and by the account of `mlp train` itself.
+    loop
+        Of the loop within `mlp train`, beyond the bare one.
     validation
         Of all epochs.
     rest
-        Of saving, metrics and the test set, and all else after start-up.
+        Of saving, metrics, progress and the test set.
+    cost
+        In all.
     """
 
     row: str
@@ -201,68 +203,39 @@ class Overhead:
     bare_rate: float
     rate: float
     loop: float
-    loop_inside: float
     validation: float
     rest: float
-
-    @property
-    def cost(self) -> float:
-        """All that is beyond the bare loop, as a share of it."""
-        return (self.loop_inside + self.validation + self.rest) / self.loop - 1
+    cost: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {**asdict(self), "cost": self.cost, "allowed": ALLOWED[self.row]}
+        return {**asdict(self), "allowed": ALLOWED[self.row]}
 
 
 def overhead(work: Workload, kernels: str, repeats: int) -> Overhead:
-    """Run the bare loop and `mlp train` in turns on one workload."""
-    bare: list[dict[str, float]] = []
-    full: list[dict[str, float]] = []
-    environment = own_environment(kernels)
+    """Run the bare loop and the whole of `mlp train` in turns on one workload."""
+    log(f"{work.name}, {kernels} kernels, {repeats} repetitions")
     epochs = EPOCHS[work.name]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config = write_config(folder / "config.yaml", work, validation=VALIDATION, epochs=epochs)
-        for turn in range(repeats):
-            log(f"{work.name}, {kernels} kernels: repetition {turn + 1} of {repeats}")
-            command = [sys.executable, str(HERE / "bare_loop.py"), str(config)]
-            bare.append(json.loads(run(command, environment).output))
-            out = folder / "run"
-            command = [*train_command(config), str(out)]
-            full.append(account(run(command, environment, terminal=True), out))
-            shutil.rmtree(out)
+        path = Path(name) / "config.yaml"
+        config = write_config(path, work, validation=VALIDATION, epochs=epochs)
+        command = [sys.executable, str(HERE / "loop_cost.py"), str(config), str(repeats)]
+        turns = json.loads(run(command, own_environment(kernels), terminal=True).output)
 
-    def middle(runs: Sequence[Mapping[str, float]], key: str) -> float:
-        return median(one[key] for one in runs)
+    def middle(share: Callable[[Mapping[str, float]], float]) -> float:
+        return median(share(turn) for turn in turns)
 
-    start_up, loop = middle(bare, "start_up"), middle(bare, "loop")
-    inside, validation = middle(full, "training"), middle(full, "validation")
     return Overhead(
         work.name,
         kernels,
         epochs,
-        bare_rate=middle(bare, "samples") / loop,
-        rate=middle(full, "samples_per_second"),
-        loop=loop,
-        loop_inside=inside,
-        validation=validation,
-        rest=middle(full, "seconds") - start_up - inside - validation,
+        bare_rate=middle(lambda t: t["samples"] / t["bare"]),
+        rate=middle(lambda t: t["samples"] / t["training"]),
+        loop=middle(lambda t: t["training"] / t["bare"] - 1),
+        validation=middle(lambda t: t["validation"] / t["bare"]),
+        rest=middle(lambda t: (t["whole"] - t["training"] - t["validation"]) / t["bare"]),
+        cost=middle(lambda t: t["whole"] / t["bare"] - 1),
     )
-
-
-def account(done: Finished, out: Path) -> dict[str, float]:
-    """Return what `mlp train` says of its own time: in all, training, and validating."""
-    result = json.loads(done.output)
-    epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    n = training_images(Path(result["dataset"])) - VALIDATION
-    training = [n / epoch["samples_per_second"] for epoch in epochs]
-    return {
-        "seconds": result["seconds"],
-        "samples_per_second": result["samples_per_second"],
-        "training": sum(training),
-        "validation": sum(epoch["seconds"] for epoch in epochs) - sum(training),
-    }
 
 
 def overhead_table(found: Sequence[Overhead]) -> str:
@@ -277,9 +250,9 @@ def overhead_table(found: Sequence[Overhead]) -> str:
                 str(one.epochs),
                 count(one.bare_rate),
                 count(one.rate),
-                f"{100 * (one.loop_inside / one.loop - 1):+.1f} %",
-                f"{100 * one.validation / one.loop:+.1f} %",
-                f"{100 * one.rest / one.loop:+.1f} %",
+                f"{100 * one.loop:+.1f} %",
+                f"{100 * one.validation:+.1f} %",
+                f"{100 * one.rest:+.1f} %",
                 f"{100 * one.cost:.1f} %",
                 percent(ALLOWED[one.row]),
             ]

@@ -34,8 +34,9 @@ from mlp_cli.rundir import Mode, RunFolder, check_out, claim
 from mlp_cli.saving import Saver
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import Scorer
+from mlp_cli.steps import Regularisers
 from mlp_cli.team import Team
-from mlp_cli.trainer import Regularisers, State, Trainer
+from mlp_cli.trainer import State, Trainer
 
 NOTABLE = 2.0  # seconds of compiling of which the user should know
 

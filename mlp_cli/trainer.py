@@ -1,12 +1,9 @@
 """The training loop.
 
-An epoch walks a new order of the training rows, a function of (seed, epoch). A team of threads
-walks it together, each computing its part of every step. The updates go minibatch by minibatch, the
-last short one kept; what surrounds them, counting and the schedule, is done for a chunk of several
-minibatches at once. A chunk is one sequence of operations on buffers made once, which the kernels
-run, and the unit of everything that may interrupt: after each one the state is whole, a stop may
-be asked for, and a loss that is not finite ends the training. Which step it was that went wrong,
-`divergence` finds out.
+An epoch walks a new order of the training rows, a function of (seed, epoch), chunk by chunk
+(`steps`). A chunk of several minibatches is the unit of everything that may interrupt: after each
+one the state is whole, a stop may be asked for, and a loss that is not finite ends the training.
+Which step it was that went wrong, `divergence` finds out.
 
 No file is touched here. `State` is all that a resumed training needs beside the parameters and the
 optimizer's slots; every number in it goes through JSON unchanged.
@@ -18,32 +15,22 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from mlp_cli.backpropagation import (
-    NO_DROPOUT,
-    NO_NOISE,
-    Backpropagation,
-    Dropout,
-    Noise,
-    columns_first,
-)
-from mlp_cli.data import Dataset, Reader, generator
-from mlp_cli.distortion import Distorter, Distortion
+from mlp_cli.data import Dataset, generator
+from mlp_cli.distortion import Distortion
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
 from mlp_cli.metrics import EpochMetrics, Scores
 from mlp_cli.network import Network, rows_of
 from mlp_cli.operands import Bits, Rows
-from mlp_cli.operations import Kernels, Operations
-from mlp_cli.optimizer import BLOCK, FACTORS, Optimizer
+from mlp_cli.operations import Kernels
+from mlp_cli.optimizer import BLOCK, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import Scorer
-from mlp_cli.team import Team, Work
-
-CHUNK = 1024  # rows, rounded down to whole minibatches; never less than one
+from mlp_cli.steps import PLAIN, Regularisers, Steps
+from mlp_cli.team import Team
 
 OnChunk = Callable[[float], bool]
 
@@ -74,23 +61,6 @@ def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
 def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
     """Return the key of what is drawn in each step of one epoch, a function of the arguments."""
     return generator(seed, "dropout", epoch).integers(0, 2**64, steps, np.uint64)
-
-
-@dataclass(frozen=True)
-class Regularisers:
-    """What a trainer adds to the steps: dropout, noise, max-norm c, label smoothing ε, an average.
-
-    `average` is the time constant, in epochs, of the moving average of the weights.
-    """
-
-    dropout: Dropout = NO_DROPOUT
-    noise: Noise = NO_NOISE
-    max_norm: float | None = None
-    label_smoothing: float = 0.0
-    average: float | None = None
-
-
-PLAIN = Regularisers()
 
 
 class Trainer:
@@ -147,12 +117,7 @@ class Trainer:
         self.epochs = epochs
         self.patience = patience
         self.team = team
-        self.kernels = kernels
         self.state = State()
-        n, classes = len(dataset.train), dataset.classes
-        self.K = K = min(batch_size, n)
-        self.chunk = min(max(1, CHUNK // K) * K, n)
-        self._at_once = min(max(1, kernels.reads // K) * K, self.chunk)
         self.regularisers = regularisers
         self.vectors = {"parameters": network.parameters, "statistics": network.statistics}
         if regularisers.average is not None:
@@ -166,78 +131,11 @@ class Trainer:
         if len(dataset.validation):
             self._scorer = Scorer(self._plain, dataset.validation, mean, std, team, kernels)
         self.distortion = distortion
-        self._distorter = None
-        if distortion is not None:
-            shape = dataset.image_shape
-            self._distorter = Distorter(distortion, shape, self.chunk, team.size, network.dtype)
-        self._reader = Reader(
-            dataset.train, classes, mean, std, self.chunk, network.dtype, self._at_once,
-            regularisers.label_smoothing, self._distorter,
+        self.steps = Steps(
+            network, optimizer, gradient, dataset, mean, std, batch_size,
+            regularisers, distortion, team, kernels,
         )  # fmt: skip
-        steps = -(-self.chunk // K)
-        self._keys, self._factors = np.zeros(steps, np.uint64), np.zeros((steps, FACTORS))
-        self._of_step = [(self._keys[t : t + 1], self._factors[t]) for t in range(steps)]
-        # Longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
-        self._z = [
-            columns_first(self.chunk + 16, classes, network.dtype)[: self.chunk]
-            for _ in range(team.size)
-        ]
-        self._losses, self._most = (np.empty(self.chunk, network.dtype) for _ in range(2))
-        self._right = np.empty(self.chunk, np.bool_)
-        self._passes = {
-            size: Backpropagation(
-                network,
-                size,
-                gradient,
-                parts=team.size,
-                dropout=regularisers.dropout,
-                noise=regularisers.noise,
-            )
-            for size in {K, n % K} - {0}
-        }
-        # Each member's rows of the hidden layers' weights, with scratch.
-        self._limited: list[list[tuple[Array, float, Array]]] = [[] for _ in range(team.size)]
-        if regularisers.max_norm is not None:
-            for me, limited in enumerate(self._limited):
-                for W in network.weights[:-1]:
-                    own = W[rows_of(me, team.size, len(W))]
-                    limited.append((own, regularisers.max_norm, np.empty(len(own), own.dtype)))
-        self._walks: dict[int, Work] = {}
-        for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and an epoch's last
-            self._prepared(rows)
-
-    def _prepared(self, rows: int) -> Work:
-        """Return what the team runs to train on so many rows."""
-        if rows not in self._walks:
-            walk = partial(self._walk, rows)
-            self._walks[rows] = self.kernels.prepare(walk, self.team, self.network.dtype)
-        return self._walks[rows]
-
-    def _walk(self, rows: int, do: Operations, me: int) -> None:
-        """Train on the first so many rows that the reader has been given, and count."""
-        self._steps(rows, do, me)
-        n = self.team.size  # each has all of z: each counts some of the rows
-        at, reader = slice(rows * me // n, rows * (me + 1) // n), self._reader
-        do.count(
-            self.network.loss, self._z[me][at], reader.y[at], reader.labels[at],
-            self._losses[at], self._right[at], self._most[at],
-        )  # fmt: skip
-
-    def _steps(self, rows: int, do: Operations, me: int) -> None:
-        """Train on the first so many rows that the reader has been given, batch by batch."""
-        K, reader = self.K, self._reader
-        for first in range(0, rows, self._at_once):
-            last = min(first + self._at_once, rows)
-            x = reader.read(first, last, me, self.team.size, do)
-            do.meet(me)
-            for start in range(first, last, K):
-                stop = min(start + K, last)
-                z, y = self._z[me][start:stop], reader.y[start:stop]
-                key, factors = self._of_step[start // K]
-                self._passes[stop - start](x[start - first : stop - first], y, z, me, do, key)
-                self.optimizer.step(factors, me, do)
-                for W, limit, s in self._limited[me]:
-                    do.limit(W, limit, s)
+        self.K, self.chunk = self.steps.K, self.steps.chunk
 
     @property
     def finished(self) -> bool:
@@ -315,22 +213,16 @@ class Trainer:
         """Train on the rows, batch by batch; return the mean loss."""
         state, n = self.state, len(rows)
         steps = range(state.step, state.step + -(-n // self.K))
-        self._reader.rows[:n] = rows
         self._distort(state.epoch, state.position, n)
-        self._factors[: len(steps)] = [
-            self.optimizer.factors(self.schedule(t), t + 1) for t in steps
-        ]
-        self._keys[: len(steps)] = keys[: len(steps)]
-        self.team.run(self._prepared(n))
+        rates = [self.schedule(t) for t in steps]
+        loss, correct = self.steps.take(rows, rates, steps.start + 1, keys)
         state.step = steps.stop
-        losses = self._losses[:n]
-        loss = float(losses.sum(dtype=np.float64))
         if not math.isfinite(loss):
             raise DivergedError(self._diverged("the loss"))
         if self.regularisers.average is not None:
             self._average(n, self.regularisers.average)
         state.loss_sum += loss
-        state.correct += int(np.count_nonzero(self._right[:n]))
+        state.correct += correct
         state.position += n
         return loss / n
 
@@ -340,19 +232,20 @@ class Trainer:
         To be called between epochs: it uses the buffers of training.
         """
         order = epoch_order(self.seed, epoch, self.dataset.train.rows)
-        self._reader.rows[0] = row
+        reader = self.steps.reader
+        reader.rows[0] = row
         self._distort(epoch, int(np.flatnonzero(order == row)[0]), 1)
-        x: Array = self._reader.read(0, 1)[0].copy()
+        x: Array = reader.read(0, 1)[0].copy()
         return x
 
     def _distort(self, epoch: int, position: int, n: int) -> None:
         """Draw the distortions of n rows, from a place on: a function of (seed, epoch, place)."""
-        if self.distortion is None or self._distorter is None:
+        if self.distortion is None or self.steps.distorter is None:
             return
         chunk, offset = divmod(position, self.chunk)
         progress = (epoch + position / len(self.dataset.train)) / self.epochs
         drawn = generator(self.seed, "distortion", epoch, chunk)
-        self._distorter.begin(drawn, offset, n, self.distortion.strength(progress))
+        self.steps.distorter.begin(drawn, offset, n, self.distortion.strength(progress))
 
     def _average(self, n: int, epochs: float) -> None:
         """Move the averages towards the weights, as far as n rows take them.

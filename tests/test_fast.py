@@ -360,7 +360,7 @@ def test_plain_descent_writes_no_gradient(
     rule: dict[str, object], writes_gradients: bool, threads: int
 ) -> None:
     training = trainer(FastKernels(), threads, optimizer={"learning_rate": 0.01, **rule})
-    gradient = training._passes[32].gradient
+    gradient = training.steps._passes[32].gradient
     gradient[:] = 0.0
     training.train_epoch(lambda loss: False)
     written = [bool(dW.any()) for dW in training.network.views(gradient).weights]
@@ -388,8 +388,8 @@ def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, ob
     }
     training = trainer(kernels(), 1, **options)
     training.train_epoch(lambda loss: False)
-    steps = partial(training._steps, training.chunk)
-    run = training.kernels.prepare(steps, training.team, training.network.dtype)
+    steps = partial(training.steps._train, training.chunk)
+    run = training.steps._kernels.prepare(steps, training.team, training.network.dtype)
     run(0)
     tracemalloc.start()
     try:

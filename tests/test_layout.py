@@ -40,6 +40,7 @@ ORDER = [
     "download",
     "metrics",
     "scoring",
+    "steps",
     "trainer",
     "divergence",
     "intrinsics",

@@ -84,7 +84,7 @@ def test_what_is_shown_of_an_image_is_what_an_epoch_trains_on(
 ) -> None:
     trainer = fresh()
     trained: dict[tuple[int, int], np.ndarray] = {}
-    reader = trainer._reader
+    reader = trainer.steps.reader
     read = reader.read
 
     def recorded(start: int, stop: int, *rest: object) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""What `mlp train` does after start-up, and its training loop with nothing around it, in turns.
+
+    python benchmarks/loop_cost.py config.yaml 3
+
+trains the configuration so many times both ways on the threads that `mlp train` would choose, and
+prints one JSON list: of each turn the seconds that the bare loop took, and those of the whole with
+checkpoints, metrics, validation, progress and the scoring of the test set. Both are in one process,
+so that neither start-up nor where a process happens to lie in memory counts for the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ours import fix_threads, train_epoch
+
+from mlp_cli.config import load_config
+from mlp_cli.view import TerminalView
+
+if TYPE_CHECKING:
+    from mlp_cli.data import Dataset
+    from mlp_cli.settings import Config
+    from mlp_cli.trainer import Trainer
+
+
+def bare(trainer: Trainer) -> float:
+    """Train to the end with nothing around it; return the seconds."""
+    started = time.perf_counter()
+    while not trainer.finished:
+        train_epoch(trainer)
+    return time.perf_counter() - started
+
+
+def whole(trainer: Trainer, config: Config, environment: dict[str, object]) -> dict[str, float]:
+    """Train as `run.train_run` does with its trainer; return the seconds of the parts."""
+    from mlp_cli.run import conclude, prepare, train
+    from mlp_cli.rundir import RunFolder
+    from mlp_cli.saving import Saver
+
+    with tempfile.TemporaryDirectory() as name, TerminalView(epochs=trainer.epochs) as view:
+        started = time.perf_counter()
+
+        def elapsed() -> float:
+            return time.perf_counter() - started
+
+        folder = RunFolder(Path(name))
+        prepare(folder, config, environment, 0, view)
+        train(trainer, config, Saver(trainer, config, environment, folder, elapsed), folder, view)
+        conclude(trainer, folder, elapsed)
+        seconds = elapsed()
+        epochs = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    training = trainer.state.training_seconds
+    validation = sum(epoch["seconds"] for epoch in epochs) - training
+    return {"whole": seconds, "training": training, "validation": validation}
+
+
+def main() -> None:
+    """Train in turns and print what it took."""
+    config, turns = load_config(sys.argv[1]), int(sys.argv[2])
+    threads = fix_threads(config, None)
+
+    from mlp_cli.data import load_dataset
+    from mlp_cli.environment import describe, want_fast
+    from mlp_cli.run import build_trainer, choose_kernels
+    from mlp_cli.team import Team
+
+    dataset = load_dataset(config, Path())
+    none = replace(dataset.validation, rows=dataset.validation.rows[:0])
+    unvalidated = replace(dataset, validation=none)
+    kernels, team = choose_kernels(want_fast(os.environ)), Team(threads)
+    environment = describe(threads, kernels.name)
+
+    def trainer(dataset: Dataset) -> Trainer:
+        return build_trainer(config, dataset, team, kernels)
+
+    train_epoch(trainer(unvalidated))  # the first pays for fresh memory
+    print(
+        json.dumps(
+            [
+                {
+                    "bare": bare(trainer(unvalidated)),
+                    **whole(trainer(dataset), config, environment),
+                    "samples": len(dataset.train) * config.training.epochs,
+                }
+                for _ in range(turns)
+            ]
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
