@@ -24,10 +24,11 @@ pytest.importorskip("numba", reason="needs the extra `fast`")
 from mlp_cli.backpropagation import columns_first
 from mlp_cli.config import from_dict
 from mlp_cli.data import load_dataset
-from mlp_cli.fast import FastKernels, Recorder
+from mlp_cli.fast import FastKernels
+from mlp_cli.fast.blas import LARGE, MKL
+from mlp_cli.fast.recorder import Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Array
 from mlp_cli.gradcheck import TOLERANCE, compare
-from mlp_cli.intrinsics import LARGE, MKL
 from mlp_cli.network import Network, owned
 from mlp_cli.operands import Drawn, Norm
 from mlp_cli.operations import NUMPY, Kernels, NumPyKernels, Operations

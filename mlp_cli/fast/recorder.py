@@ -1,36 +1,28 @@
-"""A chunk of training steps in one compiled call: the extra `fast`.
+"""The writing of a program: the operations of a step, each as a line of numbers.
 
-`Recorder` takes the calls that NumPy's operations would carry out, and writes each down as a line
-of a program: its code, the addresses and sizes of its operands. `compiled.execute` runs the lines.
-As every buffer is made once, a program stays good for as long as the arrays live, and holds on to
-them.
+`Recorder` takes the calls that NumPy's operations would carry out, and writes each down: its code,
+the addresses and sizes of its operands. `program.execute` runs the lines. As every buffer is made
+once, a program stays good for as long as the arrays live, and holds on to them.
 """
 
 from __future__ import annotations
 
-import pickle
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli import compiled
-from mlp_cli.descent import Line, descend
-from mlp_cli.files import storage_errors
+from mlp_cli.fast import codes
+from mlp_cli.fast.descent import Line, descend
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
-from mlp_cli.intrinsics import MKL
 from mlp_cli.operands import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
-from mlp_cli.operations import Meeting, Operations, Rule, Work, dropped, spacing
+from mlp_cli.operations import Operations, Rule, dropped, spacing
 
 Counter = NDArray[np.int64]
 
-_ACTIVATIONS = {f: getattr(compiled, name.upper()) for name, f in ACTIVATIONS.items()}
-_LOSSES = {loss: getattr(compiled, name.upper()) for name, loss in LOSSES.items()}
+_ACTIVATIONS = {f: getattr(codes, name.upper()) for name, f in ACTIVATIONS.items()}
+_LOSSES = {loss: getattr(codes, name.upper()) for name, loss in LOSSES.items()}
 
 
 class Recorder(Operations):
@@ -53,8 +45,8 @@ class Recorder(Operations):
     def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the lines as `execute` takes them, for parameters of so many bytes each."""
         written = descend(self._lines, itemsize)
-        lines = np.zeros((len(written), compiled.OPERANDS), np.int64)
-        constants = np.zeros((len(written), compiled.CONSTANTS))
+        lines = np.zeros((len(written), codes.OPERANDS), np.int64)
+        constants = np.zeros((len(written), codes.CONSTANTS))
         for i, (numbers, fractions) in enumerate(written):
             lines[i, : len(numbers)] = numbers
             constants[i, : len(fractions)] = fractions
@@ -72,7 +64,7 @@ class Recorder(Operations):
 
     def _meet(self, part: int) -> None:
         if self._size > 1:
-            self._write(compiled.MEET, self._counter, self._size)
+            self._write(codes.MEET, self._counter, self._size)
 
     def product(self, left: Array, right: Array, out: Array) -> None:
         """Write a product down."""
@@ -86,44 +78,44 @@ class Recorder(Operations):
         (m, k), n = left.shape, right.shape[1]
         transposed = [not _by_rows(matrix) for matrix in (left, right)]
         assert not all(transposed)  # `network.columns_first` says why
-        self._write(compiled.PRODUCT, *transposed, m, n, k, *factors, out, _leading(out))
+        self._write(codes.PRODUCT, *transposed, m, n, k, *factors, out, _leading(out))
 
     def activate(self, f: Activation, z: Array, b: Array, s: Array) -> None:
         """Write a bias and its activation down."""
-        self._write(compiled.ACTIVATE, _ACTIVATIONS[f], z, b, *z.shape, _stride(z))
+        self._write(codes.ACTIVATE, _ACTIVATIONS[f], z, b, *z.shape, _stride(z))
 
     def derive(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
         """Write a derivative down."""
         assert delta.flags.f_contiguous and a.flags.f_contiguous
-        self._write(compiled.DERIVE, _ACTIVATIONS[f], delta, a, delta.size)
+        self._write(codes.DERIVE, _ACTIVATIONS[f], delta, a, delta.size)
 
     def normalise(self, z: Array, norm: Norm) -> None:
         """Write a normalisation down."""
         assert z.flags.f_contiguous and norm.hat.flags.f_contiguous
-        self._write(compiled.NORMALISE, z, *norm[:5], *z.shape)
+        self._write(codes.NORMALISE, z, *norm[:5], *z.shape)
 
     def unnormalise(self, delta: Array, norm: Norm, dgamma: Array, dbeta: Array) -> None:
         """Write a normalisation's derivative down."""
         assert delta.flags.f_contiguous and norm.hat.flags.f_contiguous
         operands = delta, norm.gamma, norm.hat, norm.inverse, dgamma, dbeta
-        self._write(compiled.UNNORMALISE, *operands, *delta.shape)
+        self._write(codes.UNNORMALISE, *operands, *delta.shape)
 
     def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
         """Write the filling of a mask down."""
         assert mask.r.flags.c_contiguous and mask.s.flags.c_contiguous
         operands = mask.r, mask.s, key, stream, mask.first
-        self._write(compiled.DRAW, *operands, *mask.r.shape, dropped(p))
+        self._write(codes.DRAW, *operands, *mask.r.shape, dropped(p))
 
     def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
         """Write noise of activations down."""
         assert noise.r.flags.c_contiguous and noise.s.flags.c_contiguous
         operands = noise.r, noise.s, key, stream, noise.first
         constants = (spacing(deviation),)
-        self._write(compiled.DEVIATE, *operands, *noise.r.shape, constants=constants)
+        self._write(codes.DEVIATE, *operands, *noise.r.shape, constants=constants)
 
     def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
         """Write noise down."""
-        self._write(compiled.NOISE, field.noise, field.t, key, origin, first, *field.noise.shape)
+        self._write(codes.NOISE, field.noise, field.t, key, origin, first, *field.noise.shape)
 
     def warp(
         self,
@@ -141,29 +133,29 @@ class Recorder(Operations):
         scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
         height, _, width = field.shape
         operands = images, rows, maps, field, x, scale, shift, s.padded
-        self._write(compiled.WARP, *operands, len(rows), len(images), height, width)
+        self._write(codes.WARP, *operands, len(rows), len(images), height, width)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r down."""
         assert _alike(a, r, out)
-        self._write(compiled.MULTIPLY, a, r, out, out.size)
+        self._write(codes.MULTIPLY, a, r, out, out.size)
 
     def add(self, a: Array, r: Array, out: Array) -> None:
         """Write a + r down."""
         assert _alike(a, r, out)
-        self._write(compiled.ADD, a, r, out, out.size)
+        self._write(codes.ADD, a, r, out, out.size)
 
     def limit(self, W: Array, c: float, s: Array) -> None:
         """Write the limit of a layer's norms down."""
         assert W.flags.c_contiguous
-        self._write(compiled.LIMIT, W, *W.shape, constants=(c,))
+        self._write(codes.LIMIT, W, *W.shape, constants=(c,))
 
     def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write the last layer's error down."""
         if s.shape[1] < 2:  # one class, where the compiled call wants two columns
             s = np.empty((len(s), 2), s.dtype, order="F")
         assert y.flags.c_contiguous and delta.flags.f_contiguous and s.flags.f_contiguous
-        self._write(compiled.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
+        self._write(codes.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
 
     def count(
         self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
@@ -171,14 +163,14 @@ class Recorder(Operations):
         """Write the counting of losses and right answers down."""
         assert all(array.flags.c_contiguous for array in (y, labels, losses, right, s))
         operands = z, y, labels, losses, right, s
-        self._write(compiled.COUNT, _LOSSES[loss], *operands, *z.shape, _stride(z))
+        self._write(codes.COUNT, _LOSSES[loss], *operands, *z.shape, _stride(z))
 
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
         """Write an update down."""
         slots = [*block.slots, block.g, block.g][:2]  # the compiled call takes two, used or not
         self._write(
-            compiled.UPDATE,
-            getattr(compiled, rule.name.upper()),
+            codes.UPDATE,
+            getattr(codes, rule.name.upper()),
             *(block.p, block.g, block.p.size, *slots, factors),
             constants=(block.decay, *rule.constants),
         )
@@ -186,12 +178,12 @@ class Recorder(Operations):
     def sum_squares(self, pieces: Sequence[Array], total: Numbers) -> None:
         """Write the sum of the pieces' squares down."""
         for i, g in enumerate(pieces):
-            self._write(compiled.SUM_SQUARES, g, g.size, total, i == 0)
+            self._write(codes.SUM_SQUARES, g, g.size, total, i == 0)
 
     def clip(self, pieces: Sequence[Array], limit: float, squares: Numbers) -> None:
         """Write clipping down."""
         for g in pieces:
-            self._write(compiled.CLIP, g, g.size, squares, squares.size, constants=(limit,))
+            self._write(codes.CLIP, g, g.size, squares, squares.size, constants=(limit,))
 
     def read(
         self,
@@ -208,7 +200,7 @@ class Recorder(Operations):
         assert all(array.flags.c_contiguous for array in (images, rows, soon, x))
         scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
         sizes = len(rows), n, N, len(soon)
-        self._write(compiled.READ, images, rows, soon, x, scale, shift, *sizes)
+        self._write(codes.READ, images, rows, soon, x, scale, shift, *sizes)
 
     def look_up(
         self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
@@ -216,7 +208,7 @@ class Recorder(Operations):
         """Write the reading of labels down."""
         operands = labels, rows, found, one_hot, y
         assert all(array.flags.c_contiguous for array in operands)
-        self._write(compiled.LOOK_UP, *operands, len(rows), len(one_hot), len(labels))
+        self._write(codes.LOOK_UP, *operands, len(rows), len(one_hot), len(labels))
 
 
 def _alike(*arrays: Array) -> bool:
@@ -244,61 +236,3 @@ def _leading(matrix: Array) -> int:
         assert matrix.strides[0] == matrix.itemsize
         step, least = matrix.strides[1], rows
     return int(max(step // matrix.itemsize, least))
-
-
-class _Replay:
-    """The members' programs, each run by its number; and with them the arrays that they name."""
-
-    def __init__(self, recorders: Sequence[Recorder], like: Array) -> None:
-        self._recorders = recorders
-        self._programs = [recorder.program(like.itemsize) for recorder in recorders]
-        self._like = like
-
-    def __call__(self, me: int) -> None:
-        lines, constants = self._programs[me]
-        compiled.execute(lines, constants, self._like)
-
-
-def _compile(like: Array) -> None:
-    """Compile `execute` for the parameters' type, or find what was compiled before.
-
-    Numba keeps what it compiled as pickles that it does not force to disk: a loss of power tears
-    them. Where they do not load, or the new ones do not fit on the disk, they are removed.
-
-    Raises
-    ------
-    StorageError
-        If they cannot be removed.
-    """
-    nothing = Recorder(np.zeros(1, np.int64), 1).program(like.itemsize)
-    try:
-        compiled.execute(*nothing, like)
-    except (OSError, EOFError, pickle.UnpicklingError):
-        folder = Path(compiled.execute.stats.cache_path)
-        with storage_errors("mend the compiled kernels in", folder):
-            for file in folder.glob(f"compiled.{compiled.execute.__name__}-*"):
-                file.unlink(missing_ok=True)
-        with suppress(OSError):  # on a full disk it is compiled all the same, and not kept
-            compiled.execute(*nothing, like)
-
-
-class FastKernels:
-    """The sequence of operations is written down once, and then runs as compiled code."""
-
-    name = f"numba {numba.__version__}" + (f" with mkl {MKL.version}" if MKL else "")
-    reads = 1  # as few as there can be: what is read now is met in the cache
-
-    def __init__(self) -> None:
-        self.compile_seconds = 0.0
-
-    def prepare(self, work: Work, team: Meeting, dtype: np.dtype[Any]) -> Callable[[int], None]:
-        """Return what each member calls, with its number, to do the work."""
-        started = time.perf_counter()
-        like = np.empty(0, dtype)
-        _compile(like)
-        self.compile_seconds += time.perf_counter() - started
-        counter = np.zeros(1, np.int64)
-        recorders = [Recorder(counter, team.size) for _ in range(team.size)]
-        for me, recorder in enumerate(recorders):
-            work(recorder, me)
-        return _Replay(recorders, like)

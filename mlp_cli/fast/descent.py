@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlp_cli import compiled
+from mlp_cli.fast import codes
 
 Line = tuple[list[int], tuple[float, ...]]  # a code with its operands, and constants
 
-_READERS = (compiled.SUM_SQUARES, compiled.CLIP)
+_READERS = (codes.SUM_SQUARES, codes.CLIP)
 
 
 class _Piece(NamedTuple):
@@ -40,23 +40,23 @@ def descend(lines: Sequence[Line], itemsize: int) -> list[Line]:
 
 
 def _is_update(line: Line) -> bool:
-    return line[0][0] == compiled.UPDATE
+    return line[0][0] == codes.UPDATE
 
 
 def _rewrite(step: list[Line], itemsize: int) -> list[Line]:
     """Rewrite the lines of one step, the last of which are its updates."""
     updates = [line for line in step if _is_update(line)]
-    by_descent = all(numbers[1] == compiled.SGD for numbers, _ in updates)
+    by_descent = all(numbers[1] == codes.SGD for numbers, _ in updates)
     if not by_descent or any(numbers[0] in _READERS for numbers, _ in step):
         return step
     before: list[Line] = []
     onto_parameters: list[Line] = []
     pieces = _pieces(updates, itemsize)
     for numbers, constants in step:
-        if numbers[0] == compiled.UPDATE:
+        if numbers[0] == codes.UPDATE:
             continue
         place = None
-        if numbers[0] == compiled.PRODUCT:
+        if numbers[0] == codes.PRODUCT:
             *_, out, leading = numbers
             rows, columns = numbers[3:5]
             end = out + rows * columns * itemsize
@@ -66,7 +66,7 @@ def _rewrite(step: list[Line], itemsize: int) -> list[Line]:
             before.append((numbers, constants))
             continue
         product = [*numbers[1:-2], out + place.to_parameters, leading]
-        onto_parameters.append(([compiled.DESCEND, *product, place.factors], (place.decay,)))
+        onto_parameters.append(([codes.DESCEND, *product, place.factors], (place.decay,)))
         pieces.remove(place)
         left = place._replace(stop=out), place._replace(start=end)
         pieces += [piece for piece in left if piece.start < piece.stop]
@@ -90,5 +90,5 @@ def _pieces(updates: Sequence[Line], itemsize: int) -> list[_Piece]:
 def _update(piece: _Piece, itemsize: int) -> Line:
     start, stop, to_parameters, factors, decay = piece
     size = (stop - start) // itemsize
-    numbers = [compiled.UPDATE, compiled.SGD, start + to_parameters, start, size, start, start]
+    numbers = [codes.UPDATE, codes.SGD, start + to_parameters, start, size, start, start]
     return [*numbers, factors], (decay,)
