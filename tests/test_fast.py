@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -402,3 +403,21 @@ def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, ob
     # The smallest array of a step, δ of the last layer, takes 116 kB. What comes and goes are views
     # and the iterators with which NumPy repeats a vector along a matrix: two times 8,192 numbers.
     assert peak - before < 80_000
+
+
+@pytest.mark.parametrize("source", ["fast/rules.py", "operations.py"])
+def test_what_was_compiled_is_known_by_all_its_sources(source: str, tmp_path: Path) -> None:
+    package = Path(inspect.getfile(FastKernels)).parent.parent
+    shutil.copytree(package, tmp_path / "mlp_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from mlp_cli.fast import program; print(program._version(), program.__file__)"
+    versions = []
+    for change in ("", "# changed\n"):
+        with (tmp_path / "mlp_cli" / source).open("a") as file:
+            file.write(change)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        version, where = done.stdout.split()
+        assert where.startswith(str(tmp_path))
+        versions.append(version)
+    assert versions[0] != versions[1]
