@@ -155,7 +155,7 @@ def compare(
     moved = np.zeros_like(network.parameters)
     pieces = [owned(network, part, team.size) for part in range(team.size)]
     descent = SGD(moved, backpropagate.gradient, 0, parts=pieces)
-    factors = np.array(descent.factors(1.0, 1))
+    factors = descent.factors([1.0], 1)[0]
 
     def batch(do: Operations, me: int) -> None:
         backpropagate(left, y, zs[me], me, do, key)

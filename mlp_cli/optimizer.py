@@ -102,12 +102,17 @@ class Optimizer(ABC):
     def constants(self) -> tuple[float, ...]:
         """The rule's numbers that are the same in every step."""
 
-    def factors(self, learning_rate: float, t: int) -> tuple[float, ...]:
-        """Return the `FACTORS` numbers of the t-th update, t from 1, with learning rate η first."""
-        return learning_rate, 0.0, 0.0
+    def factors(self, rates: Sequence[float], first: int) -> Numbers:
+        """Return what depends on the step alone, (steps, `FACTORS`), the learning rate η first.
+
+        `rates` are the steps' learning rates, and `first` is the number of the first, from 1.
+        """
+        factors = np.zeros((len(rates), FACTORS))
+        factors[:, 0] = rates
+        return factors
 
     def step(self, factors: Numbers, part: int = 0, do: Operations = NUMPY) -> None:
-        """Update the parameters, or a part of them, with what `factors` returned for the step.
+        """Update the parameters, or a part of them, with a step's row of `factors`.
 
         Where there is clipping the parts meet in it.
         """
@@ -255,13 +260,16 @@ class Adam(Optimizer):
         """β₁ and β₂."""
         return self.beta1, self.beta2
 
-    def factors(self, learning_rate: float, t: int) -> tuple[float, ...]:
+    def factors(self, rates: Sequence[float], first: int) -> Numbers:
         """Return η, and then η and ε as they stand before and beside m / √v.
 
         η m̂ / (√v̂ + ε), both fractions widened by √(1 − β₂ᵗ), saves a pass.
         """
-        root = math.sqrt(1 - self.beta2**t)
-        return learning_rate, learning_rate * root / (1 - self.beta1**t), self.epsilon * root
+        factors = super().factors(rates, first)
+        for t, (rate, row) in enumerate(zip(rates, factors, strict=True), first):
+            root = math.sqrt(1 - self.beta2**t)
+            row[1:] = rate * root / (1 - self.beta1**t), self.epsilon * root
+        return factors
 
     def _rule(
         self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]

@@ -59,6 +59,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "cosine": cosine,
     "one_cycle": one_cycle,
 }
+BY_EPOCH = frozenset({"constant", "step", "exponential"})  # the same at all of an epoch's updates
 
 
 class Schedule:
@@ -87,6 +88,7 @@ class Schedule:
         **options: float,
     ) -> None:
         self._shape = SCHEDULES[name]
+        self._by_epoch = name in BY_EPOCH
         self._options = options
         self._learning_rate = learning_rate
         self._steps_per_epoch = steps_per_epoch
@@ -100,3 +102,9 @@ class Schedule:
             t // self._steps_per_epoch, progress, **self._options
         )
         return rate * (t + 1) / self._warmup if t < self._warmup else rate
+
+    def rates(self, steps: range) -> list[float]:
+        """Return η for each of some updates of one epoch, each as if asked for by itself."""
+        if self._by_epoch and steps.start >= self._warmup:
+            return [self(steps.start)] * len(steps)
+        return [self(t) for t in steps]

@@ -141,9 +141,7 @@ class Steps:
         """
         n, t = len(rows), len(rates)
         self.reader.rows[:n] = rows
-        self._factors[:t] = [
-            self._optimizer.factors(rate, number) for number, rate in enumerate(rates, first)
-        ]
+        self._factors[:t] = self._optimizer.factors(rates, first)
         self._keys[:t] = keys[:t]
         self._team.run(self._prepared(n))
         loss = float(self._losses[:n].sum(dtype=np.float64))

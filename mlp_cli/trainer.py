@@ -214,7 +214,7 @@ class Trainer:
         state, n = self.state, len(rows)
         steps = range(state.step, state.step + -(-n // self.K))
         self._distort(state.epoch, state.position, n)
-        rates = [self.schedule(t) for t in steps]
+        rates = self.schedule.rates(steps)
         loss, correct = self.steps.take(rows, rates, steps.start + 1, keys)
         state.step = steps.stop
         if not math.isfinite(loss):

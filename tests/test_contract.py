@@ -124,7 +124,7 @@ def test_every_array_of_a_step_has_the_networks_type(
             weight_decay=0.1, clip_norm=1.0, **options,
         )  # fmt: skip
         passes(x, y, np.empty_like(y), 0, do)
-        optimizer.step(np.array(optimizer.factors(0.1, 1)), 0, do)
+        optimizer.step(optimizer.factors([0.1], 1)[0], 0, do)
         assert {"product", "activate", "derive", "error", "update", "clip"} <= set(do.seen)
         assert {found for seen in do.seen.values() for found in seen} == {np.dtype(dtype)}
 

@@ -103,7 +103,7 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
     for _ in range(epochs):
         for t, rows in enumerate(generator.permutation(len(x)).reshape(-1, 50), 1):
             step(x[rows], y[rows], z)
-            optimizer.step(np.array(optimizer.factors(0.1, t)))
+            optimizer.step(optimizer.factors([0.1], t)[0])
         evaluate.forward(test_x, test_z)
         yield float(np.mean(test_z.argmax(1) == TEST_LABELS))
 

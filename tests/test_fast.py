@@ -197,7 +197,7 @@ def test_update_rules_agree(
         )
         for t in range(1, 6):
             gradient[...] = drawn.normal(size=gradient.shape)
-            factors[...] = rule.factors(0.05, t)
+            factors[...] = rule.factors([0.05], t)[0]
             team.run(step)
         found.append((network.parameters, *rule.slots.values()))
     for expected, values in zip(*found, strict=True):

@@ -22,7 +22,7 @@ def run(name: str, **options: float) -> tuple[np.ndarray, list[np.ndarray]]:
     gradients = [drawn.normal(size=N) for _ in range(STEPS)]
     for step, gradient in enumerate(gradients, 1):
         g[...] = gradient
-        rule.step(np.array(rule.factors(RATE, step)))
+        rule.step(rule.factors([RATE], step)[0])
     return p, gradients
 
 
@@ -158,13 +158,23 @@ def test_float32_stays_float32() -> None:
     for name, rule in OPTIMIZERS.items():
         p = np.ones(N, np.float32)
         instance: Optimizer = rule(p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
-        instance.step(np.array(instance.factors(0.1, 1)))
+        instance.step(instance.factors([0.1], 1)[0])
         assert all(slot.dtype == np.float32 for slot in instance.slots.values()), name
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_factors_of_several_steps_are_those_of_each(name: str) -> None:
+    rule = OPTIMIZERS[name](np.ones(N), np.ones(N), WEIGHTS)
+    each = [rule.factors([rate], t)[0] for t, rate in enumerate([0.1, 0.2, 0.3], 4)]
+    np.testing.assert_array_equal(rule.factors([0.1, 0.2, 0.3], 4), each)
 
 
 def rates(name: str, epochs: int = 4, steps: int = 5, **options: float) -> list[float]:
     schedule = Schedule(name, 2.0, epochs=epochs, steps_per_epoch=steps, **options)
-    return [schedule(t) for t in range(epochs * steps)]
+    found = [schedule(t) for t in range(epochs * steps)]
+    for start, size in itertools.product(range(0, epochs * steps, steps), (2, steps)):
+        assert schedule.rates(range(start, start + size)) == found[start : start + size]
+    return found
 
 
 def test_constant() -> None:
@@ -201,6 +211,9 @@ def test_warmup_is_linear_and_comes_before_the_shape() -> None:
     assert found[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert found[5] == 2
     assert found[5 + 15 // 3] == pytest.approx(2 * (1 + 0.5) / 2)
+    assert rates("constant", warmup=1.5)[:9] == pytest.approx(
+        [0.25 * t for t in range(1, 8)] + [2, 2]
+    )
 
 
 def test_the_registry_is_what_a_configuration_may_say() -> None:

@@ -120,7 +120,7 @@ def test_parts_make_the_same_updates_as_the_whole(name: str) -> None:
         drawn = np.random.default_rng(0)
         for t in range(1, 5):
             g[...] = drawn.normal(size=g.shape)
-            factors = np.array(rule.factors(0.05, t))
+            factors = rule.factors([0.05], t)[0]
             team.run(lambda me, f=factors, rule=rule, do=do: rule.step(f, me, do))
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
@@ -167,7 +167,7 @@ def test_a_slow_member_changes_nothing(
         def work(me: int, split=split, rule=rule, zs=zs, do=do) -> None:
             for t in range(1, 6):
                 split(x, y, zs[me], me, do)
-                rule.step(np.array(rule.factors(1.0, t)), me, do)
+                rule.step(rule.factors([1.0], t)[0], me, do)
 
         team.run(work)
         found.append(network.parameters)
