@@ -39,7 +39,7 @@ from workload import ROWS, Workload, workload
 from mlp_cli.environment import THREAD_VARIABLES
 
 # Epochs of the runs that show what `mlp train` costs, and what it may.
-EPOCHS = {"N": 20, "S": 20, "M": 20, "L": 5}
+EPOCHS = {"N": 20, "S": 20, "M": 20, "L": 10}
 ALLOWED = {"N": 0.10, "S": 0.10, "M": 0.05, "L": 0.05}
 VALIDATION = 5000
 
