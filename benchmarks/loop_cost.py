@@ -67,9 +67,10 @@ def main() -> None:
     config, turns = load_config(sys.argv[1]), int(sys.argv[2])
     threads = fix_threads(config, None)
 
+    from mlp_cli.build import build_trainer
     from mlp_cli.data import load_dataset
     from mlp_cli.environment import describe, want_fast
-    from mlp_cli.run import build_trainer, choose_kernels
+    from mlp_cli.run import choose_kernels
     from mlp_cli.team import Team
 
     dataset = load_dataset(config, Path())

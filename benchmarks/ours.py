@@ -94,7 +94,7 @@ class Ours:
 
     def start(self, seed: int) -> None:
         """Begin a training anew."""
-        from mlp_cli.run import build_trainer
+        from mlp_cli.build import build_trainer
 
         config = self._config.model_copy(update={"seed": seed})
         self._trainer = build_trainer(config, self._dataset, self._team, self._kernels)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mlp_cli.build import build_trainer
 from mlp_cli.config import Config
 from mlp_cli.data import Dataset
 from mlp_cli.errors import ConfigError
 from mlp_cli.evaluate import Evaluation
 from mlp_cli.files import atomic_write
 from mlp_cli.functions import Array
-from mlp_cli.operations import NumPyKernels
-from mlp_cli.run import build_trainer
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.team import Team
 
 FORMATS = (".png", ".pdf", ".svg")

@@ -13,28 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from mlp_cli.backpropagation import Dropout, Noise
+from mlp_cli.build import build_trainer
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, dump_config
-from mlp_cli.data import Dataset, generator, load_dataset, needed_files, pixel_statistics
-from mlp_cli.distortion import Distortion
+from mlp_cli.data import Dataset, load_dataset, needed_files
 from mlp_cli.divergence import retrace
 from mlp_cli.environment import describe
 from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
 from mlp_cli.files import atomic_write
+from mlp_cli.kernels import Kernels, NumPyKernels
 from mlp_cli.metrics import EpochMetrics, to_json
 from mlp_cli.model import Model
-from mlp_cli.network import Network, owned
-from mlp_cli.operations import Kernels, NumPyKernels
-from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.resume import moved, restore, resumable, stored_config
 from mlp_cli.rundir import Mode, RunFolder, check_out, claim
 from mlp_cli.saving import Saver
-from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import Scorer
-from mlp_cli.steps import Regularisers
 from mlp_cli.team import Team
 from mlp_cli.trainer import State, Trainer
 
@@ -203,64 +196,6 @@ def choose_kernels(fast: bool) -> Kernels:
             "them, or mend the extra: pip install 'mlp-cli[fast]'"
         ) from error
     return FastKernels()
-
-
-def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels) -> Trainer:
-    """Make the network, its optimizer and its schedule, and the trainer that owns all three."""
-    network = Network(
-        (dataset.inputs, *config.model.hidden, dataset.classes),
-        config.model.activation,
-        config.loss,
-        config.training.dtype,
-        batch_norm=config.model.batch_norm,
-    )
-    assert config.model.init is not None  # resolved when it was read
-    network.initialise(config.model.init, generator(config.seed, "initialise"))
-    rule = config.optimizer.model_dump(exclude={"name", "learning_rate"})
-    gradient = np.zeros_like(network.parameters)
-    optimizer = OPTIMIZERS[config.optimizer.name](
-        network.parameters,
-        gradient,
-        network.weight_count,
-        parts=[owned(network, part, team.size) for part in range(team.size)],
-        **rule,
-    )
-    batch_size = min(config.training.batch_size, len(dataset.train))
-    schedule = Schedule(
-        config.schedule.name,
-        config.optimizer.learning_rate,
-        epochs=config.training.epochs,
-        steps_per_epoch=-(-len(dataset.train) // batch_size),
-        **config.schedule.model_dump(exclude={"name"}),
-    )
-    regularisation = config.regularisation
-    regularisers = Regularisers(
-        Dropout(regularisation.input_dropout, regularisation.dropout),
-        Noise(regularisation.input_noise, regularisation.noise),
-        regularisation.max_norm,
-        regularisation.label_smoothing,
-        regularisation.average,
-    )
-    mean, std = (0.0, 1.0) if config.data.scaling == "unit" else pixel_statistics(dataset.train)
-    return Trainer(
-        network,
-        optimizer,
-        schedule,
-        dataset,
-        gradient,
-        mean=mean,
-        std=std,
-        seed=config.seed,
-        batch_size=batch_size,
-        epochs=config.training.epochs,
-        patience=config.training.patience,
-        regularisers=regularisers,
-        distortion=None
-        if config.distortion.is_none
-        else Distortion(**config.distortion.model_dump()),
-        team=team,
-        kernels=kernels,
-    )
 
 
 def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, view: View) -> bool:

@@ -7,10 +7,11 @@ import numpy as np
 from mlp_cli.backpropagation import Backpropagation, columns_first
 from mlp_cli.data import Reader, Split
 from mlp_cli.functions import Array
+from mlp_cli.kernels import Kernels, NumPyKernels
 from mlp_cli.metrics import Scores
 from mlp_cli.network import Network
 from mlp_cli.operands import Pixels
-from mlp_cli.operations import Kernels, NumPyKernels, Operations
+from mlp_cli.operations import Operations
 from mlp_cli.team import Team
 
 # Rows that go through the network at once: compiled kernels like few, which stay in the cache.

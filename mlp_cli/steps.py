@@ -24,9 +24,10 @@ from mlp_cli.backpropagation import (
 from mlp_cli.data import Dataset, Reader
 from mlp_cli.distortion import Distorter, Distortion
 from mlp_cli.functions import Array
+from mlp_cli.kernels import Kernels
 from mlp_cli.network import Network, rows_of
 from mlp_cli.operands import Bits, Rows
-from mlp_cli.operations import Kernels, Operations
+from mlp_cli.operations import Operations
 from mlp_cli.optimizer import FACTORS, Optimizer
 from mlp_cli.team import Team, Work
 

@@ -22,10 +22,10 @@ from mlp_cli.data import Dataset, generator
 from mlp_cli.distortion import Distortion
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import Array
+from mlp_cli.kernels import Kernels
 from mlp_cli.metrics import EpochMetrics, Scores
 from mlp_cli.network import Network, rows_of
 from mlp_cli.operands import Bits, Rows
-from mlp_cli.operations import Kernels
 from mlp_cli.optimizer import BLOCK, Optimizer
 from mlp_cli.schedule import Schedule
 from mlp_cli.scoring import Scorer

@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 
 from mlp_cli.backpropagation import NO_DROPOUT, NO_NOISE, Backpropagation, Dropout, Noise
+from mlp_cli.build import build_trainer
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.config import Config, from_dict
 from mlp_cli.data import Dataset, whole
 from mlp_cli.errors import DivergedError
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
 from mlp_cli.gradcheck import compare
+from mlp_cli.kernels import Kernels, NumPyKernels
 from mlp_cli.network import Network
-from mlp_cli.operations import Kernels, NumPyKernels, Operations
+from mlp_cli.operations import Operations
 from mlp_cli.optimizer import OPTIMIZERS
 from mlp_cli.resume import restore
-from mlp_cli.run import build_trainer
 from mlp_cli.rundir import RunFolder
 from mlp_cli.saving import Saver
 from mlp_cli.team import Team

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mlp_cli.distortion import Distorter, Distortion, smoothing
-from mlp_cli.operations import NUMPY, Kernels, NumPyKernels
+from mlp_cli.kernels import Kernels, NumPyKernels
+from mlp_cli.operations import NUMPY
 from mlp_cli.team import Team
 
 SHAPE = (9, 6)

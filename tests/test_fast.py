@@ -23,6 +23,7 @@ from test_optimizer import CASES
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from mlp_cli.backpropagation import columns_first
+from mlp_cli.build import build_trainer
 from mlp_cli.config import from_dict
 from mlp_cli.data import load_dataset
 from mlp_cli.fast import FastKernels
@@ -30,11 +31,11 @@ from mlp_cli.fast.blas import LARGE, MKL
 from mlp_cli.fast.recorder import Recorder
 from mlp_cli.functions import ACTIVATIONS, LOSSES, Array
 from mlp_cli.gradcheck import TOLERANCE, compare
+from mlp_cli.kernels import Kernels, NumPyKernels
 from mlp_cli.network import Network, owned
 from mlp_cli.operands import Drawn, Norm
-from mlp_cli.operations import NUMPY, Kernels, NumPyKernels, Operations
+from mlp_cli.operations import NUMPY, Operations
 from mlp_cli.optimizer import OPTIMIZERS
-from mlp_cli.run import build_trainer
 from mlp_cli.team import Team
 from mlp_cli.trainer import Trainer
 

@@ -15,13 +15,13 @@ from golden.make import FOLDER, probes, write_data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlp_cli.build import build_trainer
 from mlp_cli.checkpoint import load_checkpoint
 from mlp_cli.data import load_dataset
 from mlp_cli.errors import CheckpointError
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.model import Model, trained_by
-from mlp_cli.operations import NumPyKernels
 from mlp_cli.resume import moved, restore
-from mlp_cli.run import build_trainer
 from mlp_cli.team import Team
 from mlp_cli.trainer import Trainer
 

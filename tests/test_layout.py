@@ -23,10 +23,12 @@ ORDER = [
     "choices",
     "settings",
     "options",
+    "source",
     "config",
     "functions",
     "operands",
     "operations",
+    "kernels",
     "network",
     "backpropagation",
     "optimizer",
@@ -43,6 +45,7 @@ ORDER = [
     "steps",
     "trainer",
     "divergence",
+    "build",
     "fast.intrinsics",
     "fast.blas",
     "fast.codes",
@@ -60,6 +63,7 @@ ORDER = [
     "rundir",
     "model",
     "evaluate",
+    "references",
     "gradcheck",
     "resume",
     "saving",
@@ -78,14 +82,16 @@ HOMES = {
     "llvmlite": {"fast.blas", "fast.intrinsics"},
     "matplotlib": {"pictures"},
     "numba": {"fast.blas", "fast.intrinsics", "fast.kernels", "fast.program"},
-    "pydantic": {"choices", "settings", "config"},
+    "pydantic": {"choices", "settings", "source"},
     "pydantic_core": {"settings"},
     "requests": {"transfer"},
     "tqdm": {"view"},
     "urllib3": {"transfer"},
     "yaml": {"yaml12"},
 }
-NUMPY_ALONE = {"functions", "operands", "operations", "network", "backpropagation", "optimizer"}
+NUMPY_ALONE = {
+    "functions", "operands", "operations", "kernels", "network", "backpropagation", "optimizer"
+}  # fmt: skip
 
 
 def path(module: str) -> Path:

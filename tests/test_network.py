@@ -13,10 +13,12 @@ from mlp_cli import settings
 from mlp_cli.backpropagation import NO_KEY, Backpropagation, Dropout, Noise
 from mlp_cli.data import one_hot
 from mlp_cli.functions import ACTIVATIONS, INITIALISERS, LOSSES
-from mlp_cli.gradcheck import TOLERANCE, compare, loop_gradient
+from mlp_cli.gradcheck import TOLERANCE, compare
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.network import Network
 from mlp_cli.operands import Drawn
-from mlp_cli.operations import NUMPY, NumPyKernels, Operations
+from mlp_cli.operations import NUMPY, Operations
+from mlp_cli.references import loop_gradient
 from mlp_cli.team import Team
 
 

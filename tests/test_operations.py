@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mlp_cli.functions import LOSSES
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.operands import Field, Warp
-from mlp_cli.operations import NUMPY, NumPyKernels, Operations
+from mlp_cli.operations import NUMPY, Operations
 from mlp_cli.team import Team
 
 

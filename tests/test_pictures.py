@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from stand_ins import idx
 
+from mlp_cli.build import build_trainer
 from mlp_cli.config import load_config
 from mlp_cli.data import load_dataset
 from mlp_cli.evaluate import evaluate_checkpoints
-from mlp_cli.operations import NumPyKernels
-from mlp_cli.run import build_trainer
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.team import Team
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]

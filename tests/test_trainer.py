@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from runs import timeless
 
+from mlp_cli.build import build_trainer
 from mlp_cli.config import from_dict
 from mlp_cli.data import load_dataset
-from mlp_cli.operations import NumPyKernels
-from mlp_cli.run import build_trainer
+from mlp_cli.kernels import NumPyKernels
 from mlp_cli.team import Team
 from mlp_cli.trainer import Trainer
 

@@ -17,7 +17,7 @@ from mlp_cli.fast.program import execute
 from mlp_cli.fast.recorder import Recorder
 from mlp_cli.files import storage_errors
 from mlp_cli.functions import Array
-from mlp_cli.operations import Meeting, Work
+from mlp_cli.kernels import Meeting, Work
 
 
 class _Replay:
