@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlp_cli.backpropagation import Backpropagation, Dropout
+from mlp_cli.backpropagation import Backpropagation, Dropout, Noise
 from mlp_cli.functions import ACTIVATIONS
 from mlp_cli.network import Network
-from mlp_cli.operations import EPSILON, dropped
+from mlp_cli.operands import Bits, Drawn
+from mlp_cli.operations import EPSILON, Operations, dropped
 
 SIZES = [5, 6, 4, 3]
 
@@ -97,6 +98,30 @@ def test_inputs_are_dropped_by_a_mask_of_their_own() -> None:
     assert (x == 0).mean() == pytest.approx(0.5, abs=0.06)
     for hidden in (passes.masks[0], passes.masks[0].T):
         assert ((x == 0) & (hidden == 0)).mean() == pytest.approx(0.25, abs=0.06)
+
+
+class Streams(Operations):
+    """NumPy's operations, which note the streams of what is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
+        self.seen.append(stream)
+        super().draw(mask, key, stream, p)
+
+    def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
+        self.seen.append(stream)
+        super().deviate(noise, key, stream, deviation)
+
+
+def test_no_two_things_are_drawn_from_one_stream() -> None:
+    network = Network([5, 6, 6, 6, 3], "relu", "cross_entropy", "float64")
+    passes = Backpropagation(network, 4, dropout=Dropout(0.1, 0.1), noise=Noise(0.1, 0.1))
+    do = Streams()
+    passes.forward(np.ones((4, 5)), np.empty((4, 3)), 0, do)
+    assert len(do.seen) == len(set(do.seen)) == 8
 
 
 def test_dropout_is_to_the_nearest_of_65536() -> None:
