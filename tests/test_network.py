@@ -369,10 +369,18 @@ def test_noise_is_a_function_of_key_stream_and_place() -> None:
     part = Drawn.over(np.empty((10, 101)), 20)
     NUMPY.deviate(part, key, 3, 0.5)
     np.testing.assert_array_equal(part.r, whole.r[20:30])
-    for other_key, stream in ((key, 4), (key + np.uint64(1), 3)):
+    for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
         other = Drawn.over(np.empty((37, 101)), 0)
         NUMPY.deviate(other, other_key, stream, 0.5)
         assert abs(np.corrcoef(other.r.ravel(), whole.r.ravel())[0, 1]) < 0.05
+
+
+def test_noise_takes_65536_values_alike_on_both_sides_of_0() -> None:
+    many = Drawn.over(np.empty((1000, 1000)), 0)
+    NUMPY.deviate(many, np.array([12345], np.uint64), 0, 0.5)
+    steps = many.r * 32768 / (0.5 * 3**0.5)
+    assert np.abs(steps - np.floor(steps) - 0.5).max() < 1e-9
+    assert (steps.min(), steps.max()) == pytest.approx((-32767.5, 32767.5), abs=1e-9)
 
 
 def test_noise_stands_before_the_bias_and_is_of_the_deviation_asked_for() -> None:
