@@ -22,6 +22,8 @@ both Adam at 128.
     the next images fetched ahead                 N 1.11  S 1.05
     ... between conversions, not before them      S 1.04
     losses counted here, not after each chunk     N 1.1   S 1.03
+    a chunk's learning rates at once, not one
+      by one in Python                            N 1.07
     waiting by spinning, then yielding for about
       a millisecond, and asleep only after that   S 1.3 against sleeping after 0.1 ms
 
