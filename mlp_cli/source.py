@@ -59,7 +59,7 @@ class Source:
             self.add_data(document.value)
 
     def add_data(self, data: Any) -> None:
-        """Begin with data of which no line is known."""
+        """Begin with data; of those that are from no file, no line is known."""
         if isinstance(data, dict):
             self.data = data
         else:
