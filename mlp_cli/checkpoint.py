@@ -35,7 +35,7 @@ from numpy.typing import DTypeLike, NDArray
 from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.files import atomic_writer, storage_errors
 from mlp_cli.metrics import to_json
-from mlp_cli.npz import read_npz
+from mlp_cli.npz import read_npz, write_npz
 
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
@@ -136,7 +136,7 @@ def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[st
     members = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     members |= {"header": np.array(text), "digest": np.array(_digest(arrays, text))}
     with storage_errors("write", path), atomic_writer(path) as file:
-        np.savez(file, allow_pickle=False, **members)
+        write_npz(file, members)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

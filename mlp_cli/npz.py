@@ -1,4 +1,4 @@
-"""The `.npz` files that NumPy's `savez` writes, read strictly.
+"""The `.npz` files that NumPy's `savez` writes: written without it, and read strictly.
 
     member, member, …      a local header of zip, then an `.npy`: its header, then its elements
     central directory      an entry for each member
@@ -9,7 +9,8 @@ and around them. Here the members are read one after the other from the first by
 only as far as the file goes, and the directory must then name the same ones and nothing else: no
 byte of the file is left over. So a member cannot lie over another, hide, or claim more memory than
 the file has bytes. NumPy's own reader evaluates a member's header as Python, allocates what
-that claims, and lets a dozen kinds of exceptions through.
+that claims, and lets a dozen kinds of exceptions through. NumPy's `savez` takes the members as
+keywords beside options of its own, and which names are options differs between releases.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from __future__ import annotations
 import math
 import re
 import struct
+import zipfile
+from collections.abc import Mapping
 from io import BufferedReader
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +40,22 @@ _NPY_HEADER = re.compile(
     r"\{'descr': '([^']{1,20})', 'fortran_order': False, 'shape': \(([0-9, ]{0,100})\), \} *\n"
 )
 _TYPES = re.compile(r"[<>](?:f[48]|U[1-9][0-9]{0,7})")
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays to an open file, by name and in their order, none of them compressed.
+
+    Raises
+    ------
+    ValueError
+        If an array could only be pickled.
+    OSError
+        If the file cannot be written.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 def read_npz(file: BufferedReader, size: int) -> dict[str, NDArray[Any]]:
@@ -112,7 +131,7 @@ def _array(file: BufferedReader, name: str, length: int) -> NDArray[Any]:
         raise ValueError(f"{name!r} is described by {header.strip()!r}")
     dtype = np.dtype(found[1])
     shape = tuple(int(n) for n in found[2].split(",") if n.strip())
-    if not 0 < math.prod(shape) * dtype.itemsize == length - len(start) - header_length:
+    if math.prod(shape) * dtype.itemsize != length - len(start) - header_length:
         raise ValueError(f"{name!r} is described by {header.strip()!r}, in {length} bytes")
     array = np.empty(shape, dtype)
     if file.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from proofs import Proof
 from mlp_cli import checkpoint
 from mlp_cli.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mlp_cli.errors import CheckpointError, ConfigError, StorageError
+from mlp_cli.npz import write_npz
 
 ARRAYS = {
     "layers.0.weight": np.arange(12, dtype=np.float32).reshape(4, 3),
@@ -37,6 +39,25 @@ def test_what_is_saved_comes_back(path: Path) -> None:
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found.arrays[name], array)
         assert found.arrays[name].dtype == np.float32
+
+
+def test_the_file_is_the_one_that_savez_writes() -> None:
+    written, expected = io.BytesIO(), io.BytesIO()
+    members = {**ARRAYS, "header": np.array("{}"), "empty": np.zeros(0)}
+    write_npz(written, members)
+    np.savez(expected, **members)
+    assert written.getvalue() == expected.getvalue()
+
+
+def test_no_name_of_an_array_is_an_option(tmp_path: Path) -> None:
+    names = ("file", "args", "allow_pickle", "kwds")
+    save_checkpoint(tmp_path / "last.npz", {name: np.ones(2) for name in names}, {})
+    assert load_checkpoint(tmp_path / "last.npz").arrays.keys() == set(names)
+
+
+def test_an_array_without_elements_comes_back(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.npz", {"empty": np.zeros((0, 3))}, {})
+    assert load_checkpoint(tmp_path / "last.npz").arrays["empty"].shape == (0, 3)
 
 
 def test_the_order_in_memory_does_not_matter(tmp_path: Path) -> None:
