@@ -17,7 +17,7 @@ from typing import Any
 from ours import KERNELS, PACKAGES
 from workload import Workload
 
-from mlp_cli.environment import THREAD_VARIABLES, available_cores
+from mlp_cli.compute.machine import THREAD_VARIABLES, available_cores
 
 HERE = Path(__file__).parent
 OURS = "mlp"
@@ -187,7 +187,7 @@ def describe_machine() -> dict[str, Any]:
     The project's own record of it comes from a process that may load NumPy.
     """
     load = os.getloadavg()[0]
-    program = "import json, mlp_cli.environment as e; print(json.dumps(e.describe(0, '')))"
+    program = "import json, mlp_cli.compute.machine as e; print(json.dumps(e.describe(0, '')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     found = dict(json.loads(done.stdout))
     return {

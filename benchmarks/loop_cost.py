@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 from ours import fix_threads, train_epoch
 
-from mlp_cli.config import load_config
-from mlp_cli.view import TerminalView
+from mlp_cli.cli.progress import TerminalView
+from mlp_cli.config.load import load_config
 
 if TYPE_CHECKING:
-    from mlp_cli.data import Dataset
-    from mlp_cli.settings import Config
-    from mlp_cli.trainer import Trainer
+    from mlp_cli.config.schema import Config
+    from mlp_cli.data.dataset import Dataset
+    from mlp_cli.training.trainer import Trainer
 
 
 def bare(trainer: Trainer) -> float:
@@ -41,9 +41,9 @@ def bare(trainer: Trainer) -> float:
 
 def whole(trainer: Trainer, config: Config, environment: dict[str, object]) -> dict[str, float]:
     """Train as `run.train_run` does with its trainer; return the seconds of the parts."""
-    from mlp_cli.run import conclude, prepare, train
-    from mlp_cli.rundir import RunFolder
-    from mlp_cli.saving import Saver
+    from mlp_cli.runs.folder import RunFolder
+    from mlp_cli.runs.saver import Saver
+    from mlp_cli.runs.train import conclude, prepare, train
 
     with tempfile.TemporaryDirectory() as name, TerminalView(epochs=trainer.epochs) as view:
         started = time.perf_counter()
@@ -67,11 +67,11 @@ def main() -> None:
     config, turns = load_config(sys.argv[1]), int(sys.argv[2])
     threads = fix_threads(config, None)
 
-    from mlp_cli.build import build_trainer
-    from mlp_cli.data import load_dataset
-    from mlp_cli.environment import describe, want_fast
-    from mlp_cli.run import choose_kernels
-    from mlp_cli.team import Team
+    from mlp_cli.compute.machine import describe, want_fast
+    from mlp_cli.compute.threads import Team
+    from mlp_cli.data.dataset import load_dataset
+    from mlp_cli.runs.train import choose_kernels
+    from mlp_cli.training.build import build_trainer
 
     dataset = load_dataset(config, Path())
     none = replace(dataset.validation, rows=dataset.validation.rows[:0])

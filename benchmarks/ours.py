@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from workload import Workload
 
 if TYPE_CHECKING:
-    from mlp_cli.settings import Config
-    from mlp_cli.trainer import Trainer
+    from mlp_cli.config.schema import Config
+    from mlp_cli.training.trainer import Trainer
 
 # The kernels that the engine offers, each with the environment that makes it use them: each is a
 # contender of its own.
@@ -38,7 +38,7 @@ def installed_kernels() -> list[str]:
 
 def threads_by_rule(kernels: str, hidden: Sequence[int], batch: int) -> int:
     """Return the threads that `mlp train` takes where nobody says anything."""
-    from mlp_cli.environment import choose_threads
+    from mlp_cli.compute.machine import choose_threads
 
     return choose_threads(None, hidden, batch, kernels == "fast", {})
 
@@ -56,7 +56,7 @@ def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
 
 def fix_threads(config: Config, option: int | None) -> int:
     """Return the threads of a training, and see to BLAS; NumPy must not be loaded yet."""
-    from mlp_cli.environment import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.machine import choose_threads, hold_blas, want_fast
 
     hidden, batch = config.model.hidden, config.training.batch_size
     threads = choose_threads(option, hidden, batch, want_fast(os.environ), os.environ)
@@ -73,16 +73,16 @@ class Ours:
     """A training by `mlp`."""
 
     def __init__(self, work: Workload, option: int) -> None:
-        from mlp_cli.config import from_dict
+        from mlp_cli.config.load import from_dict
 
         endless = settings(work, validation=0, epochs=1_000_000)
         self._config = from_dict(endless, "the benchmark")
         threads = fix_threads(self._config, option)
 
-        from mlp_cli.data import load_dataset
-        from mlp_cli.environment import describe, want_fast
-        from mlp_cli.run import choose_kernels
-        from mlp_cli.team import Team
+        from mlp_cli.compute.machine import describe, want_fast
+        from mlp_cli.compute.threads import Team
+        from mlp_cli.data.dataset import load_dataset
+        from mlp_cli.runs.train import choose_kernels
 
         self._team, self._kernels = Team(threads), choose_kernels(want_fast(os.environ))
         dataset = load_dataset(self._config, Path())
@@ -94,7 +94,7 @@ class Ours:
 
     def start(self, seed: int) -> None:
         """Begin a training anew."""
-        from mlp_cli.build import build_trainer
+        from mlp_cli.training.build import build_trainer
 
         config = self._config.model_copy(update={"seed": seed})
         self._trainer = build_trainer(config, self._dataset, self._team, self._kernels)
@@ -105,7 +105,7 @@ class Ours:
 
     def accuracy(self) -> float:
         """Return the share of the test images that the network gets right."""
-        from mlp_cli.scoring import Scorer
+        from mlp_cli.training.scoring import Scorer
 
         trainer, test = self._trainer, self._dataset.test
         assert test is not None

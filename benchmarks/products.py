@@ -57,11 +57,11 @@ def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
     """Return a product of the compiled kernels, REPEATS times over, split among all cores."""
     import numpy as np
 
-    from mlp_cli.backpropagation import columns_first
-    from mlp_cli.environment import available_cores
-    from mlp_cli.fast import FastKernels
-    from mlp_cli.network import rows_of
-    from mlp_cli.team import Team
+    from mlp_cli.compute.fast import FastKernels
+    from mlp_cli.compute.machine import available_cores
+    from mlp_cli.compute.threads import Team
+    from mlp_cli.nn.backprop import columns_first
+    from mlp_cli.nn.network import rows_of
 
     team = Team(available_cores())
     rows, columns = len(left), right.shape[1]

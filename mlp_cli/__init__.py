@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlp_cli.model import Model, load
+    from mlp_cli.inference.model import Model, load
 
 __version__ = "0.1.0"
 __all__ = ["Model", "__version__", "load"]
@@ -17,7 +17,7 @@ __all__ = ["Model", "__version__", "load"]
 
 def __getattr__(name: str) -> object:
     if name in {"Model", "load"}:
-        from mlp_cli import model
+        from mlp_cli.inference import model
 
         return getattr(model, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,9 @@ def main() -> None:
     # Until there is something to save, Ctrl-C ends the process without Python's traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from mlp_cli import cli
+    from mlp_cli.cli import main
 
-    cli.main()
+    main.main()
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlp_cli.config import load_config
-from mlp_cli.metrics import wilson_interval
+from mlp_cli.config.load import load_config
+from mlp_cli.training.metrics import wilson_interval
 
 ROOT = Path(__file__).parent.parent
 RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from proofs import Proof, table
-from servers import Server
-from stand_ins import Fetch, idx, serve_packed
+from helpers.proofs import Proof, table
+from helpers.servers import Server
+from helpers.stand_ins import Fetch, idx, serve_packed
 
-from mlp_cli import download, transfer
+from mlp_cli.data import download, transfer
 
 PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent

@@ -27,21 +27,21 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["mlp_cli", "yaml", "json"]):
-    import mlp_cli.config
-    from mlp_cli.checkpoint import load_checkpoint
-    from mlp_cli.config import dump_config, load_config
+    import mlp_cli.config.load
+    from mlp_cli.config.load import dump_config, load_config
+    from mlp_cli.data.idx import read_idx
     from mlp_cli.errors import CheckpointError, ConfigError, DataError
-    from mlp_cli.idx import read_idx
-    from mlp_cli.model import Model
-    from mlp_cli.npz import read_npz
-    from mlp_cli.resume import FIRST_FIELDS
-    from mlp_cli.trainer import State
+    from mlp_cli.inference.model import Model
+    from mlp_cli.runs.resume import FIRST_FIELDS
+    from mlp_cli.storage.checkpoint import load_checkpoint
+    from mlp_cli.storage.npz import read_npz
+    from mlp_cli.training.trainer import State
 
-from craft import npy, sealed
 from golden.make import FOLDER, probes
+from helpers.craft import npy, sealed
 
 # It makes a JSON Schema for every fault, the same each time: nine tenths of a trial.
-mlp_cli.config.options = functools.cache(mlp_cli.config.options)
+mlp_cli.config.load.options = functools.cache(mlp_cli.config.load.options)
 
 ROOT = Path(__file__).parent.parent
 SCRATCH = Path(tempfile.mkdtemp()) / "input"

@@ -14,10 +14,10 @@ import click
 import pytest
 
 import mlp_cli
-from mlp_cli.cli import cli
-from mlp_cli.config import load_config
-from mlp_cli.options import Option, options
-from mlp_cli.settings import Distortion
+from mlp_cli.cli.main import cli
+from mlp_cli.config.describe import Option, options
+from mlp_cli.config.load import load_config
+from mlp_cli.config.schema import Distortion
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import mlp_cli
-from mlp_cli.checkpoint import load_checkpoint, save_checkpoint
+from mlp_cli.storage.checkpoint import load_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent / "format-1"
 DATA = Path("/tmp/mlp-golden")  # stands in the checkpoints, and need not be there to load them

@@ -1,0 +1,1 @@
+"""Who computes a step: the threads, and the kernels that run its operations."""

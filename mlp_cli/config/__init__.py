@@ -1,0 +1,1 @@
+"""Configurations: what they may say, and how a file becomes one."""

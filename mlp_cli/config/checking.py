@@ -1,0 +1,279 @@
+"""What a configuration is made of, a file and each `--set`, and all that is wrong with it.
+
+Everything that is wrong is reported at once, each fault with the line or option it stands in, what
+was found and what is allowed. `settings` says what that is, and `options` says it in words.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from mlp_cli.config.choices import CHOICES
+from mlp_cli.config.describe import options
+from mlp_cli.config.schema import Config
+from mlp_cli.config.yaml12 import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    REFUSED,
+    Document,
+    KeyPath,
+    dump,
+    parse,
+    scalar,
+)
+from mlp_cli.errors import ConfigError
+
+MAX_FAULTS = 50  # listed; more are counted
+
+SECTIONS = {key for key, field in Config.model_fields.items() if field.default_factory}
+
+# Names from elsewhere that no likeness of letters would find.
+SYNONYMS = {
+    "l2": "optimizer.weight_decay",
+    "layers": "model.hidden",
+    "lr": "optimizer.learning_rate",
+}
+
+
+class _Place(NamedTuple):
+    """A line of the file or a `--set`, and the order in which a reader comes to it."""
+
+    order: int
+    name: str
+
+
+class Source:
+    """What a configuration is made of: the data so far, where each key stands, and the faults."""
+
+    def __init__(self, origin: str) -> None:
+        self.data: Any = {}
+        self._origin = _Place(0, origin)
+        self._places: dict[KeyPath, _Place] = {}
+        self._faults: list[tuple[_Place, str]] = []
+        self._wrong: set[KeyPath] = set()  # the keys and sections that faults speak of; () is all
+
+    def add_file(self, document: Document) -> None:
+        """Begin with a file, and with its faults."""
+        self._places = {path: self._line(line) for path, line in document.lines.items()}
+        for fault in document.faults:
+            self._fault(self._line(fault.line), fault.path, fault.text)
+        if document.value is None:
+            self._fault(self._origin, (), "the file is empty. Write {} for all defaults.")
+        elif document.value is REFUSED:
+            self._wrong.add(())
+        else:
+            self.add_data(document.value)
+
+    def add_data(self, data: Any) -> None:
+        """Begin with data; of those that are from no file, no line is known."""
+        if isinstance(data, dict):
+            self.data = data
+        else:
+            self._wrong.add(())
+            self._fault(self._place(()), (), "no mapping. Write `key: value` lines.")
+
+    def _line(self, line: int) -> _Place:
+        return _Place(line, f"{self._origin.name}:{line}")
+
+    def add_change(self, number: int, change: str) -> None:
+        """Make the change that a `--set` asks for, the first numbered 0."""
+        place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
+        key, equals, text = change.partition("=")
+        path = tuple(key.split("."))
+        if not (equals and all(path) and key.isprintable()):
+            self._fault(place, (), "not of the form KEY=VALUE, as training.epochs=3 is.")
+            return
+        if len(path) > MAX_DEPTH:
+            self._fault(place, (), f"the key is nested more than {MAX_DEPTH} deep. Shorten it.")
+            return
+        document = parse(text)
+        for fault in document.faults:
+            self._fault(place, (*path, *fault.path), fault.text)
+        if document.value is not REFUSED:
+            self._change(path, document.value, place)
+
+    def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
+        """Put a value at a path; a mapping changes only the keys that it names."""
+        if isinstance(value, dict) and value:
+            for key, part in value.items():
+                self._change((*path, key), part, place)
+            return
+        section = self.data
+        for depth, key in enumerate(path[:-1], 1):
+            if not isinstance(section.get(key), dict):
+                section[key] = {}
+                self._places[path[:depth]] = place
+            section = section[key]
+        section[path[-1]] = value
+        self._places[path] = place
+
+    def config(self) -> Config:
+        """Return the checked configuration.
+
+        Raises
+        ------
+        ConfigError
+            If there is any fault.
+        """
+        # A section of which every line is commented out is null: all its defaults.
+        given = {
+            key: value
+            for key, value in self.data.items()
+            if value is not None or key not in SECTIONS
+        }
+        try:
+            config = Config.model_validate(given)
+        except ValidationError as error:
+            known = {option.key: option.allowed for option in options()}
+            for entry in error.errors(include_url=False):
+                self._add_invalid(entry, known)
+            self._add_conflicts(given)
+        if not self._faults:
+            return config
+        ordered = sorted(self._faults, key=lambda fault: fault[0].order)
+        listed = [f"{place.name}: {text}" for place, text in ordered[:MAX_FAULTS]]
+        if len(self._faults) > MAX_FAULTS:
+            listed.append(f"and {len(self._faults) - MAX_FAULTS} more.")
+        if len(listed) > 1:
+            listed.insert(0, f"{self._origin.name}: {len(self._faults)} faults.")
+        raise ConfigError("\n  ".join(listed))
+
+    def _add_invalid(self, entry: Any, known: dict[str, str]) -> None:
+        """Add the fault that one of pydantic's errors tells of."""
+        kind, found, path = entry["type"], entry["input"], entry["loc"]
+        if kind == "conflicts":
+            return
+        if len(path) > 1 and path[0] in CHOICES:  # pydantic puts the chosen name in between
+            path = (path[0], *path[2:])
+        if kind == "union_tag_invalid":
+            for common in _whatever_is_chosen(path[0], found):
+                self._add_invalid(common, known)
+            self._wrong.add(path)
+            path, found = (*path, "name"), found["name"]
+        if kind == "extra_forbidden":
+            text = self._unknown(path, list(known))
+        elif kind == "no_folder":
+            text = f"found {_shown(found)}, which {entry['msg']}. Give an absolute path."
+        else:
+            text = _not_allowed(path, found, known)
+        self._fault(self._place(path), path, text)
+
+    def _add_conflicts(self, given: dict[str, Any]) -> None:
+        """Add the conflicts between keys of which no fault speaks."""
+        try:
+            Config.model_validate(_without(given, self._wrong))
+        except ValidationError as error:
+            for conflict in error.errors(include_url=False)[0]["ctx"]["found"]:
+                paths = [tuple(key.split(".")) for key in conflict.keys]
+                if any(path[:n] in self._wrong for path in paths for n in range(3)):
+                    continue
+                given_one = next((path for path in paths if path in self._places), paths[0])
+                self._fault(self._place(given_one), paths[0], conflict.text)
+
+    def _unknown(self, path: KeyPath, known: list[str]) -> str:
+        """Say that a key is unknown, and what may have been meant."""
+        name, section = str(path[-1]), str(path[0])
+        owners = [
+            choice
+            for choice, model in CHOICES.get(section, {}).items()
+            if name in model.model_fields
+        ]
+        if len(path) == 2 and owners:
+            chosen = self.data[section].get("name") or next(iter(CHOICES[section]))
+            return (
+                f"belongs to {section}.name {' and '.join(owners)}, and that is {chosen}. Remove "
+                f"it, or clear it with --set {section}.{name}=null."
+            )
+        here = ".".join(map(str, path[:-1]))
+        siblings = {
+            key.removeprefix(f"{here}.").split(".")[0]
+            for key in known
+            if not here or key.startswith(f"{here}.")
+        }
+        elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
+        meant = ""
+        if close := difflib.get_close_matches(name.lower(), siblings, 1):
+            meant = ".".join([*([here] if here else []), close[0]])
+        elif close := difflib.get_close_matches(name.lower(), elsewhere, 1):
+            meant = elsewhere[close[0]]
+        if meant:
+            return f"unknown key. Did you mean {meant}?"
+        return "unknown key. `mlp config schema` lists all of them."
+
+    def _place(self, path: KeyPath) -> _Place:
+        """Return where a key stands, or the section that it would stand in."""
+        while path and path not in self._places:
+            path = path[:-1]
+        return self._places.get(path, self._origin)
+
+    def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
+        if path:
+            self._wrong.add(path[:2])
+        key = _short(".".join(map(str, path)))
+        self._faults.append((place, f"{key}: {text}" if key else text))
+
+
+def _whatever_is_chosen(section: str, data: dict[str, Any]) -> list[Any]:
+    """Return pydantic's errors in a section that it has by every name which could be chosen."""
+    common: dict[Any, Any] = {}
+    for number, (name, model) in enumerate(CHOICES[section].items()):
+        found = {}
+        try:
+            model.model_validate({**data, "name": name})
+        except ValidationError as error:
+            for entry in error.errors(include_url=False):
+                found[entry["type"], entry["loc"]] = {
+                    **entry,
+                    "loc": (section, name, *entry["loc"]),
+                }
+        common = {key: found[key] for key in found if not number or key in common}
+    return list(common.values())
+
+
+def _without(section: dict[str, Any], wrong: set[KeyPath], path: KeyPath = ()) -> dict[str, Any]:
+    """Return a section less the keys that are wrong."""
+    return {
+        key: _without(value, wrong, (*path, key)) if isinstance(value, dict) else value
+        for key, value in section.items()
+        if (*path, key) not in wrong
+    }
+
+
+def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
+    """Say what was found at a key and what it must be."""
+    key = ".".join(str(part) for part in path if isinstance(part, str))
+    if key not in known:
+        return f"found {_shown(found)}; must be a mapping of keys."
+    allowed = known[key]
+    if isinstance(path[-1], int):  # an item of a list
+        allowed = allowed.partition("each ")[2]
+    return f"found {_shown(found)}; must be {allowed}.{_hint(allowed, found)}"
+
+
+def _hint(allowed: str, found: Any) -> str:
+    """Return what the likeliest mistake calls for."""
+    wants_number = "number" in allowed or "integer" in allowed
+    if isinstance(found, str):
+        meaning = scalar(found)
+        if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
+            return f" The quotes make it text: write {found}."
+        names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")
+        close = difflib.get_close_matches(found, names, 1)
+        return f" Did you mean {close[0]}?" if close else ""
+    if "integer" in allowed and isinstance(found, float) and found.is_integer():
+        return f" Write {int(found)}."
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    return _short(dump([value]).strip()[1:-1])
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,102 @@
+"""Every key of a configuration in words, and as a JSON Schema for editors.
+
+Both are read off the models of `settings`, so neither can fall behind them. Messages and the
+README's table take their words from here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlp_cli.config.choices import CHOICES
+from mlp_cli.config.schema import Config
+from mlp_cli.config.yaml12 import dump
+
+
+class Option(NamedTuple):
+    """A key of a configuration: its default, what is allowed and what it means, in words."""
+
+    key: str
+    default: str
+    allowed: str
+    description: str
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a configuration file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(),
+        "title": "Configuration of mlp",
+    }
+
+
+def options() -> list[Option]:
+    """Return every key, in the order of a configuration."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    schema = Config.model_json_schema()
+
+    def walk(properties: dict[str, Any], prefix: str, choice: str) -> None:
+        for name, entry in properties.items():
+            parts = [entry] if "$ref" in entry else entry.get("oneOf", [])
+            for part in parts:
+                section = schema["$defs"][part["$ref"].rpartition("/")[2]]
+                chosen = section["properties"].get("name", {}).get("const", "")
+                walk(section["properties"], f"{prefix}{name}.", chosen)
+            if not parts:
+                found.setdefault(prefix + name, []).append((choice, entry))
+
+    walk(schema["properties"], "", "")
+    return [_option(key, entries) for key, entries in found.items()]
+
+
+def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
+    """Describe a key from its entry in the schema of each choice that has it."""
+    first = entries[0][1]
+    section = key.rpartition(".")[0]
+    if "const" in first:
+        names = [entry["const"] for _, entry in entries]
+        return Option(
+            key, str(first["default"]), f"one of {', '.join(names)}", first["description"]
+        )
+    choices: dict[str, list[str]] = {}
+    for choice, entry in entries:
+        choices.setdefault(dump([entry["default"]]).strip()[1:-1], []).append(choice)
+    everywhere = len(choices) == 1 and len(entries) == len(CHOICES.get(section, [""]))
+    defaults = [
+        value if everywhere else f"{value} ({', '.join(names)})" for value, names in choices.items()
+    ]
+    return Option(key, ", ".join(defaults), _allowed(first), first["description"])
+
+
+def _allowed(entry: dict[str, Any]) -> str:
+    """Return in words what an entry of the JSON Schema allows."""
+    if "anyOf" in entry:
+        return ", or ".join(_allowed(part) for part in entry["anyOf"])
+    if "enum" in entry:
+        return f"one of {', '.join(entry['enum'])}"
+    if "const" in entry:
+        return str(entry["const"])
+    if entry["type"] == "array":
+        if "prefixItems" in entry:
+            of = entry["prefixItems"]
+            return f"a list of {len(of)}, each {_allowed(of[0])}"
+        return f"a list of at most {entry['maxItems']}, each {_allowed(entry['items'])}"
+    words = {
+        "boolean": "true or false",
+        "integer": "an integer",
+        "null": "null",
+        "number": "a number",
+        "string": "text",
+    }
+    bounds = [
+        f"{word} {entry[bound]}"
+        for bound, word in (
+            ("minimum", "at least"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "at most"),
+            ("exclusiveMaximum", "below"),
+        )
+        if bound in entry
+    ]
+    return " ".join([words[entry["type"]], " and ".join(bounds)]).strip()

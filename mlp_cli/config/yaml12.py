@@ -1,0 +1,277 @@
+"""YAML as configurations use it: mappings, sequences and the scalars of YAML 1.2, with their lines.
+
+PyYAML resolves scalars by YAML 1.1, where `1e-3` is text, `no` is false, `012` is ten and `12:30`
+is 750. Only its scanner, parser and emitter are used here; what a plain scalar means is decided by
+the core schema of YAML 1.2 (section 10.3.2):
+
+    null      null  Null  NULL  ~  and nothing at all
+    boolean   true  True  TRUE  false  False  FALSE
+    integer   12  -3  +4  012 (twelve)  0o17  0x1f
+    float     1e-3  1E3  .5  5.  +1.5  .inf  -.Inf  .nan
+    text      everything else, as no, off, 12:30, 1_000, 2024-01-31, an integer of more than 300
+              digits; and all that is quoted
+
+Refused, since no configuration needs them and each is a way to be misread or to exhaust the
+machine: a second value for a key, anchors and aliases, merge keys, tags, keys that are not text, a
+second document, tabs outside quotes and comments, and files that are large, deep or not UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlp_cli.errors import ConfigError
+from mlp_cli.storage.files import storage_errors
+
+MAX_BYTES = 32 * 1024  # PyYAML takes up to 20 µs a byte; this keeps the worst file below a second
+MAX_DEPTH = 20
+
+# Longer integers are text, and so refused where a number is wanted: int() takes quadratic time.
+_DIGITS = "{1,300}"
+_SCALARS: list[tuple[str, re.Pattern[str], Callable[[str], Any]]] = [
+    ("null", re.compile(r"(?:null|Null|NULL|~|)\Z"), lambda text: None),
+    ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), lambda text: text[0] in "tT"),
+    ("int", re.compile(rf"[-+]?[0-9]{_DIGITS}\Z"), int),
+    ("int", re.compile(rf"0o[0-7]{_DIGITS}\Z"), lambda text: int(text[2:], 8)),
+    ("int", re.compile(rf"0x[0-9a-fA-F]{_DIGITS}\Z"), lambda text: int(text[2:], 16)),
+    ("str", re.compile(r"[-+]?[0-9]+\Z"), str),
+    ("float", re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), float),
+    ("float", re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z"), lambda text: float(text.replace(".", ""))),
+    ("float", re.compile(r"\.(?:nan|NaN|NAN)\Z"), lambda text: float("nan")),
+]
+
+# What YAML 1.2 allows, less NEL, LS and PS, which PyYAML alone counts as ends of lines.
+_FOREIGN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_UNTEXT = re.compile("[\0\ud800-\udfff]")
+
+KeyPath = tuple[str | int, ...]
+REFUSED: Any = object()  # stands for a value that a fault speaks of
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong at a key, and the line it is on."""
+
+    path: KeyPath
+    line: int
+    text: str
+
+
+@dataclass
+class Document:
+    """What a text says: its value, each key's and item's line (from 1), and its faults.
+
+    `value` leaves out what a fault speaks of, and is `REFUSED` where nothing could be read; of
+    equal keys the first counts.
+    """
+
+    value: Any = REFUSED
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def scalar(text: str) -> Any:
+    """Return what a plain scalar means: None, a bool, an int, a float or the text itself."""
+    for _, pattern, convert in _SCALARS:
+        if pattern.match(text):
+            return convert(text)
+    return text
+
+
+def read(path: Path) -> str:
+    """Return the text of a YAML file, without its byte-order mark.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, no regular file, too large, or not UTF-8.
+    StorageError
+        If the system does not let it be read.
+    """
+    with storage_errors("read", path):
+        if not path.exists():
+            raise ConfigError(f"{path}: there is no such file. Check the name.")
+        if not path.is_file():  # reading a FIFO would wait for a writer
+            raise ConfigError(f"{path}: a folder or device. A configuration is a regular file.")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(
+            f"{path}: larger than {MAX_BYTES} bytes, which no configuration needs. Check the name."
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.findall(content[: error.start].decode("utf-8", "replace"))) + 1
+        raise ConfigError(
+            f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Save it as UTF-8."
+        ) from error
+
+
+def parse(text: str) -> Document:
+    """Read one YAML document. What is wrong with it is in the result: nothing is raised."""
+    if len(text) > MAX_BYTES:
+        return Document(faults=[Fault((), 1, f"longer than {MAX_BYTES} characters. Shorten it.")])
+    foreign = _FOREIGN.search(text)
+    if foreign:
+        line = len(_LINE_END.findall(text[: foreign.start()])) + 1
+        what = f"the character U+{ord(foreign[0]):04X} is not allowed here. Remove it."
+        return Document(faults=[Fault((), line, what)])
+    return _Reader(text).document
+
+
+def dump(value: Any) -> str:
+    """Return YAML from which `parse` reads an equal value: mappings in blocks, lists in a line."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
+
+
+class _Reader:
+    """Builds a document from the parser's events."""
+
+    def __init__(self, text: str) -> None:
+        self.document = Document()
+        self._line = 1
+        self._events = self._checked(text)
+        value = None  # of a text that holds no document
+        try:
+            for event in self._events:
+                if isinstance(event, yaml.NodeEvent):
+                    value = self._node(event, (), self._line)
+            self.document.value = value
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._line = mark.line + 1 if mark else self._line
+            self._fault((), _reason(error))
+        except (ValueError, OverflowError):  # PyYAML asks chr() for \UFFFFFFFF
+            self._fault((), "an escape in double quotes names no character. Mend it.")
+
+    def _checked(self, text: str) -> Iterator[Any]:
+        """Yield the parser's events, after a look at what would exhaust or mislead the rest."""
+        depth = documents = 0
+        event: Any
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            self._line = event.start_mark.line + 1
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            problem = None
+            if depth > MAX_DEPTH:
+                problem = f"it is nested more than {MAX_DEPTH} deep"
+            elif documents > 1:
+                problem = "a second document begins, and a configuration is one"
+            if problem:
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            yield event
+
+    def _fault(self, path: KeyPath, text: str) -> None:
+        self.document.faults.append(Fault(path, self._line, text))
+
+    def _node(self, event: Any, path: KeyPath, line: int) -> Any:
+        self.document.lines[path] = line
+        refusal = _refusal(event)
+        if refusal:
+            self._fault(path, refusal)
+            self._skip(event)
+            return REFUSED
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(path)
+        return scalar(event.value) if event.implicit[0] else event.value
+
+    def _sequence(self, path: KeyPath) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            item = self._node(event, (*path, len(items)), self._line)
+            if item is not REFUSED:
+                items.append(item)
+        return items
+
+    def _mapping(self, path: KeyPath) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        seen: dict[str, int] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = self._line
+            key = self._key(event, path)
+            if key in seen:
+                self._fault((*path, key), f"given twice, first in line {seen[key]}. Keep one.")
+            value_event = next(self._events)
+            if key is None or key in seen:
+                self._skip(value_event)
+                continue
+            seen[key] = line
+            value = self._node(value_event, (*path, key), line)
+            if value is not REFUSED:
+                entries[key] = value
+        return entries
+
+    def _key(self, event: Any, path: KeyPath) -> str | None:
+        """Return a mapping's key, None where a fault speaks of it."""
+        refusal = _refusal(event)
+        key = None
+        if isinstance(event, yaml.ScalarEvent) and not refusal:
+            key = scalar(event.value) if event.implicit[0] else event.value
+            if key == "<<" and event.implicit[0]:
+                refusal = "merge keys (<<) are not read. Write the keys out."
+            elif not isinstance(key, str):
+                refusal = f"the key {event.value!r} is not text. Every key is a name."
+        elif not refusal:
+            refusal = "a list or mapping stands where a key is needed. Every key is a name."
+        if refusal:
+            self._fault(path, refusal)
+            self._skip(event)
+        return None if refusal else key
+
+    def _skip(self, event: Any) -> None:
+        """Pass over the rest of the node that `event` begins."""
+        depth = int(isinstance(event, yaml.CollectionStartEvent))
+        while depth:
+            event = next(self._events)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+
+
+def _refusal(event: Any) -> str | None:
+    """Return what is wrong with a node whatever it holds, None where nothing is."""
+    if isinstance(event, yaml.AliasEvent):
+        return f"aliases (*{event.anchor}) are not read. Write the value out."
+    if event.anchor is not None:
+        return f"anchors (&{event.anchor}) are not read. Remove it."
+    if event.tag is not None:
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        return f"tags ({tag}) are not read. Remove it."
+    if isinstance(event, yaml.ScalarEvent) and _UNTEXT.search(event.value):
+        return "NUL and surrogates are no text. Remove the escape."
+    return None
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    reason = f"not readable as YAML: {error.problem}"
+    if error.context:
+        reason += f" ({error.context})"
+    if "\\t" in (error.problem or ""):
+        reason += ". Use spaces in place of tabs"
+    return f"{reason}."
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 would read as something else, and nothing more."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    None: [(f"tag:yaml.org,2002:{tag}", pattern) for tag, pattern, _ in _SCALARS]
+}
+_Dumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, True)
+)

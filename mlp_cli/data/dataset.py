@@ -1,0 +1,288 @@
+"""Data sets: what is trained on, validated on and tested on, and how it reaches the network.
+
+Images stay `uint8`, as the files hold them: raw files are mapped, so the processes of a sweep share
+one copy and a run reads only what it uses. A `Split` is the images, the labels and the rows of
+them that belong to it; a `Reader` turns rows into the network's inputs in buffers made once. This
+module never touches the network: `run` calls `download` where files are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlp_cli.config.load import Config
+from mlp_cli.data import mnist, synthetic
+from mlp_cli.data.distortion import Distorter
+from mlp_cli.data.idx import read_idx
+from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.nn.buffers import Pixels, Rows
+from mlp_cli.nn.functions import Array
+from mlp_cli.nn.ops import NUMPY, Operations
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some rows (n,) of images (N, inputs) and labels (N,)."""
+
+    images: Pixels
+    labels: Pixels
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The splits of one data set; `test` is None where it was not asked for.
+
+    `name` is mnist, synthetic, or the folder of the user's own files; `image_shape` is (height,
+    width); labels are 0 to classes − 1.
+    """
+
+    name: str
+    image_shape: tuple[int, int]
+    classes: int
+    train: Split
+    validation: Split
+    test: Split | None
+
+    @property
+    def inputs(self) -> int:
+        """Pixels of an image."""
+        return self.image_shape[0] * self.image_shape[1]
+
+
+def load_dataset(config: Config, data_dir: Path) -> Dataset:
+    """Load what a configuration names: its own folder, the drawn digits, or MNIST in `data_dir`.
+
+    Nothing is fetched. `data.validation` images are held out of the training set by the seed.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, is not MNIST's, or is malformed.
+    ConfigError
+        If there are too few images to hold out `data.validation` of them.
+    """
+    data = config.data
+    if data.path is not None:
+        return _from_files(data.path, _own_files(Path(data.path), data.test), config)
+    if data.dataset == "synthetic":
+        images, labels, test_images, test_labels = synthetic.synthetic()
+        test = (test_images, test_labels) if data.test else None
+        return _split("synthetic", images, labels, test, config)
+    return _from_files("mnist", _verified_files(data_dir / "mnist", data.test), config)
+
+
+def needed_files(test: bool) -> tuple[mnist.MnistFile, ...]:
+    """Return the files that a training reads, the test set's only where it is wanted."""
+    return mnist.MNIST_FILES if test else (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS)
+
+
+def _verified_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
+    paths = {}
+    for file in needed_files(test):
+        path = mnist.find(folder, file)
+        if path is None:
+            damaged = mnist.damaged(folder, file)
+            found = f"{damaged[0]} is damaged" if damaged else f"{folder / file.name} is missing"
+            raise DataError(
+                f"{found}. Run `mlp download-data`, or put MNIST's four files into {folder}."
+            )
+        paths[file] = path
+    return paths
+
+
+def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
+    paths = {}
+    for file in needed_files(test):
+        candidates = [folder / file.name, folder / f"{file.name}.gz"]
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            optional = file in (mnist.TEST_IMAGES, mnist.TEST_LABELS)
+            hint = " To train without a test set: --set data.test=false." if optional else ""
+            raise DataError(
+                f"data.path {folder}: there is neither {file.name} nor {file.name}.gz. "
+                f"Put the IDX file there, under that name.{hint}"
+            )
+        paths[file] = path
+    return paths
+
+
+def _from_files(name: str, paths: dict[mnist.MnistFile, Path], config: Config) -> Dataset:
+    images, labels = _read_pair(paths[mnist.TRAIN_IMAGES], paths[mnist.TRAIN_LABELS])
+    test = None
+    if mnist.TEST_IMAGES in paths:
+        test = _read_pair(paths[mnist.TEST_IMAGES], paths[mnist.TEST_LABELS])
+        if test[0].shape[1:] != images.shape[1:]:
+            raise DataError(
+                f"{paths[mnist.TEST_IMAGES]}: images of {_size(test[0])} pixels, "
+                f"where the training images have {_size(images)}. Both must be of one size."
+            )
+        classes = int(labels.max()) + 1
+        if test[1].max() >= classes:
+            raise DataError(
+                f"{paths[mnist.TEST_LABELS]}: label {test[1].max()}, where the training labels "
+                f"are 0 to {classes - 1}. A class that is tested must be trained too."
+            )
+    return _split(name, images, labels, test, config)
+
+
+def _size(images: Pixels) -> str:
+    return f"{images.shape[1]}×{images.shape[2]}"
+
+
+def _read_pair(images_path: Path, labels_path: Path) -> tuple[Pixels, Pixels]:
+    images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_path}: {len(labels)} labels, where {images_path.name} holds {len(images)} "
+            "images. The two files must belong together."
+        )
+    return images, labels
+
+
+def _split(
+    name: str,
+    images: Pixels,
+    labels: Pixels,
+    test: tuple[Pixels, Pixels] | None,
+    config: Config,
+) -> Dataset:
+    n, validation = len(images), config.data.validation
+    if validation >= n:
+        raise ConfigError(
+            f"data.validation: {validation} images to hold out, where {name} has {n} training "
+            f"images. Give a number below {n}."
+        )
+    held_out = np.zeros(n, bool)
+    held_out[generator(config.seed, "validation").permutation(n)[:validation]] = True
+    flat = images.reshape(n, -1)
+    return Dataset(
+        name=name,
+        image_shape=(images.shape[1], images.shape[2]),
+        classes=int(labels.max()) + 1,
+        train=Split(flat, labels, np.flatnonzero(~held_out)),
+        validation=Split(flat, labels, np.flatnonzero(held_out)),
+        test=None if test is None else whole(*test),
+    )
+
+
+def whole(images: Pixels, labels: Pixels) -> Split:
+    """Return the split of all images (n, height, width) or (n, inputs) and their labels (n,)."""
+    return Split(images.reshape(len(images), -1), labels, np.arange(len(images)))
+
+
+def generator(seed: int, purpose: str, *position: int) -> np.random.Generator:
+    """Return the random numbers of one purpose at one position, a function of its arguments alone.
+
+    Purposes are independent streams: drawing more for one changes no other.
+    """
+    key = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "little")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, key, *position])))
+
+
+def pixel_statistics(split: Split) -> tuple[float, float]:
+    """Return mean and standard deviation of pixel / 255 over all pixels of a split."""
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(split), 1000):  # bincount widens to 64 bits: in pieces
+        counts += np.bincount(split.images[split.rows[start : start + 1000]].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = float(counts @ values / counts.sum())
+    deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
+    return mean, deviation or 1.0
+
+
+def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Array:
+    """Return the targets (classes, classes): 1 − ε + ε/c at the class, and ε/c elsewhere.
+
+    ε is the label smoothing (Szegedy et al., 2016, section 7).
+    """
+    return np.asarray(np.eye(classes) * (1 - smoothing) + smoothing / classes, dtype)
+
+
+class Reader:
+    """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
+
+    Parameters
+    ----------
+    split, classes
+        Where from, and how many classes a target has.
+    mean, std
+        Scalars or (inputs,) arrays.
+    capacity
+        Rows that the buffers of targets and labels hold.
+    dtype
+        float32 or float64.
+    at_once
+        Rows that one `read` takes at most; the capacity, if it is not given.
+    smoothing
+        As for `one_hot`.
+    distorter
+        Distorts the images that are read, where it is given.
+
+    Attributes
+    ----------
+    rows
+        (capacity,) which images to read: the caller's to fill.
+    y, labels
+        (capacity, classes) and (capacity,): what has been read since.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        classes: int,
+        mean: float | Array,
+        std: float | Array,
+        capacity: int,
+        dtype: np.dtype[np.floating],
+        at_once: int | None = None,
+        smoothing: float = 0.0,
+        distorter: Distorter | None = None,
+    ) -> None:
+        at_once = capacity if at_once is None else at_once
+        self._split = split
+        self._distorter = distorter
+        self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
+        self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
+        self._one_hot = one_hot(classes, smoothing, dtype)
+        inputs = split.images.shape[1]
+        self._pixels = np.empty((at_once, inputs), np.uint8)
+        # Two, where more is to come: a thread may read into the one while another, a step behind,
+        # still computes with the other.
+        self._x = [
+            np.empty((at_once, inputs), dtype) for _ in range(2 if at_once < capacity else 1)
+        ]
+        self._classes = np.empty(at_once, np.int64)
+        self.rows = np.zeros(capacity, np.int64)
+        self.labels = np.empty(capacity, np.uint8)
+        self.y = np.empty((capacity, classes), dtype)
+
+    def read(
+        self, start: int, stop: int, part: int = 0, parts: int = 1, do: Operations = NUMPY
+    ) -> Array:
+        """Read the images `rows[start:stop]`: return inputs x (stop − start, inputs).
+
+        x is a view of a buffer, good until the call after the next, or the next where one call
+        reads all. Of several threads, each reads one of the parts, and x is whole when all have.
+        """
+        n = stop - start
+        low, high = n * part // parts, n * (part + 1) // parts
+        at = slice(start + low, start + high)
+        rows, soon = self.rows[at], self.rows[stop + low : stop + high]
+        whole = self._x[start // len(self._pixels) % len(self._x)]
+        x, pixels, split = whole[low:high], self._pixels[low:high], self._split
+        if self._distorter is None:
+            do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
+        else:
+            scale, shift = self._scale, self._shift
+            self._distorter.read(split.images, rows, start + low, x, scale, shift, part, do)
+        classes = self._classes[low:high]
+        do.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
+        return whole[:n]

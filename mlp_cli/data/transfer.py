@@ -1,0 +1,229 @@
+"""One transfer of one file from one place, a URL or a folder: `download` decides which and when.
+
+Nothing here believes what a server says; every wait has a limit, and so has every amount.
+"""
+
+from __future__ import annotations
+
+import io
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from http.client import HTTPException, IncompleteRead
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote
+
+import requests
+from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.util import Retry
+
+from mlp_cli.data.mnist import MnistFile
+
+# Limits, in seconds, bytes and counts.
+CONNECT = 3.0  # to one address
+PATIENCE = 10.0  # for a header, and for each next piece of a body
+RATE, WINDOW = 10_000, 20.0  # bytes a second, over how long
+REDIRECTS = 5
+PIECE = 1 << 16
+
+NETWORK_ERRORS = (OSError, HTTPError, HTTPException, ValueError)  # requests' own are OSErrors
+Progress = Callable[[str, int, int | None], None]
+
+
+class MirrorError(Exception):
+    """A mirror did not give a file: why, and what to try next.
+
+    That is the "next" mirror, for this file or "dead" for all; its other "name" of the file; or the
+    same "again", after `wait` seconds if it asked for them.
+    """
+
+    Remedy = Literal["next", "dead", "name", "again"]
+
+    def __init__(self, reason: str, remedy: Remedy = "next", wait: float = 0) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+        self.wait = wait
+
+
+class Header(NamedTuple):
+    """What is known of a body before it comes, such as that it is of no use."""
+
+    kind: str
+    length: int | None
+    refusal: MirrorError | None = None
+
+
+Source = Generator[Header | bytes, None, None]  # the header, then the pieces of the body
+
+
+class Body(io.RawIOBase):
+    """The bytes of a source as they arrive, waited for no longer than the limits allow.
+
+    A thread of its own does the waiting, because a name server, or a header that comes byte by
+    byte, heeds no timeout. It may be left behind, and keeps no process from ending.
+    """
+
+    def __init__(
+        self, source: Source, file: MnistFile, deadline: float, progress: Progress
+    ) -> None:
+        self._file, self._deadline, self._progress = file, deadline, progress
+        self._arrived: queue.SimpleQueue[Header | bytes | Exception] = queue.SimpleQueue()
+        self._header: Header | None = None
+        self._unread, self._received = b"", 0
+        threading.Thread(target=self._collect, args=(source,), daemon=True).start()
+
+    def _collect(self, source: Source) -> None:
+        collected = 0
+        try:
+            with closing(source):
+                for item in source:
+                    self._arrived.put(item)
+                    collected += len(item)
+                    if self.closed or collected > self._file.largest:
+                        break
+            self._arrived.put(b"")
+        except Exception as error:
+            self._arrived.put(error)
+
+    def _next(self, limit: float) -> Header | bytes:
+        """Return what arrived next: the header, a piece, or b"" at the end."""
+        wait = max(min(limit - time.monotonic(), PATIENCE), 0)
+        try:
+            item = self._arrived.get(timeout=wait)
+        except queue.Empty:
+            item = TimeoutError(f"nothing came for {wait:.1f} s")
+        if not isinstance(item, Exception):
+            return item
+        if not isinstance(item, NETWORK_ERRORS):  # a defect
+            raise item
+        if self._header is not None:
+            raise MirrorError(f"got {self.amount}: {_reason(item)}", "again") from item
+        broken = any(isinstance(cause, ProtocolError) for cause in item.args)
+        raise MirrorError(_reason(item), "again" if broken else "dead") from item
+
+    def open(self, limit: float) -> Header:
+        """Return the header, if it comes in time."""
+        header = self._next(limit)
+        assert isinstance(header, Header)
+        self._header, self._window = header, (time.monotonic(), 0)
+        return header
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what has arrived."""
+        if not self._unread:
+            self._unread = self._piece()
+        n = min(len(buffer), len(self._unread))
+        buffer[:n], self._unread = self._unread[:n], self._unread[n:]
+        return n
+
+    def readable(self) -> bool:
+        """Whether this can be read."""
+        return True
+
+    def _piece(self) -> bytes:
+        piece = self._next(self._deadline)
+        assert isinstance(piece, bytes) and self._header is not None
+        if not piece:
+            self._arrived.put(b"")  # the end stays the end
+        self._received += len(piece)
+        self._progress(self._file.name, self._received, self._header.length)
+        if self._received > self._file.largest:
+            raise MirrorError(f"got {self.amount}, more than the file can have")
+        now, (start, before) = time.monotonic(), self._window
+        if now - start > WINDOW:
+            if self._received - before < RATE * (now - start):
+                raise MirrorError(f"got {self.amount}: below {RATE / 1000:g} kB/s", "dead")
+            self._window = now, self._received
+        return piece
+
+    @property
+    def amount(self) -> str:
+        """The bytes that have arrived, as in "4.1 of 9.9 MB"."""
+        received, total = self._received, self._header.length if self._header else None
+        scale, unit = (1e6, "MB") if max(received, total or 0) >= 1e6 else (1e3, "kB")
+        of = "" if total in (None, received) else f" of {total / scale:.1f}"
+        return f"{received / scale:.1f}{of} {unit}"
+
+
+def is_url(mirror: str) -> bool:
+    """Whether a mirror is asked over the network."""
+    return mirror.lower().startswith(("http:", "https:"))
+
+
+def source_of(mirror: str, name: str) -> Source:
+    """Return what a mirror, a base URL or a folder, holds under a name."""
+    if is_url(mirror):
+        return _from_url(f"{mirror.rstrip('/')}/{name}")
+    if mirror.startswith("file:"):
+        mirror = unquote(mirror.removeprefix("file:").removeprefix("//"))
+    return _from_folder(Path(mirror), name)
+
+
+def _from_folder(folder: Path, name: str) -> Source:
+    if not folder.is_dir():
+        raise NotADirectoryError("there is no such folder")
+    path = folder / name
+    if not path.is_file():
+        refusal = MirrorError(f"it has no {name.removesuffix('.gz')}, gzipped or raw", "name")
+        yield Header("", None, refusal)
+        return
+    with path.open("rb", buffering=0) as file:
+        yield Header("file", path.stat().st_size)
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _from_url(url: str) -> Source:
+    with requests.Session() as session:
+        # They may lead away from TLS: the digest decides, and passwords stay behind.
+        session.max_redirects = REDIRECTS
+        with session.get(
+            url,
+            headers={"Accept-Encoding": "identity"},
+            hooks={"response": _drop_redirect},
+            timeout=(CONNECT, PATIENCE),
+            stream=True,
+        ) as response:
+            kind = response.headers.get("Content-Type", "no type")
+            yield Header(kind, response.raw.length_remaining, _refusal(response))
+            while piece := response.raw.read1(PIECE, decode_content=False):
+                yield piece
+
+
+def _drop_redirect(response: requests.Response, **_: Any) -> None:
+    if response.is_redirect:  # else requests would read its body, whatever its size
+        response.close()
+
+
+def _refusal(response: requests.Response) -> MirrorError | None:
+    status, text = response.status_code, f"HTTP {response.status_code} {response.reason}"
+    if status in (408, 425, 429) or status >= 500:
+        try:
+            wait = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+        except (HTTPError, ValueError, OverflowError):
+            wait = 0
+        return MirrorError(text, "again", wait)
+    return None if status == 200 else MirrorError(text, "name" if status >= 400 else "next")
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause in words: requests wraps it in sentences of its own."""
+    proxy = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    causes = [error]
+    while causes:
+        error = causes[0]
+        inner = (getattr(error, "reason", None), error.__cause__, *error.args)
+        causes = [cause for cause in inner if isinstance(cause, BaseException)]
+    if isinstance(error, IncompleteRead):
+        return "the connection ended"
+    return f"{proxy}{getattr(error, 'strerror', None) or error or type(error).__name__}"
+
+
+def shown(text: str) -> str:
+    """Return a line without passwords in URLs, or what a mirror sent to control a terminal."""
+    text = re.sub("//[^/ ]*@", "//", text)
+    return "".join(c if c.isprintable() else " " for c in text)[:400]

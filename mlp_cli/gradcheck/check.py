@@ -1,0 +1,234 @@
+"""The batched gradient proved on a network: by single examples, by tiling, by differences.
+
+What `train` computes with one product a layer, ΔW = δᵀ a, is computed three more times, in float64
+on drawn inputs, by the `references`.
+
+An error is relative: ‖found − expected‖ / ‖expected‖ over a layer's weights or biases, and for
+differences |found − expected| / max(‖g at the places of d‖, 10⁻⁴ C), since the rounding of C alone
+leaves an error of about 10⁻¹⁶ C / h.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp_cli.compute.kernels import Kernels
+from mlp_cli.compute.threads import Team
+from mlp_cli.config.load import Config
+from mlp_cli.data.dataset import generator, load_dataset, one_hot
+from mlp_cli.gradcheck.references import difference_error, loop_gradient, tiled_gradient
+from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise, columns_first
+from mlp_cli.nn.functions import Array
+from mlp_cli.nn.network import Network, owned
+from mlp_cli.nn.ops import Operations
+from mlp_cli.nn.optimizers import SGD
+from mlp_cli.training.build import build_network, build_regularisers
+
+TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
+TILING_BYTES = 256_000_000
+LARGEST_BATCH = 1024  # examples; a larger batch proves no more and takes the loop minutes
+MNIST_INPUTS, MNIST_CLASSES = 784, 10
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """One layer's shapes, and the relative errors of its ΔW and Δb by each of the three ways."""
+
+    layer: int
+    delta: tuple[int, int]  # (K, m)
+    a: tuple[int, int]  # (K, n)
+    gradient: tuple[int, int]  # (m, n)
+    errors: dict[str, float]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether an error is above its tolerance, or is no number."""
+        return any(not error <= TOLERANCE[way] for way, error in self.errors.items())
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The layers' checks, and the seconds that each way took.
+
+    `tiling_examples` is the K that the tiling, and `tiling_product_seconds` with it, was run on:
+    as many examples as keep the tiles under 256 MB.
+    """
+
+    batch_size: int
+    layers: list[LayerCheck]
+    batched_seconds: float
+    loop_seconds: float
+    tiling_examples: int
+    tiling_seconds: float
+    tiling_product_seconds: float
+    tolerance: dict[str, float] = field(default_factory=lambda: dict(TOLERANCE))
+
+    @property
+    def wrong(self) -> list[str]:
+        """The layers whose gradient is wrong."""
+        return [f"layer {layer.layer}" for layer in self.layers if layer.wrong]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain data; an error that is no number is null."""
+        found = asdict(self)
+        for layer in found["layers"]:
+            layer["errors"] = {
+                way: error if np.isfinite(error) else None for way, error in layer["errors"].items()
+            }
+        return {**found, "wrong": self.wrong}
+
+
+def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientCheck:
+    """Check the gradient of the network that a configuration describes, at its first weights.
+
+    The team and the kernels are those that `train` would have.
+
+    The inputs' number is MNIST's, or that of the files in `data.path`; no other data are read.
+    """
+    inputs, classes = MNIST_INPUTS, MNIST_CLASSES
+    if config.data.path is not None:
+        dataset = load_dataset(config, Path(config.data.path))
+        inputs, classes = dataset.inputs, dataset.classes
+    network = build_network(config, inputs, classes, "float64")
+    drawn = generator(config.seed, "gradcheck")
+    K = min(config.training.batch_size, LARGEST_BATCH)
+    regularisers = build_regularisers(config)
+    x = drawn.uniform(0, 1, (K, inputs))
+    y = one_hot(classes, regularisers.label_smoothing, np.dtype("float64"))
+    y = y[drawn.integers(classes, size=K)]
+    backpropagate = Backpropagation(
+        network,
+        K,
+        parts=team.size,
+        dropout=regularisers.dropout,
+        noise=regularisers.noise,
+    )
+    rule = config.optimizer
+    descends = rule.name == "sgd" and not rule.momentum and rule.clip_norm is None
+    return compare(network, backpropagate, x, y, drawn, team, kernels, descends=descends)
+
+
+def compare(
+    network: Network,
+    backpropagate: Backpropagation,
+    x: Array,
+    y: Array,
+    drawn: np.random.Generator,
+    team: Team,
+    kernels: Kernels,
+    *,
+    descends: bool = False,
+) -> GradientCheck:
+    """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c).
+
+    The team is the one whose members `backpropagate` was made for. A training that `descends`, by
+    plain SGD, may never write its gradient down: then the one compared is how far a step at η = 1
+    moves parameters away from 0.
+    """
+    zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
+    key = drawn.integers(0, 2**64, 1, np.uint64)
+    left = x.copy()  # noise and dropout write over it
+    moved = np.zeros_like(network.parameters)
+    pieces = [owned(network, part, team.size) for part in range(team.size)]
+    descent = SGD(moved, backpropagate.gradient, 0, parts=pieces)
+    factors = descent.factors([1.0], 1)[0]
+
+    def batch(do: Operations, me: int) -> None:
+        backpropagate(left, y, zs[me], me, do, key)
+
+    def step(do: Operations, me: int) -> None:
+        batch(do, me)
+        descent.step(factors, me, do)
+
+    batched = kernels.prepare(batch, team, network.dtype)
+    team.run(kernels.prepare(step, team, network.dtype) if descends else batched)
+    gradient = network.views(-moved if descends else backpropagate.gradient.copy())
+    inputs = [left.copy(), *map(np.copy, backpropagate.outputs)]
+    deltas = [*map(np.copy, backpropagate.deltas)]
+    batched_seconds = _seconds(lambda: team.run(batched))
+
+    started = time.perf_counter()
+    loop = network.views(loop_gradient(backpropagate, inputs[0], y))
+    loop_seconds = time.perf_counter() - started
+
+    largest = max(W.size for W in network.weights)
+    examples = max(1, min(len(x), TILING_BYTES // (3 * 8 * largest)))  # two tiles, their product
+    started = time.perf_counter()
+    tiled = [
+        tiled_gradient(delta[:examples], a[:examples])
+        for delta, a in zip(deltas, inputs, strict=True)
+    ]
+    tiling_seconds = time.perf_counter() - started
+    products = [np.empty_like(W) for W in network.weights]
+
+    def multiply() -> None:
+        for delta, a, out in zip(deltas, inputs, products, strict=True):
+            np.matmul(delta[:examples].T, a[:examples], out=out)
+
+    tiling_product_seconds = _seconds(multiply)
+
+    forward = Backpropagation(
+        network,
+        len(x),
+        dropout=Dropout(hidden=backpropagate.dropout.hidden),
+        noise=Noise(hidden=backpropagate.noise.hidden),
+    )
+
+    def cost() -> tuple[float, list[NDArray[np.bool_]]]:
+        forward.forward(inputs[0], zs[0], key=key)
+        return float(network.loss.values(zs[0], y).mean()), [a > 0 for a in forward.activations]
+
+    # Where minibatch normalisation cancels an error, as with two examples, rounding is left of it.
+    least = 1e-3 * float(max(np.linalg.norm(part) for parts in gradient for part in parts))
+    layers = []
+    for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
+        parts = [
+            (vectors[layer], found[layer], expected[layer])
+            for vectors, found, expected in zip(network.parts, gradient, loop, strict=True)
+            if layer < len(found)
+        ]
+        errors = {
+            "loop": max(_relative(found, expected, least) for _, found, expected in parts),
+            "tiling": _relative(
+                gradient.weights[layer] if examples == len(x) else products[layer],
+                tiled[layer],
+                least,
+            ),
+            "differences": max(
+                difference_error(cost, part, found, drawn) for part, found, _ in parts
+            ),
+        }
+        shape = network.weights[layer].shape
+        layers.append(LayerCheck(layer, delta.shape, a.shape, (shape[0], shape[1]), errors))
+    return GradientCheck(
+        len(x),
+        layers,
+        batched_seconds,
+        loop_seconds,
+        examples,
+        tiling_seconds,
+        tiling_product_seconds,
+    )
+
+
+def _relative(found: Array, expected: Array, least: float) -> float:
+    error = float(np.linalg.norm(found - expected))
+    norm = max(float(np.linalg.norm(expected)), least)
+    return error / norm if norm > 0 else error
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    """Return the shortest time of a few calls; the first also warms the caches."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)

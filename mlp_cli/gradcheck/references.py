@@ -1,0 +1,130 @@
+"""The gradient in the slow ways that nobody doubts: by single examples, by tiling, by differences.
+
+loop         the examples one by one, each layer's outer product δ_i a_j, summed over k
+tiling       all K outer products at once, δ and a tiled to (K, m, n), summed over k
+differences  (C(p − 2hd) − 8 C(p − hd) + 8 C(p + hd) − C(p + 2hd)) / 12h against g · d, where d
+is ±1 at some drawn places of one layer's weights or biases and 0 elsewhere, and g
+the gradient; central differences whose error falls with h⁴. A relu has a kink:
+where a unit changes sides on the way, d is drawn again and h is halved
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp_cli.nn.backprop import Backpropagation
+from mlp_cli.nn.functions import Array
+from mlp_cli.nn.ops import EPSILON
+
+DIRECTIONS = 5  # for each layer's weights and each layer's biases
+PLACES = 30  # where one of them is not 0: few, so that few relus come near their kinks
+STEP = 1e-5  # h, at first
+REDRAWS = 100
+
+
+def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
+    """Return the gradient (P,) as the sum over single examples, each by outer products.
+
+    x (K, n) is what noise and dropout made of the inputs; the hidden layers' noises and masks are
+    `backpropagate`'s.
+    """
+    network, K = backpropagate.network, len(x)
+    f, last = network.activation, len(network.weights) - 1
+    total = np.zeros_like(network.parameters)
+    dW, db, dgamma = network.views(total)
+    inputs, slopes, hats, inverses = [[*x]], [], [], []
+    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        z = [W @ a for a in inputs[-1]]
+        if layer == last:
+            break
+        if network.batch_norm:
+            mean = sum(z) / K
+            inverse = 1 / np.sqrt(sum((z_k - mean) ** 2 for z_k in z) / K + EPSILON)
+            hats.append(np.array([(z_k - mean) * inverse for z_k in z]))
+            inverses.append(inverse)
+            z = [network.gammas[layer] * hat for hat in hats[-1]]
+        if backpropagate.noises:
+            z = [z_k + noise for z_k, noise in zip(z, backpropagate.noises[layer], strict=True)]
+        outputs = [z_k + b for z_k in z]
+        slopes.append([np.ones_like(b) for _ in outputs])
+        for k, (a, slope) in enumerate(zip(outputs, slopes[-1], strict=True)):
+            f.apply(a, np.empty_like(a))
+            f.backward(slope, a, np.empty_like(a))
+            if backpropagate.masks:
+                a *= backpropagate.masks[layer][k]
+                slope *= backpropagate.masks[layer][k]
+        inputs.append(outputs)
+    deltas = np.zeros_like(y)
+    for z_k, y_k, delta in zip(z, y, deltas, strict=True):
+        rows = [np.atleast_2d(row) for row in (z_k + b, y_k, delta, np.empty_like(delta))]
+        network.loss.delta(*rows)
+        delta /= K
+    for layer in range(last, -1, -1):
+        for delta, a in zip(deltas, inputs[layer], strict=True):
+            dW[layer] += np.outer(delta, a)
+        if layer == last or not network.batch_norm:
+            db[layer] += sum(deltas)
+        if layer:
+            W = network.weights[layer]
+            deltas = np.array([W.T @ d * s for d, s in zip(deltas, slopes[layer - 1], strict=True)])
+        if layer and network.batch_norm:
+            hat, below = hats[layer - 1], layer - 1
+            db[below] += sum(deltas)
+            dgamma[below] += sum(deltas * hat)
+            # ∂ẑ_j/∂z_k = (1[j = k] − 1/K − ẑ_j ẑ_k / K) / √(σ² + ε)
+            spread = [[(j == k) - 1 / K - hat[j] * hat[k] / K for j in range(K)] for k in range(K)]
+            scale = network.gammas[below] * inverses[below]
+            deltas = np.array([sum(deltas * np.array(row)) * scale for row in spread])
+    return total
+
+
+def tiled_gradient(delta: Array, a: Array) -> Array:
+    """Return Σ_k δ_ki a_kj (m, n) with δ (K, m) and a (K, n) both tiled to (K, m, n)."""
+    m, n = delta.shape[1], a.shape[1]
+    tiled_delta = np.tile(delta[:, :, np.newaxis], (1, 1, n))
+    tiled_a = np.tile(a[:, np.newaxis, :], (1, m, 1))
+    np.multiply(tiled_delta, tiled_a, out=tiled_delta)
+    gradient: Array = tiled_delta.sum(axis=0)
+    return gradient
+
+
+def difference_error(
+    cost: Callable[[], tuple[float, list[NDArray[np.bool_]]]],
+    part: Array,
+    gradient: Array,
+    drawn: np.random.Generator,
+) -> float:
+    """Return the largest relative error of a part's gradient along drawn directions.
+
+    `cost` returns C, and which neurons are on which side of a kink.
+    """
+    places = part.reshape(-1)  # a view: the parts of the parameters' vector are contiguous
+    g = gradient.reshape(-1)
+
+    def cost_at(at: NDArray[np.int64], step: Array) -> tuple[float, list[NDArray[np.bool_]]]:
+        saved = places[at]
+        places[at] += step
+        found = cost()
+        places[at] = saved
+        return found
+
+    worst, found, h = 0.0, 0, STEP
+    for _ in range(REDRAWS):
+        at = drawn.choice(len(places), min(PLACES, len(places)), replace=False)
+        signs = drawn.choice([-1.0, 1.0], len(at))
+        probes = [cost_at(at, step * h * signs) for step in (-2, -1, 1, 2)]
+        costs = [value for value, _ in probes]
+        if not all(map(np.array_equal, probes[0][1], probes[-1][1])):
+            h /= 2
+            continue
+        slope = (costs[0] - 8 * costs[1] + 8 * costs[2] - costs[3]) / (12 * h)
+        error = abs(slope - float(g[at] @ signs))
+        worst = max(worst, error / max(float(np.linalg.norm(g[at])), 1e-4 * costs[0]))
+        found += 1
+        if found == DIRECTIONS:
+            return worst
+    return math.nan  # no direction without a kink: nothing is proved

@@ -1,0 +1,1 @@
+"""Trained networks: loaded, and scored."""

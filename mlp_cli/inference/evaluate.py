@@ -1,0 +1,141 @@
+"""Scores of trained networks on a split of their data: of one, or of several as a committee."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp_cli.data.dataset import Split, load_dataset
+from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.inference.model import Model, load
+from mlp_cli.nn.buffers import Pixels
+from mlp_cli.nn.functions import Array
+from mlp_cli.training.metrics import Scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model or committee made of a split: its scores, and each image's class, in order.
+
+    `source` holds the images, of `image_shape`; `split` is the split's name.
+    """
+
+    dataset: str
+    split: str
+    checkpoint: str
+    source: Split
+    image_shape: tuple[int, int]
+    scores: Scores
+    labels: Pixels
+    predictions: NDArray[np.int64]
+    probabilities: Array  # (n,), of the predicted class
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain data."""
+        scores = self.scores
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "checkpoint": self.checkpoint,
+            "n": scores.n,
+            "errors": scores.errors,
+            "accuracy": scores.accuracy,
+            "error_ci95": list(scores.error_ci95),
+            "loss": scores.loss,
+            "per_class": scores.per_class(),
+            "confusion": scores.confusion.tolist(),
+        }
+
+
+def evaluate_checkpoints(paths: Sequence[Path], split: str, data_dir: Path) -> Evaluation:
+    """Score trained networks on a split ("test", "validation" or "train") of the first one's data.
+
+    Raises
+    ------
+    MlpError
+        As its subclasses say, if a checkpoint or the data are missing, damaged or do not fit.
+    """
+    models = [load(path) for path in paths]
+    if split != "test":
+        _check_same_split(models, split)
+    first = models[0].config
+    data = first.data.model_copy(update={"test": split == "test"})
+    dataset = load_dataset(first.model_copy(update={"data": data}), data_dir)
+    chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
+    assert chosen is not None  # the test set was asked for
+    names = ", ".join(str(model.path) for model in models)
+    return evaluate(models, chosen, (dataset.name, split, names))
+
+
+def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str]) -> Evaluation:
+    """Score one model by its own loss, or several as one committee; `names` go into the result.
+
+    A committee's log-probabilities are the mean of its members', made to sum to 1 again; its loss
+    is the cross-entropy.
+
+    Raises
+    ------
+    CheckpointError
+        If the members differ in inputs or classes.
+    DataError
+        If the images do not fit.
+    """
+    first = models[0]
+    for model in models:
+        if (model.image_shape, model.classes) != (first.image_shape, first.classes):
+            raise CheckpointError(
+                f"{model.path} takes images of {model.image_shape} in {model.classes} classes, "
+                f"{first.path} of {first.image_shape} in {first.classes}: no committee."
+            )
+    labels = split.labels[split.rows]
+    if split.images.shape[1] != first.network.sizes[0] or labels.max() >= first.classes:
+        raise DataError(
+            f"the data are images of {split.images.shape[1]} pixels with labels up to "
+            f"{labels.max()}, where {first.path} takes {first.network.sizes[0]} pixels and labels "
+            f"up to {first.classes - 1}. Give the data that it was trained on."
+        )
+    if len(models) == 1:
+        z = first.logits(split)
+        log_probabilities = first.network.loss.log_probabilities(z)
+        predictions = z.argmax(axis=1)
+        losses = first.network.loss.values(z, np.eye(first.classes, dtype=z.dtype)[labels])
+    else:
+        votes = [model.network.loss.log_probabilities(model.logits(split)) for model in models]
+        log_probabilities = np.mean(votes, axis=0, dtype=np.float64)
+        log_probabilities -= np.logaddexp.reduce(log_probabilities, axis=1, keepdims=True)
+        predictions = log_probabilities.argmax(axis=1)
+        losses = -log_probabilities[np.arange(len(labels)), labels]
+    confusion = np.zeros((first.classes, first.classes), np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    return Evaluation(
+        *names,
+        split,
+        first.image_shape,
+        Scores(float(losses.mean(dtype=np.float64)), confusion),
+        labels,
+        predictions,
+        np.exp(log_probabilities[np.arange(len(labels)), predictions]),
+    )
+
+
+def _check_same_split(models: Sequence[Model], split: str) -> None:
+    """Refuse a committee whose members held out different images: some would know the others'."""
+    if split == "validation" and not models[0].config.data.validation:
+        raise ConfigError(
+            f"{models[0].path}: trained with data.validation: 0, so there is no validation split. "
+            "Use --split test."
+        )
+    for model in models:
+        held_out = [
+            (m.dataset, m.config.seed, m.config.data.validation) for m in (model, models[0])
+        ]
+        if held_out[0] != held_out[1]:
+            raise ConfigError(
+                f"{model.path} and {models[0].path} held out different validation images, so one "
+                "was trained on what the other would be scored on. Use --split test."
+            )

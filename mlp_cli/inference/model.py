@@ -1,0 +1,198 @@
+"""Trained networks as something to ask: a checkpoint becomes a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from mlp_cli.config.load import Config, from_dict
+from mlp_cli.data.dataset import Split, whole
+from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.nn.buffers import Pixels
+from mlp_cli.nn.functions import Array
+from mlp_cli.nn.network import Network
+from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.training.scoring import Forward
+
+NORM = "weight", "bias", "running_mean", "running_var"
+SCALING = ("mean", "std")
+LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a header says of the data that were trained on."""
+
+    name: str
+    image_shape: list[int]
+    classes: int
+
+
+def trained_by(checkpoint: Checkpoint) -> Config:
+    """Return the configuration that a checkpoint was trained by.
+
+    Raises
+    ------
+    CheckpointError
+        If its header holds none that this release knows.
+    """
+    try:
+        return from_dict(checkpoint.header.get("config"), "its configuration")
+    except ConfigError as error:
+        raise checkpoint.unfit(str(error).removesuffix(".")) from error
+
+
+class Model:
+    """A trained network, its inputs' scaling, and the configuration it was trained by.
+
+    Attributes
+    ----------
+    network, mean, std
+        The network sees (pixel / 255 − mean) / std.
+    config, dataset, image_shape, classes
+        What it was trained by and on.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Build the network that a checkpoint describes.
+
+        Raises
+        ------
+        CheckpointError
+            If header and arrays do not fit together.
+        """
+        self.path = checkpoint.path
+        self.config = config = trained_by(checkpoint)
+        data = checkpoint.record("data", _Data)
+        sides = data.image_shape
+        if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+            raise checkpoint.unfit(f"its data.image_shape is {sides}, where [height, width] is due")
+        if not 0 < data.classes <= 256:  # labels are bytes
+            raise checkpoint.unfit(f"its data.classes is {data.classes}, where 1 to 256 is due")
+        self.dataset, self.image_shape, self.classes = data.name, (sides[0], sides[1]), data.classes
+        sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
+        dtype = config.training.dtype
+        norm = config.model.batch_norm
+        # So far the sizes are only words: memory is taken for them when the arrays have them too.
+        stored_parameters(checkpoint, sizes, norm, dtype)
+        self.network = network = Network(
+            sizes, config.model.activation, config.loss, dtype, batch_norm=norm
+        )
+        others = [name for name in checkpoint.arrays if name.startswith(("optimizer.", "average."))]
+        restore_parameters(network, checkpoint, others)
+        if norm:
+            self.network = network.without_norm()
+            network.fold(network.parameters, network.statistics, self.network)
+        self.mean, self.std = (
+            _scaling(checkpoint, f"input.{name}", sizes[0], dtype) for name in SCALING
+        )
+        if not (self.std > 0).all():
+            raise checkpoint.unfit(f"its input.std is {self.std}, where it is due above 0")
+
+    def predict_proba(self, images: Pixels) -> Array:
+        """Return the classes' probabilities (n, classes).
+
+        Parameters
+        ----------
+        images
+            `uint8`, (n, height, width) or (n, inputs), 0 to 255, as MNIST has them: bright ink on
+            black.
+
+        Raises
+        ------
+        DataError
+            If they are of another type or shape.
+        """
+        z = self.logits(self._split(images))
+        return np.exp(self.network.loss.log_probabilities(z))
+
+    def predict(self, images: Pixels) -> NDArray[np.int64]:
+        """Return the likeliest class of each image, (n,); `images` as for `predict_proba`."""
+        classes: NDArray[np.int64] = self.logits(self._split(images)).argmax(axis=1)
+        return classes
+
+    def logits(self, split: Split) -> Array:
+        """Return the last layer's weighted inputs z (n, classes), in the split's order."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z, _, _ = Forward(self.network, split, self.mean, self.std)()
+        if not (np.abs(z) < LARGEST_LOGIT).all():
+            raise CheckpointError(
+                f"{self.path}: its weights are so large that no probabilities come of its outputs. "
+                "Use another checkpoint, or train again with a lower optimizer.learning_rate."
+            )
+        return z
+
+    def _split(self, images: Pixels) -> Split:
+        images = np.asarray(images)
+        inputs = self.network.sizes[0]
+        if images.dtype != np.uint8 or images.shape[1:] not in (self.image_shape, (inputs,)):
+            height, width = self.image_shape
+            raise DataError(
+                f"images of type {images.dtype} and shape {images.shape}, where {self.path} takes "
+                f"uint8 of shape (n, {height}, {width}) or (n, {inputs})."
+            )
+        return whole(images, np.zeros(len(images), np.uint8))
+
+
+def stored_parameters(
+    checkpoint: Checkpoint, sizes: Sequence[int], batch_norm: bool, dtype: DTypeLike
+) -> dict[str, Array]:
+    """Return the arrays of a network with layers of these sizes, as `Network.named` names them.
+
+    Raises
+    ------
+    CheckpointError
+        If one is missing, or of another shape or type.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (n, m) in enumerate(pairwise(sizes)):
+        shapes |= {f"layers.{layer}.weight": (m, n), f"layers.{layer}.bias": (m,)}
+        if batch_norm and layer < len(sizes) - 2:
+            shapes |= {f"norms.{layer}.{name}": (m,) for name in NORM}
+    return {name: checkpoint.array(name, shape, dtype) for name, shape in shapes.items()}
+
+
+def restore_parameters(network: Network, checkpoint: Checkpoint, others: Iterable[str]) -> None:
+    """Copy a checkpoint's parameters and statistics into a network.
+
+    Raises
+    ------
+    CheckpointError
+        As for `stored_parameters`, and if it holds more arrays than these, the inputs' scaling
+        and those named as `others`.
+    """
+    stored = stored_parameters(checkpoint, network.sizes, network.batch_norm, network.dtype)
+    checkpoint.check_names({*stored, *(f"input.{name}" for name in SCALING), *others})
+    for name, array in network.named(network.parameters, network.statistics).items():
+        array[...] = stored[name]
+
+
+def _scaling(checkpoint: Checkpoint, name: str, inputs: int, dtype: DTypeLike) -> Array:
+    found = checkpoint.arrays.get(name)
+    shape = (inputs,) if found is not None and found.ndim else ()
+    return checkpoint.array(name, shape, dtype)
+
+
+def load(run_or_checkpoint: str | Path) -> Model:
+    """Load a trained network: a checkpoint, or a run's folder, which means its `best.npz`.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    CheckpointError
+        If it is damaged.
+    """
+    path = Path(run_or_checkpoint)
+    if path.is_dir():
+        if not (path / "best.npz").is_file():
+            raise ConfigError(
+                f"{path}: the folder holds no best.npz. Give a run that has finished an epoch."
+            )
+        path = path / "best.npz"
+    return Model(load_checkpoint(path))

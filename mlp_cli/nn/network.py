@@ -1,0 +1,187 @@
+"""The network: its layers, and the one vector that all of its parameters live in.
+
+All weights, layer by layer, then all biases, then all γ of batch normalisation. `weights`, `biases`
+and `gammas` are views of it, so an optimizer may treat the network as one vector, and weight decay
+as its first part. `backpropagation` computes with them, and has the notation. This module does no
+input or output; beyond NumPy it needs `functions`, the activations, losses and initialisers by
+name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES, Array
+from mlp_cli.nn.ops import EPSILON
+
+
+class Views(NamedTuple):
+    """The parts of a vector (P,): each layer's W (m, n) and b (m,), each hidden layer's γ (m,)."""
+
+    weights: list[Array]
+    biases: list[Array]
+    gammas: list[Array]
+
+
+class Network:
+    """A fully connected network: layer sizes, an activation, a loss, and one vector of parameters.
+
+    Parameters
+    ----------
+    sizes
+        Inputs, then the neurons of each layer: [784, 30, 10] has one hidden layer of 30 neurons,
+        [784, 10] none.
+    activation, loss
+        Keys of `ACTIVATIONS` (the hidden layers' function) and `LOSSES` (which brings the last
+        layer's function: softmax with cross_entropy, sigmoid with mse).
+    dtype
+        float32 or float64.
+    batch_norm
+        Whether the hidden layers are normalised.
+
+    Attributes
+    ----------
+    parameters
+        (P,) vector, zero until `initialise` or a copy fills it.
+    parts, weights, biases, gammas
+        Its views, all three together and each: for each layer W (m, n) and b (m,), for each
+        normalised one γ (m,).
+    weight_count
+        How many leading elements of `parameters` are weights.
+    statistics
+        (S,) vector of what normalised layers keep of the minibatches: `running_means` and
+        `running_variances`, (m,) each, are views of it.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str,
+        loss: str,
+        dtype: str = "float32",
+        *,
+        batch_norm: bool = False,
+    ) -> None:
+        self.sizes = tuple(sizes)
+        self._names = activation, loss
+        self.activation = ACTIVATIONS[activation]
+        self.loss = LOSSES[loss]
+        self.dtype = np.dtype(dtype)
+        shapes = list(zip(self.sizes[1:], self.sizes[:-1], strict=True))
+        self.weight_count = sum(m * n for m, n in shapes)
+        self.batch_norm = batch_norm
+        self._normalised = self.sizes[1:-1] if batch_norm else ()
+        biases_and_gammas = sum(self.sizes[1:]) + sum(self._normalised)
+        self.parameters = np.zeros(self.weight_count + biases_and_gammas, self.dtype)
+        self.parts = self.views(self.parameters)
+        self.weights, self.biases, self.gammas = self.parts
+        self.statistics = np.zeros(2 * sum(self._normalised), self.dtype)
+        self.running_means, self.running_variances = self.statistics_of(self.statistics)
+
+    def views(self, vector: Array) -> Views:
+        """Return a (P,) vector's parts, uncopied."""
+        views = Views([], [], [])
+        at, bias_at = 0, self.weight_count
+        for n, m in zip(self.sizes[:-1], self.sizes[1:], strict=True):
+            views.weights.append(vector[at : at + m * n].reshape(m, n))
+            views.biases.append(vector[bias_at : bias_at + m])
+            at, bias_at = at + m * n, bias_at + m
+        views.gammas.extend(_cut(vector[bias_at:], self._normalised))
+        return views
+
+    def statistics_of(self, vector: Array) -> tuple[list[Array], list[Array]]:
+        """Return a (S,) vector's parts, uncopied: running means and running variances."""
+        half = len(vector) // 2
+        return _cut(vector[:half], self._normalised), _cut(vector[half:], self._normalised)
+
+    def named(self, parameters: Array, statistics: Array) -> dict[str, Array]:
+        """Return the parts of a (P,) and a (S,) vector, uncopied, by PyTorch's names for them.
+
+        `layers.0.weight` (m, n) and `layers.0.bias` (m,) are those of a `Linear`; `norms.0.weight`
+        γ, `norms.0.bias`, `norms.0.running_mean` and `norms.0.running_var` those of the
+        `BatchNorm1d` behind it. The layer's own bias is then 0.
+        """
+        views, statistics_of = self.views(parameters), self.statistics_of(statistics)
+        named = {}
+        for layer, (W, b) in enumerate(zip(views.weights, views.biases, strict=True)):
+            named[f"layers.{layer}.weight"] = W
+            if layer < len(views.gammas):
+                named[f"norms.{layer}.weight"], named[f"norms.{layer}.bias"] = (
+                    views.gammas[layer],
+                    b,
+                )
+                named[f"norms.{layer}.running_mean"] = statistics_of[0][layer]
+                named[f"norms.{layer}.running_var"] = statistics_of[1][layer]
+                b = np.zeros_like(b)
+            named[f"layers.{layer}.bias"] = b
+        return named
+
+    def initialise(self, name: str, generator: np.random.Generator) -> None:
+        """Draw the first parameters by the rule `INITIALISERS[name]`, from float64 numbers."""
+        rule = INITIALISERS[name]
+        for W, b in zip(self.weights, self.biases, strict=True):
+            deviation = rule.deviation(*W.shape)
+            if rule.uniform:  # U(−r, r) has the deviation r / √3
+                W[...] = generator.uniform(-1, 1, W.shape) * (deviation * math.sqrt(3))
+            else:
+                W[...] = generator.standard_normal(W.shape) * deviation
+            b[...] = generator.standard_normal(b.shape) if rule.normal_biases else 0
+        for gamma, variance in zip(self.gammas, self.running_variances, strict=True):
+            gamma[...] = variance[...] = 1
+
+    def without_norm(self) -> Network:
+        """Return a network of the same layers that is not normalised, its parameters all 0."""
+        return Network(self.sizes, *self._names, str(self.dtype))
+
+    def fold(self, parameters: Array, statistics: Array, into: Network) -> None:
+        """Write a network without normalisation that computes what this one does in evaluation.
+
+        With W ← γ W / √(σ² + ε) and b ← b − γ μ / √(σ² + ε), from the running μ and σ², the layer's
+        z is γ ẑ + b.
+
+        Parameters
+        ----------
+        parameters, statistics
+            This network's own, or others of its shapes, (P,) and (S,).
+        into
+            A network of the same layers, and not normalised.
+        """
+        views, (means, variances) = self.views(parameters), self.statistics_of(statistics)
+        for to, of in zip(into.weights + into.biases, views.weights + views.biases, strict=True):
+            to[...] = of
+        for layer, (gamma, mean, variance) in enumerate(
+            zip(views.gammas, means, variances, strict=True)
+        ):
+            scale = gamma / np.sqrt(variance + self.dtype.type(EPSILON))
+            into.weights[layer] *= scale[:, np.newaxis]
+            into.biases[layer] -= scale * mean
+
+
+def _cut(vector: Array, widths: Sequence[int]) -> list[Array]:
+    """Return pieces of a vector, of these lengths from its start, uncopied."""
+    ends = list(itertools.accumulate(widths, initial=0))
+    return [vector[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def rows_of(part: int, parts: int, m: int) -> slice:
+    """Return which of m rows a part owns."""
+    return slice(m * part // parts, m * (part + 1) // parts)
+
+
+def owned(network: Network, part: int, parts: int) -> list[slice]:
+    """Return where the rows that a part owns lie in the vector of parameters."""
+    pieces: list[slice] = []
+    at = 0
+    for matrix in (*network.weights, *network.biases, *network.gammas):
+        own, width = rows_of(part, parts, len(matrix)), matrix.size // len(matrix)
+        start, stop = at + own.start * width, at + own.stop * width
+        if pieces and pieces[-1].stop == start:
+            start = pieces.pop().start
+        pieces.append(slice(start, stop))
+        at += matrix.size
+    return pieces

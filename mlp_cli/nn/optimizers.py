@@ -1,0 +1,305 @@
+"""Update rules over one flat vector of parameters.
+
+Conventions, decided once. g is the gradient of the mean loss over the minibatch, η the step's
+learning rate, λ the weight decay, p the parameters:
+
+    decay      g ← g + λ p, on weights only: the gradient of ½ λ Σ w². No batch size is in it.
+               AdamW instead shrinks the weights themselves, p ← (1 − η λ) p (Loshchilov and
+               Hutter, 2019), which for plain SGD would be the same.
+    sgd        p ← p − η g
+    momentum   v ← μ v + g;  p ← p − η v. (η does not stand in v: Polyak's rule as PyTorch has it.)
+    nesterov   v ← μ v + g;  p ← p − η (g + μ v)
+    rmsprop    v ← ρ v + (1 − ρ) g²;  p ← p − η g / (√v + ε)           (Tieleman and Hinton, 2012)
+    adam       m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;
+               p ← p − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
+                                                    (Kingma and Ba, 2015, algorithm 1)
+    clipping   where ‖g‖ > c over all parameters: g ← g c / ‖g‖, before decay.
+
+The vectors are walked in blocks that stay in cache from the first pass of a rule to its last; over
+whole vectors each pass would go out to memory again. Several threads may each walk a part.
+What depends on η and the step t alone is computed once for all blocks: the step's `factors`.
+Beyond NumPy this module needs only `operations`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlp_cli.nn.buffers import Block, Numbers
+from mlp_cli.nn.functions import Array
+from mlp_cli.nn.ops import NUMPY, Operations
+
+# Elements: half a megabyte of each array in float32. Smaller blocks would stay nearer to the core,
+# but at every call the threads of a team have to get the interpreter's lock.
+BLOCK = 131_072
+
+FACTORS = 3
+
+
+class Optimizer(ABC):
+    """Base of the rules: clipping, decay and the walk over blocks.
+
+    Parameters
+    ----------
+    parameters, gradient
+        (P,) vectors; `step` reads the second (and may overwrite it) and updates the first.
+    weight_count
+        The leading elements that are weights, and so decay.
+    weight_decay
+        λ ≥ 0.
+    clip_norm
+        c > 0, or None for no clipping.
+    parts
+        For each thread that calls `step`, the pieces of the vectors that it owns.
+
+    Attributes
+    ----------
+    slots
+        The rule's own vectors (P,) by name. With the number of updates, all that resuming needs.
+    """
+
+    name: str
+    slot_names: tuple[str, ...] = ()
+    decoupled_decay = False
+
+    def __init__(
+        self,
+        parameters: Array,
+        gradient: Array,
+        weight_count: int,
+        *,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        parts: Sequence[Sequence[slice]] | None = None,
+    ) -> None:
+        self.clip_norm = clip_norm
+        self.slots = {name: np.zeros_like(parameters) for name in self.slot_names}
+        split = weight_count if weight_decay else 0
+        self._parts: list[list[Block]] = []
+        for pieces in [[slice(0, len(parameters))]] if parts is None else parts:
+            scratch = np.empty(min(BLOCK, len(parameters)), parameters.dtype)
+            self._parts.append(
+                [
+                    Block(
+                        p=parameters[at],
+                        g=gradient[at],
+                        slots=[slot[at] for slot in self.slots.values()],
+                        s=scratch[: at.stop - at.start],
+                        decay=weight_decay if at.start < split else 0.0,
+                    )
+                    for at in _blocks(pieces, split)
+                ]
+            )
+        self._squares = np.zeros(len(self._parts))
+
+    @property
+    @abstractmethod
+    def constants(self) -> tuple[float, ...]:
+        """The rule's numbers that are the same in every step."""
+
+    def factors(self, rates: Sequence[float], first: int) -> Numbers:
+        """Return what depends on the step alone, (steps, `FACTORS`), the learning rate η first.
+
+        `rates` are the steps' learning rates, and `first` is the number of the first, from 1.
+        """
+        factors = np.zeros((len(rates), FACTORS))
+        factors[:, 0] = rates
+        return factors
+
+    def step(self, factors: Numbers, part: int = 0, do: Operations = NUMPY) -> None:
+        """Update the parameters, or a part of them, with a step's row of `factors`.
+
+        Where there is clipping the parts meet in it.
+        """
+        blocks = self._parts[part]
+        if self.clip_norm is not None:
+            pieces = [block.g for block in blocks]
+            do.sum_squares(pieces, self._squares[part : part + 1])
+            do.meet(part)
+            do.clip(pieces, self.clip_norm, self._squares)
+        for block in blocks:
+            do.update(self, block, factors)
+
+    def update(self, block: Block, factors: Numbers) -> None:
+        """Apply decay and the rule to one block: p, the slots, and g as scratch."""
+        p, g, slots, s, decay = block
+        learning_rate, *rest = map(float, factors)
+        if decay and self.decoupled_decay:
+            np.multiply(p, 1 - learning_rate * decay, out=p)
+        elif decay:
+            np.multiply(p, decay, out=s)
+            np.add(g, s, out=g)
+        self._rule(p, g, s, *slots, factors=(learning_rate, *rest))
+
+    @abstractmethod
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
+    ) -> None:
+        """Update p and the slots in place, with the gradient g and scratch s."""
+
+
+def _blocks(pieces: Sequence[slice], split: int) -> Iterator[slice]:
+    """Cut pieces of a vector into blocks, with a cut at `split`, where decay ends."""
+    for piece in pieces:
+        middle = min(max(split, piece.start), piece.stop)
+        for low, high in ((piece.start, middle), (middle, piece.stop)):
+            for start in range(low, high, BLOCK):
+                yield slice(start, min(start + BLOCK, high))
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent; `momentum` μ in [0, 1), and Nesterov's form of it."""
+
+    def __init__(
+        self,
+        parameters: Array,
+        gradient: Array,
+        weight_count: int,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **common: Any,
+    ) -> None:
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.name = ("nesterov" if nesterov else "momentum") if momentum else "sgd"
+        self.slot_names = ("velocity",) if momentum else ()
+        super().__init__(parameters, gradient, weight_count, **common)
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """μ."""
+        return (self.momentum,)
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
+    ) -> None:
+        direction = g
+        if slots:
+            (v,) = slots
+            np.multiply(v, self.momentum, out=v)
+            np.add(v, g, out=v)
+            direction = v
+            if self.nesterov:
+                np.multiply(v, self.momentum, out=s)
+                np.add(g, s, out=g)
+                direction = g
+        np.multiply(direction, factors[0], out=s)
+        np.subtract(p, s, out=p)
+
+
+class RMSProp(Optimizer):
+    """Steps divided by a running root mean square of the gradient; `rho` ρ, `epsilon` ε."""
+
+    name = "rmsprop"
+    slot_names = ("square",)
+
+    def __init__(
+        self,
+        parameters: Array,
+        gradient: Array,
+        weight_count: int,
+        *,
+        rho: float = 0.99,
+        epsilon: float = 1e-8,
+        **common: Any,
+    ) -> None:
+        self.rho = rho
+        self.epsilon = epsilon
+        super().__init__(parameters, gradient, weight_count, **common)
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """ρ and ε."""
+        return self.rho, self.epsilon
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
+    ) -> None:
+        (v,) = slots
+        np.multiply(g, g, out=s)
+        np.multiply(s, 1 - self.rho, out=s)
+        np.multiply(v, self.rho, out=v)
+        np.add(v, s, out=v)
+        np.sqrt(v, out=s)
+        np.add(s, self.epsilon, out=s)
+        np.divide(g, s, out=s)
+        np.multiply(s, factors[0], out=s)
+        np.subtract(p, s, out=p)
+
+
+class Adam(Optimizer):
+    """Adaptive moments; `beta1` β₁, `beta2` β₂, `epsilon` ε."""
+
+    name = "adam"
+    slot_names = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Array,
+        gradient: Array,
+        weight_count: int,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        **common: Any,
+    ) -> None:
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        super().__init__(parameters, gradient, weight_count, **common)
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """β₁ and β₂."""
+        return self.beta1, self.beta2
+
+    def factors(self, rates: Sequence[float], first: int) -> Numbers:
+        """Return η, and then η and ε as they stand before and beside m / √v.
+
+        η m̂ / (√v̂ + ε), both fractions widened by √(1 − β₂ᵗ), saves a pass.
+        """
+        factors = super().factors(rates, first)
+        for t, (rate, row) in enumerate(zip(rates, factors, strict=True), first):
+            root = math.sqrt(1 - self.beta2**t)
+            row[1:] = rate * root / (1 - self.beta1**t), self.epsilon * root
+        return factors
+
+    def _rule(
+        self, p: Array, g: Array, s: Array, *slots: Array, factors: tuple[float, ...]
+    ) -> None:
+        m, v = slots
+        _, rate, epsilon = factors
+        np.multiply(g, g, out=s)
+        np.multiply(s, 1 - self.beta2, out=s)
+        np.multiply(v, self.beta2, out=v)
+        np.add(v, s, out=v)
+        np.multiply(g, 1 - self.beta1, out=g)
+        np.multiply(m, self.beta1, out=m)
+        np.add(m, g, out=m)
+        np.sqrt(v, out=s)
+        np.add(s, epsilon, out=s)
+        np.divide(m, s, out=s)
+        np.multiply(s, rate, out=s)
+        np.subtract(p, s, out=p)
+
+
+class AdamW(Adam):
+    """Adam with the decay taken out of the gradient and off the weights themselves."""
+
+    name = "adamw"
+    decoupled_decay = True
+
+
+OPTIMIZERS: dict[str, type[SGD | RMSProp | Adam]] = {
+    "sgd": SGD,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+}

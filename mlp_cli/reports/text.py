@@ -1,0 +1,133 @@
+"""Results as text for a person, and predictions as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlp_cli.storage.files import atomic_write
+
+if TYPE_CHECKING:
+    from mlp_cli.gradcheck.check import GradientCheck
+    from mlp_cli.inference.evaluate import Evaluation
+
+
+def result_text(result: dict[str, Any]) -> str:
+    """Return a training's result in a few lines."""
+    lines = []
+    if result["test_accuracy"] is not None:
+        low, high = (100 * bound for bound in result["test_error_ci95"])
+        lines.append(
+            f"test accuracy {100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors "
+            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence) on {result['dataset']}"
+        )
+    if result["val_accuracy"] is not None:
+        lines.append(
+            f"validation accuracy {100 * result['val_accuracy']:.2f} %, best after epoch "
+            f"{result['best_epoch']} of {result['epochs']}"
+        )
+    lines.append(
+        f"{result['seconds']:.1f} s, {result['samples_per_second']:,.0f} samples/s in training"
+    )
+    return "\n".join(lines)
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Return an evaluation's figures, per-class table and confusion matrix."""
+    scores = evaluation.scores
+    low, high = (100 * bound for bound in scores.error_ci95)
+    classes = scores.per_class()
+    per_class = [
+        ["class", "precision", "recall", "F1", "images"],
+        *(
+            [
+                str(row["label"]),
+                *(f"{100 * row[key]:.2f} %" for key in ("precision", "recall", "f1")),
+                str(row["support"]),
+            ]
+            for row in classes
+        ),
+    ]
+    confusion = [
+        ["", *(f"→ {row['label']}" for row in classes)],
+        *(
+            [str(label), *(str(count) if count else "." for count in row)]
+            for label, row in enumerate(scores.confusion.tolist())
+        ),
+    ]
+    return "\n".join(
+        [
+            f"{evaluation.dataset}, {evaluation.split}: {scores.n:,} images",
+            f"errors    {scores.errors}",
+            f"accuracy  {100 * scores.accuracy:.2f} % "
+            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence)",
+            f"loss      {scores.loss:.4f}",
+            "",
+            *_table(per_class),
+            "",
+            "images of each class (rows) taken for each class (columns):",
+            *_table(confusion),
+        ]
+    )
+
+
+def gradcheck_text(check: GradientCheck) -> str:
+    """Return each layer's shapes and errors, and what the three ways cost."""
+    K = check.batch_size
+    table = [["layer", "δ (K, m)", "a (K, n)", "ΔW = δᵀ a (m, n)", *check.tolerance, ""]]
+    for layer in check.layers:
+        table.append(
+            [
+                str(layer.layer),
+                *(f"({rows}, {columns})" for rows, columns in (layer.delta, layer.a)),
+                "({}, {})".format(*layer.gradient),
+                *(f"{layer.errors[way]:.1e}" for way in check.tolerance),
+                "WRONG" if layer.wrong else "ok",
+            ]
+        )
+    allowed = ", ".join(f"{way} {limit:.0e}" for way, limit in check.tolerance.items())
+    loop = check.loop_seconds / check.batched_seconds
+    tiling = check.tiling_seconds / check.tiling_product_seconds
+    return "\n".join(
+        [
+            *_table(table),
+            f"relative errors in float64; allowed: {allowed}",
+            "",
+            f"forward and backward pass of {K} examples",
+            f"  batched, by products   {1e3 * check.batched_seconds:10.2f} ms",
+            f"  one by one, in a loop  {1e3 * check.loop_seconds:10.2f} ms   {loop:,.0f} × as long",
+            f"ΔW of all layers, from δ and a of {check.tiling_examples} examples",
+            f"  δᵀ a                   {1e3 * check.tiling_product_seconds:10.2f} ms",
+            f"  tiling, then a sum     {1e3 * check.tiling_seconds:10.2f} ms   "
+            f"{tiling:,.0f} × as long",
+        ]
+    )
+
+
+def write_predictions(path: Path, evaluation: Evaluation) -> None:
+    """Write `index,label,prediction,probability`, a line an image in the split's order.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "label", "prediction", "probability"])
+    columns = (evaluation.labels, evaluation.predictions, evaluation.probabilities)
+    for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
+        writer.writerow([index, label, prediction, f"{probability:.6f}"])
+    atomic_write(path, text.getvalue().encode())
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

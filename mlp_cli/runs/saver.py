@@ -1,0 +1,138 @@
+"""What a training keeps on disk, and when.
+
+`last.npz` is written anew at the end of an epoch and within one, but never so often that saving
+takes more than one part in `SHARE` of the time. So a training that is killed loses at most
+`LONGEST` seconds of work, or `SHARE` times what a save takes where that is more; one that is
+stopped by a signal, or ends, loses nothing.
+
+The best weights wait in memory for the next save. What is written before is what the later needs:
+the lines of `metrics.jsonl`, then `best.npz`, then the `last.npz` that counts both as behind. A
+training that resumes from an older `last.npz` comes by the same lines and the same best again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from mlp_cli.config.load import Config
+from mlp_cli.nn.functions import Array
+from mlp_cli.runs.folder import RunFolder
+from mlp_cli.storage.checkpoint import save_checkpoint
+from mlp_cli.training.metrics import EpochMetrics
+from mlp_cli.training.trainer import Trainer
+
+SHARE = 100
+LONGEST = 10.0  # seconds
+
+
+class Saver:
+    """Keeps one training in its folder.
+
+    Parameters
+    ----------
+    trainer, config, environment
+        What is saved, and what it was made by and runs on.
+    folder
+        Where to.
+    elapsed
+        The run's seconds so far, over all sittings.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        config: Config,
+        environment: dict[str, Any],
+        folder: RunFolder,
+        elapsed: Callable[[], float],
+    ) -> None:
+        self._trainer = trainer
+        self._config = config
+        self._environment = environment
+        self._folder = folder
+        self._elapsed = elapsed
+        self._validates = len(trainer.dataset.validation) > 0
+        self._best = tuple(map(np.empty_like, trainer.evaluated)) if self._validates else None
+        self._best_header: dict[str, Any] | None = None  # of a best that is not yet on disk
+        self._saved, self._took = time.monotonic(), 0.0
+        self._saved_step: int | None = None
+
+    def chunk_ended(self) -> None:
+        """Save within an epoch, where the last save is long ago.
+
+        Raises
+        ------
+        DivergedError, StorageError
+            As `save`.
+        """
+        if time.monotonic() - self._saved >= max(LONGEST, SHARE * self._took):
+            self.save()
+
+    def epoch_ended(self, metrics: EpochMetrics) -> None:
+        """Keep an epoch's record, and its weights where they are the best; save if it is time.
+
+        Raises
+        ------
+        DivergedError, StorageError
+            As `save`.
+        """
+        self._folder.append_metrics(metrics.to_json())
+        if self._best is not None and self._trainer.is_best:
+            for kept, vector in zip(self._best, self._trainer.evaluated, strict=True):
+                kept[...] = vector
+            self._best_header = self._header()
+        if time.monotonic() - self._saved >= SHARE * self._took:
+            self.save()
+
+    def save(self) -> None:
+        """Write the best weights and all that resuming needs, where they are new.
+
+        Raises
+        ------
+        DivergedError
+            If a parameter is not finite; the checkpoint before stays.
+        StorageError
+            If it cannot be written; the checkpoint before stays.
+        """
+        started = time.monotonic()
+        trainer, folder = self._trainer, self._folder
+        if (trainer.state.step, self._best_header) == (self._saved_step, None):
+            return
+        trainer.check()
+        folder.sync_metrics()
+        if self._best is not None and self._best_header is not None:
+            save_checkpoint(folder.best, self._arrays(*self._best), self._best_header)
+            self._best_header = None
+        vectors, header = dict(trainer.vectors), self._header()
+        arrays = self._arrays(vectors.pop("parameters"), vectors.pop("statistics")) | vectors
+        if not self._validates and trainer.state.epoch:
+            save_checkpoint(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
+        save_checkpoint(folder.last, arrays, header)
+        self._saved, self._saved_step = time.monotonic(), trainer.state.step
+        self._took = self._saved - started
+
+    def _header(self) -> dict[str, Any]:
+        trainer = self._trainer
+        trainer.state.seconds = self._elapsed()
+        return {
+            "config": self._config.to_dict(),
+            "data": {
+                "name": trainer.dataset.name,
+                "image_shape": list(trainer.dataset.image_shape),
+                "classes": trainer.dataset.classes,
+            },
+            "state": asdict(trainer.state),
+            "environment": self._environment,
+        }
+
+    def _arrays(self, parameters: Array, statistics: Array) -> dict[str, np.ndarray[Any, Any]]:
+        trainer, network = self._trainer, self._trainer.network
+        arrays: dict[str, np.ndarray[Any, Any]] = network.named(parameters, statistics)
+        arrays["input.mean"] = np.array(trainer.mean, network.dtype)
+        arrays["input.std"] = np.array(trainer.std, network.dtype)
+        return arrays

@@ -1,0 +1,260 @@
+"""The program on one page: from a configuration to a trained network in its folder.
+
+config ─→ data ─→ network, optimizer, schedule ─→ trainer ─→ metrics.jsonl
+                                                     └─────→ last.npz, best.npz ─→ result.json
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlp_cli.compute.kernels import Kernels, NumPyKernels
+from mlp_cli.compute.machine import describe
+from mlp_cli.compute.threads import Team
+from mlp_cli.config.load import Config, dump_config
+from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
+from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
+from mlp_cli.inference.model import Model
+from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
+from mlp_cli.runs.resume import moved, restore, resumable, stored_config
+from mlp_cli.runs.saver import Saver
+from mlp_cli.storage.checkpoint import load_checkpoint
+from mlp_cli.storage.files import atomic_write
+from mlp_cli.training.build import build_trainer
+from mlp_cli.training.divergence import retrace
+from mlp_cli.training.metrics import EpochMetrics, to_json
+from mlp_cli.training.scoring import Scorer
+from mlp_cli.training.trainer import State, Trainer
+
+NOTABLE = 2.0  # seconds of compiling of which the user should know
+
+
+class View(Protocol):
+    """What a training shows of itself, and how it is asked to stop."""
+
+    def log(self, message: str) -> None:
+        """Tell how things go."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that must not be missed."""
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Show the bytes of a file that have arrived."""
+
+    def chunk(self, state: State, total: int, loss: float) -> None:
+        """Show that another chunk of the epoch's `total` rows is behind, at a mean loss."""
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """Show the record of an epoch that is behind."""
+
+    def stop(self) -> bool:
+        """Whether the training should save itself and end."""
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Hold interruptions back, for `stop` to tell of them."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training finds its data and leaves its results."""
+
+    data_dir: Path
+    mirrors: Sequence[str]
+    out: Path | None
+    mode: Mode
+    config_name: str
+
+
+def train_run(
+    config: Config, place: Place, threads: int, fast: bool, view: View
+) -> tuple[Path, dict[str, Any] | None]:
+    """Train one network; return the run's folder and its result, None where it was stopped.
+
+    Raises
+    ------
+    MlpError
+        As its subclasses say; what was saved before stays.
+    """
+    started = time.monotonic()
+    stored = None
+    if place.out is not None:
+        check_out(place.out, place.mode)
+        if place.mode == "resume":
+            stored = stored_config(RunFolder(place.out))
+        if stored is not None:
+            config = resumable(config, stored, place.out)
+            result = RunFolder(place.out).read_result()
+            if result is not None and stored.training.epochs == config.training.epochs:
+                return place.out, result
+    config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
+    folder = claim(place.out, place.config_name)
+    with folder.locked():
+        if place.out is not None:  # another process may have been here since
+            check_out(place.out, place.mode)
+        # Compiling is held together with the training: an exception within it would get lost.
+        with view.deferred():
+            if place.mode == "overwrite":
+                folder.clear()
+            kernels = choose_kernels(fast)
+            environment = describe(threads, kernels.name)
+            trainer = build_trainer(config, dataset, Team(threads), kernels)
+            if kernels.compile_seconds > NOTABLE:
+                view.log(
+                    f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
+                    "the next training finds them ready."
+                )
+            if stored is not None and folder.last.exists():
+                checkpoint = load_checkpoint(folder.last)
+                restore(trainer, checkpoint, config)
+                for difference in moved(checkpoint, environment):
+                    view.warn(difference)
+            prepare(folder, config, environment, trainer.state.epoch, view)
+            sittings_before = trainer.state.seconds
+
+            def elapsed() -> float:
+                return sittings_before + time.monotonic() - started
+
+            saver = Saver(trainer, config, environment, folder, elapsed)
+            finished = train(trainer, config, saver, folder, view)
+        return folder.path, conclude(trainer, folder, elapsed) if finished else None
+
+
+def prepare(
+    folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, view: View
+) -> None:
+    """Bring a run's folder to where its training begins, with so many epochs behind.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    folder.remove_outcome()
+    atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
+    atomic_write(folder.config, dump_config(config).encode())
+    if folder.keep_metrics(epochs) < epochs:
+        view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
+
+
+def obtain_data(
+    config: Config, data_dir: Path, mirrors: Sequence[str], view: View
+) -> tuple[Config, Dataset]:
+    """Load the data that a configuration names, fetching MNIST where that is allowed.
+
+    Returns the configuration too: where MNIST cannot be had and `data.fallback` allows it, the one
+    returned says `dataset: synthetic`.
+
+    Raises
+    ------
+    DataError, DownloadError
+        If the data are not to be had.
+    """
+    data = config.data
+    try:
+        try:
+            return config, load_dataset(config, data_dir)
+        except DataError:
+            if data.path is not None or not data.download:
+                raise
+        from mlp_cli.data.download import fetch_mnist  # only where needed: its import takes 0.2 s
+
+        files = needed_files(data.test)
+        fetch_mnist(data_dir / "mnist", mirrors, files=files, log=view.log, progress=view.download)
+        return config, load_dataset(config, data_dir)
+    except (DataError, DownloadError) as error:
+        if data.path is not None or data.fallback is None:
+            raise
+        view.warn(
+            f"{error}\nThis is NOT MNIST: training on the built-in SYNTHETIC digits instead, "
+            "as the configuration's data.fallback says."
+        )
+    synthetic = data.model_copy(update={"dataset": "synthetic"})
+    config = config.model_copy(update={"data": synthetic})
+    return config, load_dataset(config, data_dir)
+
+
+def choose_kernels(fast: bool) -> Kernels:
+    """Return what runs the operations of a step: compiled code, or NumPy.
+
+    Raises
+    ------
+    ConfigError
+        If Numba is installed and does not load, as where it does not know this NumPy yet.
+    """
+    if not fast:
+        return NumPyKernels()
+    try:
+        from mlp_cli.compute.fast import (
+            FastKernels,  # its import takes a while, and needs the extra
+        )
+    except (ImportError, OSError) as error:  # the latter where a library of its is gone
+        raise ConfigError(
+            f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
+            "them, or mend the extra: pip install 'mlp-cli[fast]'"
+        ) from error
+    return FastKernels()
+
+
+def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, view: View) -> bool:
+    """Train to the end, saving now and then; return False where the view asked to stop.
+
+    Raises
+    ------
+    DivergedError
+        With what went wrong, which stands in `divergence.json` too. `last.npz` then holds the
+        training as it was before.
+    """
+
+    def on_chunk(loss: float) -> bool:
+        view.chunk(trainer.state, len(trainer.dataset.train), loss)
+        saver.chunk_ended()
+        return view.stop()
+
+    if not folder.last.exists():
+        saver.save()  # so that even a first epoch that diverges leaves a checkpoint
+    try:
+        while not trainer.finished and not view.stop():
+            metrics = trainer.train_epoch(on_chunk)
+            if metrics is not None:
+                saver.epoch_ended(metrics)
+                view.epoch(metrics)
+    except DivergedError as error:
+        noticed = trainer.state.step
+        view.log(f"{error} Looking for the step where it began.")
+        restore(trainer, load_checkpoint(folder.last), config)
+        found = retrace(trainer, noticed)
+        if found is None:
+            raise
+        saver.save()
+        atomic_write(folder.divergence, (to_json(found.to_dict(), indent=2) + "\n").encode())
+        raise DivergedError(f"{found} More in {folder.divergence}.") from error
+    saver.save()
+    return trainer.finished
+
+
+def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) -> dict[str, Any]:
+    """Score the test set, once, with the best checkpoint, and write `result.json`."""
+    state, checkpoint = trainer.state, load_checkpoint(folder.best)
+    best, then = Model(checkpoint), checkpoint.header["state"]
+    scores = None
+    if trainer.dataset.test is not None:
+        test = trainer.dataset.test
+        scores = Scorer(best.network, test, best.mean, best.std, trainer.team).score()
+    result = {
+        "dataset": trainer.dataset.name,
+        "epochs": state.epoch,
+        "best_epoch": then["best_epoch"],
+        "val_accuracy": then["best_accuracy"],
+        "test_accuracy": scores.accuracy if scores else None,
+        "test_errors": scores.errors if scores else None,
+        "test_error_ci95": list(scores.error_ci95) if scores else None,
+        "seconds": elapsed(),
+        "samples_per_second": state.samples / state.training_seconds,
+    }
+    folder.write_result(result)
+    return result

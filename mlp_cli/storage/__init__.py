@@ -1,0 +1,1 @@
+"""Files that land whole, and readers that believe nothing."""

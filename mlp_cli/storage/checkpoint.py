@@ -1,0 +1,252 @@
+"""Checkpoints: one `.npz` of plain arrays, a JSON header and a digest over both.
+
+    layers.0.weight (out, in), layers.0.bias (out,), layers.1.weight, …
+    input.mean, input.std      the network sees (pixel / 255 − mean) / std
+    optimizer.<slot> (P,)      in last.npz alone: all weights layer by layer, then all biases
+    header                     JSON: format, config, data, state, environment
+    digest                     SHA-256 over the header and every array, in hexadecimal
+
+`numpy.load(path, allow_pickle=False)` opens it; nothing in it can run code. Members are stored, not
+compressed, so a file can never unfold to more than its own size: reading one takes its size in
+memory, and making a network of it at most as much again.
+
+A release reads what any earlier one wrote. What the header holds beyond the names above is passed
+over, and so is the state where a network is only to be used; an array that the configuration has no
+place for is refused, and so is a field of the state that this release does not know, where training
+is to go on: it would not go on as it would have. A field that a later release added to the state is
+not in older files, and takes its default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from mlp_cli.errors import CheckpointError, ConfigError
+from mlp_cli.storage.files import atomic_writer, storage_errors
+from mlp_cli.storage.npz import read_npz, write_npz
+from mlp_cli.training.metrics import to_json
+
+FORMAT = 1
+MAX_HEADER = 1 << 18  # characters; a header has a few thousand
+MAX_DEPTH = 20
+LARGEST = 1 << 63  # below it are all whole numbers of a record
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint: its file, its arrays by name, and its header."""
+
+    path: Path
+    arrays: dict[str, NDArray[Any]]
+    header: dict[str, Any]
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return one array after checking that it is there, and of that shape and type.
+
+        Raises
+        ------
+        CheckpointError
+            Where it is not.
+        """
+        value, dtype = self.arrays.get(name), np.dtype(dtype)
+        found = "is missing" if value is None else f"has shape {value.shape}, type {value.dtype}"
+        if value is None or value.shape != shape or value.dtype != dtype:
+            raise CheckpointError(
+                f"{self.path}: {name} {found}; its configuration needs {shape}, type {dtype}. "
+                "Train again, or use another checkpoint."
+            )
+        return value
+
+    def check_names(self, needed: Iterable[str]) -> None:
+        """Check that it holds no arrays but these.
+
+        Raises
+        ------
+        CheckpointError
+            If it does.
+        """
+        needless = sorted(set(self.arrays) - set(needed))
+        if needless:
+            raise CheckpointError(
+                f"{self.path}: it holds {_shown(needless)}, for which its configuration has no "
+                "place. Use the release that wrote it, or another checkpoint."
+            )
+
+    def record(
+        self, name: str, kind: type[Record], required: Collection[str] | None = None
+    ) -> Record:
+        """Return a part of the header as an object of a dataclass, after checking its fields.
+
+        Parameters
+        ----------
+        name, kind
+            Of the part. Every number in it is finite and at least 0.
+        required
+            The fields that may not be missing, all if it is not given.
+
+        Raises
+        ------
+        CheckpointError
+            If a field is missing, unknown, or of another type.
+        """
+        found, types = self.header.get(name), get_type_hints(kind)
+        if not isinstance(found, dict):
+            raise self.unfit(f"its {name} is {_shown(found)}, where a mapping is needed")
+        known = types if required is None else required
+        wrong = [f"is missing {field}" for field in known if field not in found]
+        wrong += [f"holds {_shown(field)}, unknown here" for field in found if field not in types]
+        wrong += [
+            f"has {field} = {_shown(value)}, where {_name(types[field])} is needed"
+            for field, value in found.items()
+            if field in types and not _fits(value, types[field])
+        ]
+        if wrong:
+            raise self.unfit(f"its {name} {'; '.join(wrong[:5])}")
+        return kind(**found)
+
+    def unfit(self, why: str) -> CheckpointError:
+        """Return the error that says why it does not fit this release or its use."""
+        return CheckpointError(
+            f"{self.path}: {why}. Use the release that wrote it, or another checkpoint."
+        )
+
+
+def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written; a checkpoint that was there before is still there.
+    """
+    text = to_json({"format": FORMAT, **header})
+    members = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    members |= {"header": np.array(text), "digest": np.array(_digest(arrays, text))}
+    with storage_errors("write", path), atomic_writer(path) as file:
+        write_npz(file, members)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, and check its digest and that all its values are finite.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file.
+    CheckpointError
+        If it is damaged, of a format that this release does not know, or holds a NaN or infinity.
+    StorageError
+        If it may not be read.
+    """
+    with storage_errors("read", path):
+        _check_regular(path)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                members = read_npz(file, size)
+                text, digest = (_text(members.pop(name, None)) for name in ("header", "digest"))
+                if digest != _digest(members, text):
+                    raise ValueError("its digest does not match its content")
+                header = _header(text)
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{path} is damaged or no checkpoint of mlp: {str(error)[:200]}. Use another "
+                    "checkpoint (a run keeps best.npz and last.npz), or train again."
+                ) from error
+            except MemoryError as error:
+                raise CheckpointError(
+                    f"{path}: its {size:,} bytes do not fit into memory. Use another machine."
+                ) from error
+    found = header.get("format")
+    if type(found) is not int or found != FORMAT:
+        raise CheckpointError(
+            f"{path}: checkpoint format {_shown(found)}, where this release reads {FORMAT}. "
+            "Use the release that wrote it."
+        )
+    for name, array in members.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise CheckpointError(
+                f"{path}: {name} holds text, or values that are not finite. Use another checkpoint."
+            )
+    return Checkpoint(path, members, header)
+
+
+def _digest(arrays: dict[str, NDArray[Any]], header: str) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _text(member: NDArray[Any] | None) -> str:
+    if member is None or member.dtype.kind != "U" or member.shape:
+        raise ValueError("its header or its digest is missing")
+    if member.itemsize > 4 * MAX_HEADER:
+        raise ValueError(f"its header is longer than {MAX_HEADER} characters")
+    # str() of the array would make characters of whatever numbers stand in it.
+    return member.tobytes().decode("utf-32-be" if member.dtype.str[0] == ">" else "utf-32-le")
+
+
+def _header(text: str) -> dict[str, Any]:
+    """Return what the JSON of a header says."""
+    try:
+        header = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its header is nested too deep") from error
+    if not isinstance(header, dict):
+        raise ValueError("its header is no mapping")
+    level: list[Any] = [header]
+    for _ in range(MAX_DEPTH):
+        parts = [node.values() if isinstance(node, dict) else node for node in level]
+        level = [node for part in parts for node in part if isinstance(node, dict | list)]
+    if level:
+        raise ValueError("its header is nested too deep")
+    to_json(header).encode()  # a number that is not finite raises, and half a character
+    return header
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is not there, and what is no file: to read a FIFO is to wait for a writer."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"{path}: there is no such checkpoint. Give a run's folder, or an .npz in it."
+        ) from None
+    if not regular:
+        raise ConfigError(f"{path}: a folder or device. A checkpoint is a regular file.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value that came out of JSON is of a field's type; no number is below 0."""
+    allowed = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
+    if type(value) not in allowed and not (type(value) is int and float in allowed):
+        return False
+    if isinstance(value, int):
+        return 0 <= value < LARGEST
+    return not isinstance(value, float) or value >= 0  # a loss may be as large as it likes
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, on one line and not too long of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

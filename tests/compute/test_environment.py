@@ -1,0 +1,82 @@
+"""Threads by a fixed rule, and the record of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from mlp_cli.compute.machine import (
+    available_cores,
+    choose_threads,
+    describe,
+    differing,
+    hold_blas,
+    want_fast,
+)
+from mlp_cli.errors import ConfigError
+
+
+def test_the_option_beats_the_variable_beats_the_rule() -> None:
+    assert choose_threads(3, [30], 10, False, {"OMP_NUM_THREADS": "2"}) == 3
+    assert choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": "2,1"}) == 2
+    assert choose_threads(None, [30], 10, False, {}) == 1
+    assert choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": ""}) == 1
+    assert choose_threads(None, [2500, 2000], 128, False, {}) == available_cores()
+    assert choose_threads(None, [128], 64, False, {}) == 1
+    assert choose_threads(None, [128], 64, True, {}) == available_cores()
+    assert choose_threads(None, [30], 10, True, {}) == 1
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "²"])
+def test_a_variable_that_is_no_number_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="OMP_NUM_THREADS="):
+        choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": text})
+
+
+def test_the_variables_reach_the_blas_of_numpy() -> None:
+    environ: dict[str, str] = {}
+    hold_blas(environ)
+    assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "1"
+    code = (
+        "import os; from mlp_cli.compute.machine import hold_blas; hold_blas(os.environ)\n"
+        "import numpy as np; a = np.ones((2000, 2000)); a @ a\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    if Path("/proc/self/task").exists():
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "1\n"
+
+
+def test_the_record_is_json_and_names_what_differs() -> None:
+    here = describe(2, "numpy")
+    assert json.loads(json.dumps(here)) == here
+    assert here["threads"] == 2
+    assert here["processor"]
+    assert differing(here, here) == []
+    assert differing({**here, "threads": 1, "python": "2"}, here) == ["threads: 1 then, 2 now"]
+
+
+def test_the_kernels_are_the_fastest_installed_unless_one_says_otherwise() -> None:
+    installed = find_spec("numba") is not None
+    assert want_fast({}) == installed
+    assert not want_fast({"MLP_KERNELS": "numpy"})
+    with pytest.raises(ConfigError, match="give numpy or fast"):
+        want_fast({"MLP_KERNELS": "quick"})
+    if installed:
+        assert want_fast({"MLP_KERNELS": "fast"})
+    else:
+        with pytest.raises(ConfigError, match=r"pip install 'mlp-cli\[fast\]'"):
+            want_fast({"MLP_KERNELS": "fast"})
+
+
+def test_cores_are_those_that_the_process_may_use() -> None:
+    if hasattr(os, "sched_getaffinity"):
+        assert available_cores() == len(os.sched_getaffinity(0))

@@ -1,0 +1,424 @@
+"""The compiled kernels against NumPy's, operation by operation and over whole trainings."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="needs the extra `fast`")
+
+from helpers.networks import RULES, draw_network, draw_passes
+
+from mlp_cli.compute.fast import FastKernels
+from mlp_cli.compute.fast.blas import LARGE, MKL
+from mlp_cli.compute.fast.recorder import Recorder
+from mlp_cli.compute.kernels import Kernels, NumPyKernels
+from mlp_cli.compute.threads import Team
+from mlp_cli.config.load import from_dict
+from mlp_cli.data.dataset import load_dataset
+from mlp_cli.gradcheck.check import TOLERANCE, compare
+from mlp_cli.nn.backprop import columns_first
+from mlp_cli.nn.buffers import Drawn, Norm
+from mlp_cli.nn.functions import ACTIVATIONS, LOSSES, Array
+from mlp_cli.nn.network import Network, owned
+from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.training.build import build_trainer
+from mlp_cli.training.trainer import Trainer
+
+ROUNDING = {"float32": 2e-6, "float64": 5e-15}
+KERNELS = [NumPyKernels, FastKernels]
+
+
+def both(work: Callable[[Operations, int], None], dtype: str = "float32") -> None:
+    """Run operations compiled, on one thread."""
+    FastKernels().prepare(work, Team(1), np.dtype(dtype))(0)
+
+
+def test_every_operation_can_be_written_down() -> None:
+    names = {
+        name
+        for name, _ in inspect.getmembers(Operations, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert names == {name for name in names if name in vars(Recorder)}
+    assert "product" in names
+
+
+@pytest.mark.parametrize("seed", range(0, 224, 2))
+def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
+    network, x, y, drawn = draw_network(seed)
+    parts = 1 + seed // 2 % 3
+    passes = draw_passes(network, len(x), seed, parts)
+    descends = seed // 2 % 2 == 1
+    check = compare(network, passes, x, y, drawn, Team(parts), FastKernels(), descends=descends)
+    for layer in check.layers:
+        for way, error in layer.errors.items():
+            assert error <= TOLERANCE[way], (way, layer, network.sizes)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
+    f, drawn = ACTIVATIONS[name], np.random.default_rng(0)
+    edges = [0.0, -0.0, 1e-30, -1e-30, 80, -80, 700, -700, 1e30, -1e30, np.inf, -np.inf, np.nan]
+    values = np.concatenate([edges, drawn.normal(size=37) * 4])
+    z, delta = (columns_first(10, 5, np.dtype(dtype)) for _ in range(2))
+    z[...] = values.reshape(10, 5)
+    delta[...] = drawn.normal(size=(10, 5))
+    b, s = np.zeros(5, dtype), np.empty_like(z)
+    a, expected = z.copy(order="F"), delta.copy(order="F")
+    with np.errstate(all="ignore"):
+        f.apply(a, s)
+        f.backward(expected, a, s)
+
+    def work(do: Operations, me: int) -> None:
+        do.activate(f, z, b, s)
+        do.derive(f, delta, z, s)
+
+    both(work, dtype)
+    with np.errstate(all="ignore"):  # eᶻ − 1 near 0 is exact to the rounding of 1
+        np.testing.assert_allclose(z, a, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
+        np.testing.assert_allclose(delta, expected, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * 4)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_masks_are_the_same(dtype: str) -> None:
+    for first, lines, width, p in [(0, 5, 8, 0.5), (3, 7, 13, 0.2), (100, 1, 1, 0.9)]:
+        key = np.array([2**64 - 5], np.uint64)
+        masks = [Drawn.over(np.empty((lines, width), dtype), first) for _ in range(2)]
+        NUMPY.draw(masks[0], key, 2, p)
+        both(lambda do, me, m=masks[1], k=key, p=p: do.draw(m, k, 2, p), dtype)
+        np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+        NUMPY.deviate(masks[0], key, 2, p)
+        both(lambda do, me, m=masks[1], k=key, p=p: do.deviate(m, k, 2, p), dtype)
+        np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("K", [4, 8, 13, 32])
+def test_a_normalisation_does_not_depend_on_where_its_arrays_lie(K: int) -> None:
+    m, found = 5, set()
+    for gap in range(20):
+        for turned in (False, True):
+            drawn, memory = np.random.default_rng(0), np.zeros(1024, np.float32)
+            pieces = memory[: m * K], memory[m * K + gap :][: m * K]
+            z, hat = (piece.reshape(m, K).T for piece in pieces[:: -1 if turned else 1])
+            z[...] = drawn.normal(size=(K, m))
+            vectors = [np.ones(m, np.float32) for _ in range(8)]
+            gamma, mean, variance, inverse, s, t, dgamma, dbeta = vectors
+            norm = Norm(gamma, mean, variance, hat, inverse, s, t, np.empty((K, m), np.float32))
+            both(lambda do, me, z=z, norm=norm: do.normalise(z, norm))
+            z[...] = drawn.normal(size=(K, m))  # now an error
+            both(lambda do, me, a=(z, norm, dgamma, dbeta): do.unnormalise(*a))
+            found.add(b"".join(array.tobytes() for array in (z, hat, *vectors)))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_limits_agree(dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    W = (drawn.normal(size=(40, 30)) * drawn.uniform(0, 1, (40, 1))).astype(dtype)
+    expected = W.copy()
+    NUMPY.limit(expected, 2.0, np.empty(40, dtype))
+    both(lambda do, me: do.limit(W, 2.0, np.empty(40, dtype)), dtype)
+    np.testing.assert_allclose(W, expected, rtol=4 * ROUNDING[dtype])
+    assert (np.linalg.norm(W, axis=1) > 1.99).any() and (np.linalg.norm(W, axis=1) < 1).any()
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", LOSSES)
+def test_errors_agree_at_any_logits(name: str, dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    chunk = columns_first(30, 4, np.dtype(dtype))
+    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 5, (30, 1))
+    z = chunk[5:16]  # a minibatch of a chunk: the columns are further apart than they are long
+    y = np.eye(4, dtype=dtype)[drawn.integers(4, size=11)]
+    expected, found, s = (columns_first(11, 4, np.dtype(dtype)) for _ in range(3))
+    LOSSES[name].delta(z, y, expected, s)
+    both(lambda do, me: do.error(LOSSES[name], z, y, found, s), dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_right_answers_are_counted_alike(name: str, dtype: str) -> None:
+    drawn = np.random.default_rng(0)
+    chunk = columns_first(30, 4, np.dtype(dtype))
+    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 4, (30, 1))
+    chunk[7] = 0.25  # a tie: the first counts
+    labels = drawn.integers(4, size=20).astype(np.uint8)
+    y, z = np.eye(4, dtype=dtype)[labels], chunk[5:25]
+    found = []
+    for run in (lambda work: work(Operations(), 0), lambda work: both(work, dtype)):
+        losses, s, right = np.empty(20, dtype), np.empty(20, dtype), np.empty(20, np.bool_)
+        run(lambda do, me, o=(losses, right, s): do.count(LOSSES[name], z, y, labels, *o))
+        found.append((losses, right))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-4, atol=4 * ROUNDING[dtype])
+    np.testing.assert_array_equal(found[1][1], found[0][1])
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("clip_norm", [None, 3.0])
+@pytest.mark.parametrize(("name", "options"), RULES)
+def test_update_rules_agree(
+    name: str, options: dict[str, float], clip_norm: float | None, dtype: str
+) -> None:
+    found = []
+    for kernels in (NumPyKernels(), FastKernels()):
+        network = Network([20, 9, 5], "relu", "cross_entropy", dtype)
+        network.initialise("he_normal", np.random.default_rng(0))
+        parts = 1 if kernels.name == "numpy" else 2
+        gradient, team = np.empty_like(network.parameters), Team(parts)
+        rule = OPTIMIZERS[name](
+            network.parameters,
+            gradient,
+            network.weight_count,
+            clip_norm=clip_norm,
+            parts=[owned(network, part, parts) for part in range(parts)],
+            **options,
+        )
+        factors, drawn = np.zeros(3), np.random.default_rng(1)
+        step = kernels.prepare(
+            lambda do, me, rule=rule, factors=factors: rule.step(factors, me, do),
+            team,
+            network.dtype,
+        )
+        for t in range(1, 6):
+            gradient[...] = drawn.normal(size=gradient.shape)
+            factors[...] = rule.factors([0.05], t)[0]
+            team.run(step)
+        found.append((network.parameters, *rule.slots.values()))
+    for expected, values in zip(*found, strict=True):
+        np.testing.assert_allclose(
+            values, expected, rtol=20 * ROUNDING[dtype], atol=4 * ROUNDING[dtype]
+        )
+
+
+def test_products_agree_in_every_layout_that_a_network_has() -> None:
+    drawn = np.random.default_rng(0)
+    for _ in range(300):
+        m, k, n = (int(size) for size in drawn.integers(1, 40, 3))
+        left, right = drawn.normal(size=(m, k)), drawn.normal(size=(k, n))
+        whole = drawn.normal(size=(m, n + 3))
+        out = whole[:, 1 : n + 1]
+        if drawn.random() < 0.3:
+            left = np.asfortranarray(left)
+        elif drawn.random() < 0.8:
+            right = np.asfortranarray(right)
+            if drawn.random() < 0.7:
+                out = columns_first(m, n, np.dtype("float64"))
+        both(lambda do, me, o=(left, right, out): do.product(*o), "float64")
+        np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
+
+
+LAYOUTS = ["plain", "left transposed", "right transposed"]
+
+
+def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
+    """Return the factors of a product that is just above what counts as large."""
+    drawn = np.random.default_rng(0)
+    left, right = drawn.normal(size=(10, 1300)), drawn.normal(size=(1300, 80))
+    assert 9 * 1300 * 80 < LARGE < left.size * 80
+    left, right = left.astype(dtype), right.astype(dtype)
+    if layout == "left transposed":
+        left = np.asfortranarray(left)
+    elif layout == "right transposed":
+        right = np.asfortranarray(right)
+    return left, right
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_large_products_agree(layout: str, dtype: str) -> None:
+    left, right = large_factors(layout, dtype)
+    out = np.empty((len(left), right.shape[1]), dtype)
+    both(lambda do, me: do.product(left, right, out), dtype)
+    tolerance = 100 * ROUNDING[dtype]
+    np.testing.assert_allclose(out, left @ right, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_large_product_does_not_depend_on_where_its_operands_lie(layout: str) -> None:
+    found = set()
+    for off in range(0, 64, 4):
+        arrays = []
+        for array in (*large_factors(layout), np.zeros((10, 80), np.float32)):
+            memory = np.zeros(array.nbytes + 128, np.uint8)
+            start = -memory.ctypes.data % 64 + off
+            moved = memory[start : start + array.nbytes].view(np.float32)
+            order: Any = "C" if array.flags.c_contiguous else "F"
+            arrays.append(moved.reshape(array.shape, order=order))
+            arrays[-1][:] = array
+        both(lambda do, me, o=arrays: do.product(*o))
+        found.add(arrays[-1].tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.skipif(MKL is None, reason="needs MKL, of the extra `fast`, and Intel's processor")
+@pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
+def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
+    left, right = large_factors("plain")
+    left = left[:rows]
+    compiled, mkls = (np.empty((rows, 80), np.float32) for _ in range(2))
+    both(lambda do, me: do.product(left, right, compiled))
+    size, real, address = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+    MKL.library.cblas_sgemm_64(  # type: ignore[union-attr]
+        101, 111, 111, size(rows), size(80), size(1300), real(1), address(left.ctypes.data),
+        size(1300), address(right.ctypes.data), size(80), real(0), address(mkls.ctypes.data),
+        size(80),
+    )  # fmt: skip
+    numpys = left @ right
+    assert numpys.tobytes() != mkls.tobytes()
+    assert compiled.tobytes() == (mkls if rows == 10 else numpys).tobytes()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "from mlp_cli.compute import machine; machine.processor = lambda: 'AMD EPYC'",
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))",
+        "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')",
+    ],
+    ids=["another processor", "limited memory", "no working directory"],
+)
+def test_mkl_is_left_alone(before: str, tmp_path: Path) -> None:
+    code = f"{before}\nfrom mlp_cli.compute.fast import FastKernels\nprint(FastKernels.name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"numba {metadata.version('numba')}\n"
+
+
+def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: object) -> Trainer:
+    settings = {
+        "data": {"dataset": "synthetic", "validation": 200, "scaling": "standard"},
+        "model": {"hidden": [33, 17], "activation": "tanh"},
+        "optimizer": {"name": "adam", "learning_rate": 0.002, "weight_decay": 1e-4},
+        "schedule": {"name": "cosine"},
+        "training": {"epochs": 1, "batch_size": 32, "dtype": dtype},
+        **sections,
+    }
+    config = from_dict(settings, "the test")
+    dataset = load_dataset(config, None)  # type: ignore[arg-type]
+    few = replace(dataset.train, rows=dataset.train.rows[:2900])
+    return build_trainer(config, replace(dataset, train=few), Team(threads), kernels)
+
+
+DESCENT = {
+    "optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.001},
+    "regularisation": {"max_norm": 1.0},
+}
+EVERYTHING = {
+    "model": {"hidden": [33, 17], "batch_norm": True},
+    "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
+    "regularisation": {
+        "input_dropout": 0.1, "dropout": 0.2, "max_norm": 1.0, "label_smoothing": 0.05,
+        "average": 0.2, "input_noise": 0.2, "noise": 0.1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "sections", [{}, DESCENT, EVERYTHING], ids=["plain", "descent", "everything"]
+)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, object]) -> None:
+    found = []
+    for kernels in KERNELS:
+        training = trainer(kernels(), threads, "float64", **sections)
+        metrics = training.train_epoch(lambda loss: False)
+        assert metrics is not None
+        found.append((training.network.parameters, metrics))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
+    assert found[0][1].train_loss == pytest.approx(found[1][1].train_loss, rel=1e-10)
+    assert found[0][1].val_accuracy == found[1][1].val_accuracy
+
+
+@pytest.mark.parametrize(
+    ("rule", "writes_gradients"),
+    [
+        ({"name": "sgd"}, False),
+        ({"name": "sgd", "weight_decay": 0.01}, False),
+        ({"name": "sgd", "clip_norm": 1.0}, True),
+        ({"name": "sgd", "momentum": 0.9}, True),
+        ({"name": "adam"}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_plain_descent_writes_no_gradient(
+    rule: dict[str, object], writes_gradients: bool, threads: int
+) -> None:
+    training = trainer(FastKernels(), threads, optimizer={"learning_rate": 0.01, **rule})
+    gradient = training.steps._passes[32].gradient
+    gradient[:] = 0.0
+    training.train_epoch(lambda loss: False)
+    written = [bool(dW.any()) for dW in training.network.views(gradient).weights]
+    assert written == [writes_gradients] * 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("hidden", [[], [5], [33, 17]])
+def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[int]) -> None:
+    found = []
+    for _ in range(3):
+        training = trainer(FastKernels(), threads, model={"hidden": hidden})
+        training.train_epoch(lambda loss: False)
+        found.append(training.network.parameters.tobytes())
+    assert len({*found}) == 1
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, object]) -> None:
+    options = {
+        **sections,
+        "optimizer": {"name": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
+        "training": {"epochs": 1, "batch_size": 2900},
+    }
+    training = trainer(kernels(), 1, **options)
+    training.train_epoch(lambda loss: False)
+    steps = partial(training.steps._train, training.chunk)
+    run = training.steps._kernels.prepare(steps, training.team, training.network.dtype)
+    run(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        run(0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The smallest array of a step, δ of the last layer, takes 116 kB. What comes and goes are views
+    # and the iterators with which NumPy repeats a vector along a matrix: two times 8,192 numbers.
+    assert peak - before < 80_000
+
+
+@pytest.mark.parametrize("source", ["compute/fast/updates.py", "nn/ops.py"])
+def test_what_was_compiled_is_known_by_all_its_sources(source: str, tmp_path: Path) -> None:
+    package = Path(inspect.getfile(FastKernels)).parents[2]
+    shutil.copytree(package, tmp_path / "mlp_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from mlp_cli.compute.fast import interpreter as i; print(i._version(), i.__file__)"
+    versions = []
+    for change in ("", "# changed\n"):
+        with (tmp_path / "mlp_cli" / source).open("a") as file:
+            file.write(change)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        version, where = done.stdout.split()
+        assert where.startswith(str(tmp_path))
+        versions.append(version)
+    assert versions[0] != versions[1]

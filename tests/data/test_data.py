@@ -1,0 +1,136 @@
+"""Data sets: who is held out, what the network sees, and what does not belong together."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import idx
+
+from mlp_cli.config.load import Config, from_dict
+from mlp_cli.data.dataset import Reader, generator, load_dataset, pixel_statistics, whole
+from mlp_cli.errors import ConfigError, DataError
+
+
+def own(folder: Path, seed: int = 0, **data: object) -> Config:
+    return from_dict({"seed": seed, "data": {"path": str(folder), "validation": 100, **data}}, "")
+
+
+def test_the_seed_alone_says_who_is_held_out(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    one, same, other = (load_dataset(own(folder, seed), folder) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.validation.rows, same.validation.rows)
+    assert set(one.validation.rows) != set(other.validation.rows)
+    assert (len(one.train), len(one.validation)) == (500, 100)
+    assert sorted([*one.train.rows, *one.validation.rows]) == list(range(600))
+
+
+def test_gzipped_files_are_the_same_data(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    raw = load_dataset(own(folder), folder)
+    for path in list(folder.iterdir()):
+        path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    packed = load_dataset(own(folder), folder)
+    np.testing.assert_array_equal(raw.train.images, packed.train.images)
+    assert raw.test is not None
+    assert packed.test is not None
+    np.testing.assert_array_equal(raw.test.labels, packed.test.labels)
+
+
+def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
+    drawn = np.random.default_rng(0)
+    images = drawn.integers(0, 256, (9, 3, 2)).astype(np.uint8)
+    labels = (np.arange(9) % 4).astype(np.uint8)
+    split = whole(images, labels)
+    mean, std = pixel_statistics(split)
+    scaled = images.reshape(9, 6) / 255
+    assert mean == pytest.approx(scaled.mean())
+    assert std == pytest.approx(scaled.std())
+
+    rows = np.array([5, 0, 7])
+    for dtype in ("float32", "float64"):
+        reader = Reader(split, 4, mean, std, 5, np.dtype(dtype), at_once=3)
+        reader.rows[:3] = rows
+        x, y, found = reader.read(0, 3), reader.y[:3], reader.labels[:3]
+        np.testing.assert_allclose(x, (scaled[rows] - mean) / std, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(y, np.eye(4)[labels[rows]])
+        np.testing.assert_array_equal(found, labels[rows])
+        assert x.dtype == y.dtype == dtype
+        assert np.shares_memory(x, reader.read(1, 3))
+        assert not np.shares_memory(x, reader.read(3, 5))  # a thread a step behind has the first
+        np.testing.assert_allclose(x[:2], (scaled[rows[1:]] - mean) / std, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:
+    assert pixel_statistics(whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))) == (0.0, 1.0)
+
+
+def test_streams_of_random_numbers_are_independent_functions() -> None:
+    first = generator(0, "order", 3).random(4)
+    np.testing.assert_array_equal(first, generator(0, "order", 3).random(4))
+    for other in (
+        generator(1, "order", 3),
+        generator(0, "order", 4),
+        generator(0, "initialise", 3),
+    ):
+        assert not np.array_equal(first, other.random(4))
+
+
+def damage(folder: Path, name: str, array: np.ndarray) -> None:
+    (folder / name).write_bytes(idx(array.astype(np.uint8)))
+
+
+def test_files_that_do_not_belong_together(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    damage(folder, "train-labels-idx1-ubyte", np.zeros(599))
+    with pytest.raises(DataError, match=r"599 labels.*600 images"):
+        load_dataset(own(folder), folder)
+
+
+def test_test_images_of_another_size(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    damage(folder, "t10k-images-idx3-ubyte", np.zeros((150, 8, 9)))
+    with pytest.raises(DataError, match=r"8×9 pixels.*8×8"):
+        load_dataset(own(folder), folder)
+
+
+def test_a_class_that_is_tested_but_not_trained(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    damage(folder, "t10k-labels-idx1-ubyte", np.full(150, 10))
+    with pytest.raises(DataError, match=r"label 10.*0 to 9"):
+        load_dataset(own(folder), folder)
+    assert load_dataset(own(folder, test=False), folder).test is None
+
+
+def test_as_many_held_out_as_there_are(own_images: Callable[..., Path]) -> None:
+    folder = own_images()
+    assert len(load_dataset(own(folder, validation=599), folder).train) == 1
+    with pytest.raises(ConfigError, match="600 images to hold out"):
+        load_dataset(own(folder, validation=600), folder)
+
+
+def test_a_single_image_is_a_data_set(tmp_path: Path) -> None:
+    damage(tmp_path, "train-images-idx3-ubyte", np.ones((1, 1, 1)))
+    damage(tmp_path, "train-labels-idx1-ubyte", np.array([255]))
+    found = load_dataset(own(tmp_path, validation=0, test=False), tmp_path)
+    assert (len(found.train), len(found.validation), found.classes) == (1, 0, 256)
+
+
+def test_no_image_is_no_data_set(tmp_path: Path) -> None:
+    damage(tmp_path, "train-images-idx3-ubyte", np.ones((0, 1, 1)))
+    damage(tmp_path, "train-labels-idx1-ubyte", np.ones(0))
+    with pytest.raises(DataError, match="so it is empty"):
+        load_dataset(own(tmp_path, validation=0, test=False), tmp_path)
+
+
+def test_missing_files_say_what_to_do(own_images: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="mlp download-data"):
+        load_dataset(Config(), tmp_path)
+    folder = own_images()
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match=r"data\.test=false"):
+        load_dataset(own(folder), folder)

@@ -1,0 +1,64 @@
+"""Networks, update rules and kernels that several tests go through."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+
+import numpy as np
+
+from mlp_cli.compute.kernels import Kernels, NumPyKernels
+from mlp_cli.data.dataset import one_hot
+from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
+from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES
+from mlp_cli.nn.network import Network
+
+KERNELS: list[type[Kernels]] = [NumPyKernels]
+if importlib.util.find_spec("numba"):
+    from mlp_cli.compute.fast import FastKernels
+
+    KERNELS.append(FastKernels)
+
+# Update rules by name, with options.
+RULES = [
+    ("sgd", {}),
+    ("sgd", {"weight_decay": 0.1}),
+    ("sgd", {"momentum": 0.9}),
+    ("sgd", {"momentum": 0.9, "weight_decay": 0.1}),
+    ("sgd", {"momentum": 0.9, "nesterov": True}),
+    ("sgd", {"momentum": 0.5, "nesterov": True, "weight_decay": 0.01}),
+    ("rmsprop", {}),
+    ("rmsprop", {"rho": 0.9, "epsilon": 1e-3, "weight_decay": 0.1}),
+    ("adam", {}),
+    ("adam", {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.1}),
+    ("adamw", {}),
+    ("adamw", {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.1}),
+]
+
+
+def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
+    """A network of drawn shape, with every activation, loss and initialiser in turn.
+
+    Each third one is normalised.
+    """
+    drawn = np.random.default_rng(seed)
+    names = list(itertools.product(ACTIVATIONS, LOSSES, INITIALISERS))
+    activation, loss, init = names[seed * 37 % len(names)]
+    hidden = [int(m) for m in drawn.integers(1, 40, drawn.integers(0, 4))]
+    sizes = [int(drawn.integers(1, 60)), *hidden, int(drawn.integers(2, 11))]
+    network = Network(sizes, activation, loss, "float64", batch_norm=seed % 3 == 0)
+    network.initialise(init, drawn)
+    for gamma in network.gammas:
+        gamma *= drawn.uniform(0.5, 2, gamma.shape)
+    K = int(drawn.integers(1, 40))
+    x = drawn.normal(size=(K, sizes[0]))
+    targets = one_hot(sizes[-1], 0.1 if seed % 5 == 0 else 0.0, network.dtype)
+    y = targets[drawn.integers(sizes[-1], size=K)]
+    return network, x, y, drawn
+
+
+def draw_passes(network: Network, K: int, seed: int, parts: int = 1) -> Backpropagation:
+    """The passes of a drawn network, with dropout and noise of either kind, or not."""
+    dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
+    noise = Noise((0, 0.3)[seed // 3 % 2], (0, 0.2)[seed // 5 % 2])
+    return Backpropagation(network, K, parts=parts, dropout=dropout, noise=noise)

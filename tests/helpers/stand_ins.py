@@ -1,0 +1,106 @@
+"""Two small files in the place of MNIST's: who serves them, and who fetches them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.servers import Client
+from mlp_cli.data.download import fetch_mnist
+from mlp_cli.data.mnist import MnistFile
+from mlp_cli.errors import DownloadError
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An IDX file's bytes for a uint8 array."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+# Noise, which does not compress, and labels, which do.
+RAW = {
+    "images": idx(np.random.default_rng(5).integers(0, 256, (40, 28, 28)).astype(np.uint8)),
+    "labels": idx(np.arange(900, dtype=np.uint8) % 10),
+}
+PACKED = {name: gzip.compress(content, mtime=0) for name, content in RAW.items()}
+FILES = [
+    MnistFile(name, len(content), hashlib.sha256(content).hexdigest())
+    for name, content in RAW.items()
+]
+IMAGES, LABELS = FILES
+
+
+def name_of(client: Client) -> str:
+    return client.request.path.rsplit("/", 1)[1]
+
+
+def packed_for(client: Client) -> bytes:
+    return PACKED[name_of(client).removesuffix(".gz")]
+
+
+def flip(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
+def serve_packed(client: Client) -> None:
+    content = PACKED.get(name_of(client).removesuffix(".gz"))
+    if content is None or not name_of(client).endswith(".gz"):
+        client.answer(b"no", status="404 Not Found")
+    else:
+        client.answer(content)
+
+
+# `mlp` for these files, without the built-in mirrors: python -c MLP FILES ARGUMENT...
+MLP = """
+import json, sys
+from mlp_cli.cli.main import main
+from mlp_cli.data import download
+from mlp_cli.data.mnist import MnistFile
+download.MIRRORS = ()
+files = [MnistFile(*file) for file in json.loads(sys.argv[1])]
+download.fetch_mnist.__kwdefaults__["files"] = files
+main(sys.argv[2:])
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class Fetch:
+    """`fetch_mnist` into a folder, with what it told on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines: list[str] = []
+        self.progress: list[tuple[str, int, int | None]] = []
+
+    def __call__(self, *mirrors: object, **options: Any) -> list[str]:
+        paths = fetch_mnist(
+            self.folder,
+            [str(mirror) for mirror in mirrors],
+            **{"files": FILES, **options},
+            log=self.lines.append,
+            progress=lambda *step: self.progress.append(step),
+        )
+        return [path.name for path in paths]
+
+    def fails(self, *mirrors: object, **options: Any) -> str:
+        """The message, where nothing can be had; nothing may be left behind."""
+        with pytest.raises(DownloadError) as caught:
+            self(*mirrors, **options)
+        assert names(self.folder) == []
+        for mirror in mirrors:
+            assert f"  {mirror}: " in str(caught.value)
+        assert "--mirror" in str(caught.value)
+        assert str(self.folder) in str(caught.value)
+        return str(caught.value)
+
+    def check(self) -> None:
+        """Exactly the right files are there."""
+        assert {path.name: path.read_bytes() for path in self.folder.iterdir()} == RAW

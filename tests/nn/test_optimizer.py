@@ -1,0 +1,209 @@
+"""Update rules against the rules written out, and against PyTorch; schedules against tables."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from helpers.networks import RULES
+
+from mlp_cli.nn import optimizers as optimizer_module
+from mlp_cli.nn.optimizers import OPTIMIZERS, Optimizer
+from mlp_cli.nn.schedules import SCHEDULES, Schedule
+
+N, WEIGHTS, RATE, STEPS = 50, 40, 0.05, 6
+
+
+def run(name: str, **options: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Some steps of a rule; the last parameters, and the gradients it was given."""
+    drawn = np.random.default_rng(0)
+    p, g = drawn.normal(size=N), np.empty(N)
+    rule = OPTIMIZERS[name](p, g, WEIGHTS, **options)
+    gradients = [drawn.normal(size=N) for _ in range(STEPS)]
+    for step, gradient in enumerate(gradients, 1):
+        g[...] = gradient
+        rule.step(rule.factors([RATE], step)[0])
+    return p, gradients
+
+
+def start() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=N)
+
+
+def written_out(name: str, gradients: list[np.ndarray], **o: float) -> np.ndarray:
+    """The rule as the module's docstring states it, on whole vectors."""
+    p, v, m = start(), np.zeros(N), np.zeros(N)
+    decays = np.arange(N) < WEIGHTS
+    decay = o.get("weight_decay", 0.0) * decays
+    for t, g in enumerate(gradients, 1):
+        if name == "adamw":
+            p = p * (1 - RATE * decay)
+        else:
+            g = g + decay * p
+        if name == "sgd":
+            mu = o.get("momentum", 0.0)
+            v = mu * v + g
+            p = p - RATE * (g + mu * v if o.get("nesterov") else v)
+        elif name == "rmsprop":
+            v = o.get("rho", 0.99) * v + (1 - o.get("rho", 0.99)) * g**2
+            p = p - RATE * g / (np.sqrt(v) + o.get("epsilon", 1e-8))
+        else:
+            b1, b2 = o.get("beta1", 0.9), o.get("beta2", 0.999)
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            hat_m, hat_v = m / (1 - b1**t), v / (1 - b2**t)
+            p = p - RATE * hat_m / (np.sqrt(hat_v) + o.get("epsilon", 1e-8))
+    return p
+
+
+@pytest.mark.parametrize(("name", "options"), RULES)
+def test_against_the_rule_written_out(name: str, options: dict[str, float]) -> None:
+    p, gradients = run(name, **options)
+    np.testing.assert_allclose(p, written_out(name, gradients, **options), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "options"), RULES)
+def test_against_pytorch(name: str, options: dict[str, float]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
+    p, gradients = run(name, **options)
+    weights = torch.from_numpy(start()[:WEIGHTS].copy())
+    biases = torch.from_numpy(start()[WEIGHTS:].copy())
+    decay = options.get("weight_decay", 0.0)
+    groups = [
+        {"params": [weights], "weight_decay": decay},
+        {"params": [biases], "weight_decay": 0.0},
+    ]
+    rest = {k: v for k, v in options.items() if k not in {"weight_decay", "beta1", "beta2", "rho"}}
+    if "epsilon" in rest:
+        rest["eps"] = rest.pop("epsilon")
+    if "beta1" in options:
+        rest["betas"] = (options["beta1"], options["beta2"])
+    if "rho" in options:
+        rest["alpha"] = options["rho"]
+    rules = {
+        "sgd": torch.optim.SGD,
+        "rmsprop": torch.optim.RMSprop,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    rule = rules[name](groups, lr=RATE, **rest)
+    for gradient in gradients:
+        weights.grad = torch.from_numpy(gradient[:WEIGHTS].copy())
+        biases.grad = torch.from_numpy(gradient[WEIGHTS:].copy())
+        rule.step()
+    np.testing.assert_allclose(p, np.concatenate([weights.numpy(), biases.numpy()]), rtol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "options"), RULES)
+def test_blocks_change_nothing(
+    name: str, options: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(name, **options)
+    monkeypatch.setattr(optimizer_module, "BLOCK", 7)
+    blocks, _ = run(name, **options)
+    np.testing.assert_array_equal(whole, blocks)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rule", "slots"),
+    [
+        ("sgd", {}, "sgd", []),
+        ("sgd", {"momentum": 0.9}, "momentum", ["velocity"]),
+        ("sgd", {"momentum": 0.9, "nesterov": True}, "nesterov", ["velocity"]),
+        ("rmsprop", {}, "rmsprop", ["square"]),
+        ("adam", {}, "adam", ["mean", "square"]),
+        ("adamw", {}, "adamw", ["mean", "square"]),
+    ],
+)
+def test_what_a_checkpoint_and_the_kernels_call_a_rule(
+    name: str, options: dict[str, float], rule: str, slots: list[str]
+) -> None:
+    found = OPTIMIZERS[name](np.zeros(N), np.zeros(N), WEIGHTS, **options)
+    assert found.name == rule
+    assert list(found.slots) == slots  # `optimizer.velocity` and the like in last.npz
+
+
+def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
+    p, g = np.zeros(N), np.full(N, 3.0)
+    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    assert np.linalg.norm(p) == pytest.approx(0.5)
+    p, g = np.zeros(N), np.full(N, 0.01)
+    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    np.testing.assert_array_equal(p, -0.01)
+
+
+def test_a_norm_that_overflows_is_no_reason_to_stand_still() -> None:
+    p, g = np.zeros(N, np.float32), np.full(N, 1e30, np.float32)
+    with np.errstate(over="ignore"):
+        OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    np.testing.assert_array_equal(p, np.full(N, -1e30, np.float32))
+
+
+def test_float32_stays_float32() -> None:
+    for name, rule in OPTIMIZERS.items():
+        p = np.ones(N, np.float32)
+        instance: Optimizer = rule(p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
+        instance.step(instance.factors([0.1], 1)[0])
+        assert all(slot.dtype == np.float32 for slot in instance.slots.values()), name
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_factors_of_several_steps_are_those_of_each(name: str) -> None:
+    rule = OPTIMIZERS[name](np.ones(N), np.ones(N), WEIGHTS)
+    each = [rule.factors([rate], t)[0] for t, rate in enumerate([0.1, 0.2, 0.3], 4)]
+    np.testing.assert_array_equal(rule.factors([0.1, 0.2, 0.3], 4), each)
+
+
+def rates(name: str, epochs: int = 4, steps: int = 5, **options: float) -> list[float]:
+    schedule = Schedule(name, 2.0, epochs=epochs, steps_per_epoch=steps, **options)
+    found = [schedule(t) for t in range(epochs * steps)]
+    for start, size in itertools.product(range(0, epochs * steps, steps), (2, steps)):
+        assert schedule.rates(range(start, start + size)) == found[start : start + size]
+    return found
+
+
+def test_constant() -> None:
+    assert rates("constant") == [2.0] * 20
+
+
+def test_step() -> None:
+    assert rates("step", every=2, factor=0.1)[::5] == pytest.approx([2, 2, 0.2, 0.2])
+
+
+def test_exponential() -> None:
+    found = rates("exponential", factor=0.5)
+    assert found[::5] == pytest.approx([2, 1, 0.5, 0.25])
+    assert found[4] == 2
+
+
+def test_cosine() -> None:
+    found = rates("cosine", final=0.1)
+    assert found[0] == 2
+    assert found[10] == pytest.approx(2 * 0.55)
+    assert all(a > b for a, b in itertools.pairwise(found))
+    assert found[-1] > 0.2
+
+
+def test_one_cycle() -> None:
+    found = rates("one_cycle", rise=0.25, start=0.1, final=0.01)
+    assert found[0] == pytest.approx(0.2)
+    assert found[5] == 2
+    assert found == sorted(found[:6]) + sorted(found[6:], reverse=True)
+
+
+def test_warmup_is_linear_and_comes_before_the_shape() -> None:
+    found = rates("cosine", warmup=1.0, final=0.0)
+    assert found[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
+    assert found[5] == 2
+    assert found[5 + 15 // 3] == pytest.approx(2 * (1 + 0.5) / 2)
+    assert rates("constant", warmup=1.5)[:9] == pytest.approx(
+        [0.25 * t for t in range(1, 8)] + [2, 2]
+    )
+
+
+def test_the_registry_is_what_a_configuration_may_say() -> None:
+    from mlp_cli.config.describe import json_schema
+
+    text = str(json_schema())
+    for name in [*SCHEDULES, *OPTIMIZERS]:
+        assert f"'{name}'" in text

@@ -1,0 +1,431 @@
+"""The commands as their users run them: real processes, files and signals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.runs import assert_same_run, records
+
+import mlp_cli
+
+ROOT = Path(__file__).parents[2]
+Mlp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_run_from_start_to_scores(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    done = mlp("train", "--config", config)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "small-1"
+    assert done.stdout.splitlines()[-1] == "runs/small-1"
+    assert {entry.name for entry in run.iterdir()} == {
+        "config.yaml", "metrics.jsonl", "best.npz", "last.npz", "result.json", "env.json"
+    }  # fmt: skip
+
+    epochs = records(run)
+    assert [list(epoch) for epoch in epochs] == 3 * [
+        [
+            "epoch", "step", "learning_rate", "train_loss", "train_accuracy", "val_loss",
+            "val_accuracy", "samples_per_second", "seconds",
+        ]
+    ]  # fmt: skip
+    assert [(epoch["epoch"], epoch["step"]) for epoch in epochs] == [(1, 16), (2, 32), (3, 48)]
+    assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
+
+    result = json.loads((run / "result.json").read_text())
+    assert set(result) == {
+        "dataset", "epochs", "best_epoch", "val_accuracy", "test_accuracy", "test_errors",
+        "test_error_ci95", "seconds", "samples_per_second",
+    }  # fmt: skip
+    assert result["test_accuracy"] > 0.9
+    assert result["best_epoch"] is not None
+    assert result["val_accuracy"] == max(epoch["val_accuracy"] for epoch in epochs)
+
+    scored = mlp("eval", run, "--json")
+    assert scored.returncode == 0, scored.stderr
+    figures = json.loads(scored.stdout)
+    assert figures["errors"] == result["test_errors"]
+    assert figures["accuracy"] == result["test_accuracy"]
+    assert figures["error_ci95"] == result["test_error_ci95"]
+    assert np.sum(figures["confusion"]) == figures["n"] == 150
+    assert figures["split"] == "test"
+    held_out = json.loads(mlp("eval", run, "--split", "validation", "--json").stdout)
+    assert held_out["accuracy"] == result["val_accuracy"]
+    assert held_out["n"] == 100
+
+
+def test_streams_and_the_resolved_configuration(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    first = mlp("train", "--config", config, "--out", "a", "--json")
+    result = json.loads(first.stdout)  # exactly one object
+    assert result["run"] == "a"
+    lines = first.stderr.splitlines()
+    assert sum(line.startswith("epoch ") for line in lines) == 3
+    assert "\r" not in first.stderr
+    assert "\x1b" not in first.stderr
+
+    quiet = mlp("train", "--config", "a/config.yaml", "--out", "b", "--quiet")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_terminal_gets_bars(config: Path, tmp_path: Path) -> None:
+    parent, child = os.openpty()
+    command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(config), "--out", "a"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=-1, stderr=child)
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            part = os.read(parent, 4096)
+        except OSError:  # Linux's way to tell that the other side has closed
+            break
+        if not part:
+            break
+        shown += part
+    out, _ = process.communicate()
+    os.close(parent)
+    assert process.returncode == 0
+    assert out.splitlines()[-1] == b"a"
+    assert b"\r" in shown
+    assert b"loss" in shown
+    assert b"samples/s" in shown
+
+
+def test_out_is_refused_resumed_or_overwritten(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    assert mlp("train", "--config", config, "--out", "a").returncode == 0
+    before = (tmp_path / "a" / "result.json").read_bytes()
+
+    refused = mlp("train", "--config", config, "--out", "a")
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+
+    again = mlp("train", "--config", config, "--out", "a", "--resume")
+    assert again.returncode == 0
+    assert (tmp_path / "a" / "result.json").read_bytes() == before
+    assert "epoch 1/" not in again.stderr
+
+    other = mlp("train", "--config", config, "--out", "a", "--resume", "--set", "seed=1")
+    assert other.returncode == 2
+    assert "seed" in other.stderr
+
+    wrong = mlp("train", "--config", config, "--out", "a", "--overwrite", "--set", "sed=1")
+    assert wrong.returncode == 2
+    assert (tmp_path / "a" / "result.json").read_bytes() == before
+
+    replaced = mlp("train", "--config", config, "--out", "a", "--overwrite", "--set", "seed=1")
+    assert replaced.returncode == 0
+    assert (tmp_path / "a" / "result.json").read_bytes() != before
+
+
+def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    longer = ["--set", "training.epochs=5"]
+    assert mlp("train", "--config", config, "--out", "a").returncode == 0
+    assert mlp("train", "--config", config, "--out", "a", "--resume", *longer).returncode == 0
+    assert mlp("train", "--config", config, "--out", "b", *longer).returncode == 0
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+    cosine = ["--config", config, "--out", "c", "--set", "schedule.name=cosine"]
+    assert mlp("train", *cosine).returncode == 0
+    refused = mlp("train", *cosine, "--resume", *longer)
+    assert refused.returncode == 2
+    assert "training.epochs" in refused.stderr
+
+
+def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
+    (tmp_path / "a" / "last.npz").unlink()  # as if killed before the first save
+    (tmp_path / "a" / "result.json").unlink()
+    assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
+    assert len(records(tmp_path / "a")) == 3
+
+
+def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    done = mlp("train", "--config", config, "--out", "a", "--set", "data.validation=0", "--json")
+    result = json.loads(done.stdout)
+    assert (result["val_accuracy"], result["best_epoch"]) == (None, None)
+    assert records(tmp_path / "a")[0]["val_loss"] is None
+    assert (tmp_path / "a/best.npz").read_bytes() == (tmp_path / "a/last.npz").read_bytes()
+    refused = mlp("eval", "a", "--split", "validation")
+    assert refused.returncode == 2
+    assert "data.validation: 0" in refused.stderr
+    too_many = mlp("train", "--config", config, "--set", "data.validation=600")
+    assert too_many.returncode == 2
+    assert "600" in too_many.stderr
+
+
+def test_without_a_test_set(mlp: Mlp, config: Path, own_images: Callable[..., Path]) -> None:
+    for file in own_images(classes=3).parent.glob("own-8x8-10/t10k*"):
+        file.unlink()
+    missing = mlp("train", "--config", config)
+    assert missing.returncode == 3
+    assert "data.test=false" in missing.stderr
+    done = mlp("train", "--config", config, "--set", "data.test=false", "--json")
+    result = json.loads(done.stdout)
+    assert [result[key] for key in ("test_accuracy", "test_errors", "test_error_ci95")] == 3 * [
+        None
+    ]
+
+
+def test_early_stopping(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "own-8x8-10" / "train-labels-idx1-ubyte"
+    noise = np.random.default_rng(0).integers(0, 10, 600).astype(np.uint8)
+    labels.write_bytes(labels.read_bytes()[:8] + noise.tobytes())  # nothing to learn
+    done = mlp(
+        "train", "--config", config, "--set", "training.epochs=60", "--set", "training.patience=2",
+        "--json",
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    assert result["epochs"] == result["best_epoch"] + 2 < 60
+
+
+@pytest.mark.parametrize(("height", "width", "classes"), [(8, 8, 10), (40, 20, 3)])
+def test_own_images_of_any_size(
+    height: int, width: int, classes: int, mlp: Mlp, own_images: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = own_images(height, width, classes)
+    (tmp_path / "c.yaml").write_text("data: {validation: 60}\ntraining: {epochs: 4}\n")
+    done = mlp("train", "--config", "c.yaml", "--set", f"data.path={folder.name}", "--out", "a")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(mlp("eval", "a", "--json").stdout)
+    assert figures["dataset"] == str(folder)
+    assert len(figures["per_class"]) == classes
+    assert figures["accuracy"] > 0.9
+
+    model = mlp_cli.load(tmp_path / "a")
+    images = np.zeros((5, height, width), np.uint8)
+    assert model.predict(images).shape == (5,)
+    assert model.predict_proba(images.reshape(5, -1)).shape == (5, classes)
+    np.testing.assert_allclose(model.predict_proba(images).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_committees_gates_and_predictions(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        assert (
+            mlp("train", "--config", config, "--out", seed, "--set", f"seed={seed}").returncode == 0
+        )
+    done = mlp("eval", "1", "2/last.npz", "--json", "--predictions", "p.csv")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["checkpoint"] == "1/best.npz, 2/last.npz"
+
+    with (tmp_path / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["index", "label", "prediction", "probability"]
+    assert len(rows) == figures["n"]
+    assert sum(row["label"] != row["prediction"] for row in rows) == figures["errors"]
+
+    mixed = mlp("eval", "1", "2", "--split", "validation")
+    assert mixed.returncode == 2
+    assert "different validation images" in mixed.stderr
+
+    text = mlp("eval", "1")
+    assert "accuracy" in text.stdout
+    assert "→ 9" in text.stdout
+
+    damage = tmp_path / "own-8x8-10" / "t10k-labels-idx1-ubyte"
+    content = damage.read_bytes()
+    damage.write_bytes(content[:8] + bytes((byte + 1) % 10 for byte in content[8:]))
+    gated = mlp("eval", "1", "--max-error", "50")
+    assert gated.returncode == 1
+    assert "--max-error" in gated.stderr
+    assert mlp("eval", "1", "--max-error", "100").returncode == 0
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_checkpoints_are_pytorchs_linear_layers(
+    loss: str, mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
+    mlp("train", "--config", config, "--out", "a", "--set", f"loss={loss}",
+        "--set", "data.scaling=standard")  # fmt: skip
+    with np.load(tmp_path / "a" / "best.npz") as archive:
+        state = {
+            name.replace("layers.0", "0").replace("layers.1", "2"): torch.from_numpy(archive[name])
+            for name in archive.files
+            if name.startswith("layers.")
+        }
+        mean, std = float(archive["input.mean"]), float(archive["input.std"])
+    net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
+    net.load_state_dict(state)
+    model = mlp_cli.load(tmp_path / "a")
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8)).astype(np.uint8)
+    x = (torch.from_numpy(images.reshape(50, 64).copy()) / 255 - mean) / std
+    with torch.no_grad():
+        theirs = net(x.float()).numpy()
+    ours = model.logits(model._split(images))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    np.testing.assert_array_equal(model.predict(images), theirs.argmax(axis=1))
+
+
+def test_gradcheck(mlp: Mlp, config: Path) -> None:
+    done = mlp("gradcheck", "--config", config, "--set", "model.hidden=[7, 5]")
+    assert done.returncode == 0, done.stderr
+    assert "δᵀ a" in done.stdout
+    assert "(32, 7)" in done.stdout
+    assert "(7, 64)" in done.stdout
+    found = json.loads(mlp("gradcheck", "--config", config, "--json").stdout)
+    assert found["wrong"] == []
+    assert found["layers"][0]["gradient"] == [16, 64]
+    assert set(found["layers"][0]["errors"]) == {"loop", "tiling", "differences"}
+
+
+DAMAGED = [
+    (["eval", "nowhere"], 2, "no such checkpoint"),
+    (["eval", "."], 2, "no best.npz"),
+    (["eval", "text.npz"], 5, "damaged"),
+    (["train", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
+    (["train", "--config", "bad.yaml"], 2, "bad.yaml:1"),
+    (["train", "--config", "empty.yaml", "--set", "data.download=false"], 2, "empty"),
+    (["train", "--config", "ok.yaml", "--set", "data.download=false"], 3, "download-data"),
+    (["train", "--config", "ok.yaml", "--set", "data.path=nowhere"], 3, "train-images-idx3-ubyte"),
+    (["train", "--config", "ok.yaml", "--resume"], 2, "--out"),
+    (["train", "--config", "ok.yaml", "--out", "text.npz"], 7, "cannot use"),
+    (["train", "--config", "ok.yaml", "--out", "full"], 2, "not empty"),
+    (["train", "--config", "ok.yaml", "--threads", "0"], 2, "--threads"),
+    (["gradcheck", "--config", "bad.yaml"], 2, "bad.yaml:1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), DAMAGED)
+def test_one_message_with_the_documented_code(
+    arguments: list[str], code: int, words: str, mlp: Mlp, tmp_path: Path
+) -> None:
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "bad.yaml").write_text("modle: {}\n")
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "ok.yaml").write_text("{}\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("")
+    before = {path.name for path in tmp_path.iterdir()}
+    done = mlp(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -m mlp_cli"
+
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    train = f"{command} train --config {config}"
+    assert shell(f"{train} --out a 2>&-").returncode == 0  # no stderr at all
+    assert (tmp_path / "a" / "result.json").exists()
+    assert shell(f"{train} --out b 2>/dev/full >&-").returncode == 0
+    full = shell(f"{command} eval a >/dev/full")
+    assert full.returncode == 7
+    assert full.stderr.startswith("Error: cannot write to standard output")
+    piped = shell(f"{{ sleep 1; {command} eval a; echo $? >code; }} | true")
+    assert piped.stderr == ""
+    assert (tmp_path / "code").read_text() == f"{128 + signal.SIGPIPE}\n"
+
+
+def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    def threads(*arguments: str, **environ: str) -> int:
+        done = mlp("train", "--config", config, "--out", "t", "--overwrite", *arguments, **environ)
+        assert done.returncode == 0, done.stderr
+        return int(json.loads((tmp_path / "t" / "env.json").read_text())["threads"])
+
+    assert threads() == 1  # a small net
+    assert threads(OMP_NUM_THREADS="2") == 2
+    assert threads("--threads", "3", OMP_NUM_THREADS="2") == 3
+    wrong = mlp("train", "--config", config, OMP_NUM_THREADS="many")
+    assert wrong.returncode == 2
+    assert "OMP_NUM_THREADS" in wrong.stderr
+
+
+def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    def kernels(*arguments: str, **environ: str) -> tuple[str, str]:
+        done = mlp("train", "--config", config, "--out", "k", *arguments, **environ)
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / "k" / "env.json").read_text())["kernels"], done.stderr
+
+    wrong = mlp("train", "--config", config, MLP_KERNELS="quick")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "Error: MLP_KERNELS=quick: give numpy or fast, or unset it.\n"
+    assert mlp("gradcheck", "--config", config, MLP_KERNELS="numpy").returncode == 0
+    assert kernels(MLP_KERNELS="numpy")[0] == "numpy"
+    if find_spec("numba") is None:
+        assert kernels("--overwrite")[0] == "numpy"
+        return
+    assert mlp("gradcheck", "--config", config, MLP_KERNELS="fast").returncode == 0
+    found, said = kernels("--resume", "--set", "training.epochs=4")
+    assert found.startswith("numba ")
+    assert f"kernels: numpy then, {found} now" in said
+
+
+@pytest.mark.parametrize("error", ["ImportError", "OSError"])
+def test_a_numba_that_does_not_load(error: str, mlp: Mlp, config: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "site" / "numba"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text(f"raise {error}('Numba needs another NumPy')")
+    done = mlp("train", "--config", config, PYTHONPATH=str(broken.parent))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: the compiled kernels do not load: Numba needs another")
+    assert "MLP_KERNELS=numpy" in done.stderr
+    again = mlp("train", "--config", config, PYTHONPATH=str(broken.parent), MLP_KERNELS="numpy")
+    assert again.returncode == 0
+
+
+def test_schema_and_versions(mlp: Mlp) -> None:
+    schema = json.loads(mlp("config", "schema").stdout)
+    assert "training" in schema["properties"]
+    assert mlp("--version").stdout == f"mlp, version {mlp_cli.__version__}\n"
+    assert mlp("train", "-h").stdout == mlp("train", "--help").stdout
+    assert mlp().returncode == 2
+
+
+def test_mnist_end_to_end(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
+    # Fetched by `train` itself from a folder, into the data directory, where `eval` finds it.
+    arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--mirror", mnist_source]
+    done = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=1")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert result["dataset"] == "mnist"
+    assert result["test_accuracy"] > 0.95
+    figures = json.loads(mlp("eval", "a", "--json").stdout)
+    assert (figures["n"], figures["errors"]) == (10_000, result["test_errors"])
+
+    images = tmp_path / "data" / "mnist" / "train-images-idx3-ubyte"
+    content = bytearray(images.read_bytes())
+    content[1000] ^= 1
+    images.write_bytes(content)
+    damaged = mlp("eval", "a", "--split", "train")
+    assert damaged.returncode == 3
+    assert "damaged" in damaged.stderr
+    healed = mlp("train", *arguments, "--out", "b", "--set", "training.epochs=1")
+    assert healed.returncode == 0, healed.stderr
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_built_in_digits_stand_in_where_nothing_can_be_fetched(
+    mlp: Mlp, tmp_path: Path
+) -> None:
+    (tmp_path / "no").mkdir()
+    arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--set", "data.download=false"]
+    done = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "SYNTHETIC" in done.stderr
+    assert json.loads(done.stdout)["dataset"] == "synthetic"
+    assert "dataset: synthetic" in (tmp_path / "a" / "config.yaml").read_text()
+    figures = json.loads(mlp("eval", "a", "--json").stdout)
+    assert (figures["dataset"], figures["n"]) == ("synthetic", 2000)
+    assert figures["accuracy"] > 0.95
+    again = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=3", "--resume")
+    assert again.returncode == 0, again.stderr

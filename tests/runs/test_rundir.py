@@ -1,0 +1,284 @@
+"""Who may have a run's folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.proofs import Proof
+
+from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.runs.folder import FILES, Mode, RunFolder, check_out, claim
+
+
+def make_run(path: Path) -> Path:
+    path.mkdir()
+    for name in FILES:
+        (path / name).write_text("{}")
+    return path
+
+
+def test_a_new_or_empty_folder_is_free(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for mode in ("new", "resume", "overwrite"):
+        check_out(tmp_path / "none", mode)
+        check_out(tmp_path / "empty", mode)
+
+
+def test_a_folder_with_a_run_needs_a_word(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"--resume .* --overwrite"):
+        check_out(run, "new")
+    check_out(run, "resume")
+    check_out(run, "overwrite")
+
+
+def test_a_folder_with_other_files_is_refused_always(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 1\n")  # the user's own: no run
+    for mode in ("new", "resume", "overwrite"):
+        with pytest.raises(ConfigError, match="not empty and holds no run"):
+            check_out(tmp_path, mode)
+
+
+def test_a_file_or_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("file", "link", "loop"):
+        with pytest.raises(StorageError, match="cannot use"):
+            check_out(tmp_path / name, "new")
+
+
+def test_clearing_removes_a_runs_files_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "notes.txt").write_text("mine")
+    (run / ".last.npz.abc123.tmp").write_text("left by a kill")
+    with RunFolder(run).locked():  # which sweeps
+        RunFolder(run).clear()
+    assert [entry.name for entry in run.iterdir()] == ["notes.txt"]
+
+
+def test_who_holds_a_folder_sweeps_it_of_what_a_kill_left(tmp_path: Path) -> None:
+    for name in ("last.npz", ".notes.txt.abc123.tmp", ".last.npz.abc123.tmp"):
+        (tmp_path / name).write_text("")
+    with RunFolder(tmp_path).locked():
+        names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".notes.txt.abc123.tmp", "last.npz"]
+
+
+def test_leftovers_of_a_kill_do_not_fill_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".env.json.abc123.tmp").write_text("")
+    check_out(tmp_path, "new")
+
+
+NAMES = [
+    ("mnist", "mnist"),
+    ("rate-0.1_b", "rate-0.1_b"),
+    ("../x", "_x"),
+    ("../../../etc/passwd", "_.._.._etc_passwd"),
+    ("/etc/x", "_etc_x"),
+    ("a/b", "a_b"),
+    ("a\\b", "a_b"),
+    ("-rf", "rf"),
+    ("--help", "help"),
+    (".", "run"),
+    ("..", "run"),
+    ("...", "run"),
+    (".hidden", "hidden"),
+    (".-.-x", "x"),
+    ("", "run"),
+    (" ", "_"),
+    ("x ", "x_"),
+    (" x", "_x"),
+    ("~", "_"),
+    ("$(id)", "__id_"),
+    ("a;b|c&d", "a_b_c_d"),
+    ("*", "_"),
+    ("a\0b", "a_b"),
+    ("a\nb", "a_b"),
+    ("a b\n", "a_b_"),
+    ("a\tb\x1b[31m", "a_b__31m"),
+    ("CON", "CON"),
+    ("nul.txt", "nul.txt"),
+    ("C:", "C_"),
+    ("😀", "_"),
+    ("é", "_"),  # one character
+    ("e\u0301", "e_"),  # the same, as two
+    ("\u202egnp", "_gnp"),
+    ("\udcff", "_"),
+    ("٣", "_"),
+    ("x" * 300, "x" * 100),
+    ("ö" * 300, "_" * 100),
+    ("-" * 300, "run"),
+]
+
+
+@pytest.mark.proof("R1 a hostile name of a configuration")
+def test_names_become_safe(proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, safe in proof.points(NAMES, quick=len(NAMES)):
+        folder = claim(None, name).path
+        stem, _, number = folder.name.rpartition("-")
+        assert (folder.parent, stem) == (Path("runs"), safe)
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", stem), name
+        assert number.isdecimal()
+        assert folder.resolve().parent == tmp_path / "runs"
+        assert folder.is_dir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["runs"]
+
+
+# Claims of one name by 64 processes that are let go at once, `rounds` times; flock as told.
+RACE = """
+import errno, fcntl, os, sys
+from mlp_cli.runs.folder import claim
+def nothing(*_): pass
+def no_locks(*_): raise OSError(errno.ENOLCK, "No locks available")
+rounds, locks = int(sys.argv[1]), sys.argv[2]
+if locks != "work":
+    fcntl.flock = {"do nothing": nothing, "fail": no_locks}[locks]
+for number in range(rounds):
+    gate, told = os.pipe(), os.pipe()
+    children = []
+    for _ in range(64):
+        child = os.fork()
+        if not child:
+            try:
+                os.close(gate[1])
+                os.read(gate[0], 1)  # until the parent lets go
+                folder = claim(None, f"round{number}")
+                with folder.locked():
+                    folder.append_metrics(str(os.getpid()))
+                os.write(told[1], f"{folder.path.name} ".encode())
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    os.close(gate[0]), os.close(gate[1]), os.close(told[1])
+    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    with os.fdopen(told[0]) as names:
+        print(names.read())
+"""
+
+
+@pytest.mark.parametrize(
+    "locks",
+    [
+        pytest.param(locks, marks=pytest.mark.proof(f"R2 64 claims of one name, locks {locks}"))
+        for locks in ("work", "do nothing", "fail")
+    ],
+)
+def test_processes_that_start_at_once_get_folders_of_their_own(
+    locks: str, proof: Proof, tmp_path: Path
+) -> None:
+    rounds = 100 if proof.long else 2
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RACE, str(rounds), locks],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    for number in proof.trials(quick=2, long=100):
+        assert set(lines[number].split()) == {f"round{number}-{k + 1}" for k in range(64)}
+        for name in lines[number].split():  # and none wrote into another's
+            assert (tmp_path / "runs" / name / "metrics.jsonl").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("mode", ["resume", "overwrite"])
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "link to itself", "link to nothing"])
+def test_what_is_no_file_is_refused_before_anything_is_opened(
+    kind: str, name: str, mode: Mode, tmp_path: Path
+) -> None:
+    path = make_run(tmp_path / "run") / name
+    path.unlink()
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path if kind == "link to itself" else "nowhere")
+    with pytest.raises(StorageError, match=f"run/{name}: no regular file"):
+        check_out(tmp_path / "run", mode)
+
+
+HOLD = "import sys, time; from pathlib import Path; from mlp_cli.runs.folder import RunFolder\n" + (
+    "with RunFolder(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(100)"
+)
+
+
+@pytest.mark.proof("T2 the holder of a run's lock is killed")
+def test_a_lock_ends_with_its_holder(proof: Proof, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for _ in proof.trials(quick=2, long=20):
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, tmp_path], env=environment, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            refusal = f"{tmp_path}: another process is training this run. Wait for it"
+            with pytest.raises(ConfigError, match=refusal), folder.locked():
+                raise AssertionError("both hold the run")
+            holder.kill()
+        with folder.locked():
+            assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_a_second_trainer_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.locked(), pytest.raises(ConfigError, match="another process"), folder.locked():
+        raise AssertionError("both hold the run")
+    with folder.locked():
+        assert folder.path.exists()
+
+
+def test_metrics_are_cut_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    lines = [f'{{"epoch": {epoch}}}\n'.encode() for epoch in (1, 2, 3)]
+    for line in lines:
+        folder.append_metrics(line.decode().rstrip())
+    torn = [lines[0], lines[0], b'{"ep\n', lines[1], b"7\n", lines[2], b'{"epoch": 4}']
+    folder.metrics.write_bytes(b"".join(torn))
+    assert folder.keep_metrics(4) == 3
+    assert folder.metrics.read_bytes() == b"".join(lines)
+    assert folder.keep_metrics(2) == 2
+    assert folder.metrics.read_bytes() == b"".join(lines[:2])
+
+
+def test_who_finds_lines_of_another_process_gives_way(tmp_path: Path) -> None:
+    one, other = RunFolder(tmp_path), RunFolder(tmp_path)
+    one.append_metrics("{}")
+    with pytest.raises(ConfigError, match="another process is training this run"):
+        other.append_metrics("{}")
+    one.append_metrics("{}")
+    assert one.metrics.read_text() == "{}\n{}\n"
+
+
+def test_a_line_of_metrics_for_which_there_is_no_room_leaves_those_before(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, resource; from mlp_cli.runs.folder import RunFolder\n"
+        "folder = RunFolder(pathlib.Path()); folder.append_metrics('one')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6, 6))\n"
+        "folder.append_metrics('two')"  # of which 2 bytes have room
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "StorageError: cannot write metrics.jsonl" in done.stderr
+    assert (tmp_path / "metrics.jsonl").read_text() == "one\n"
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_result() is None
+    folder.result.write_text("{")
+    with pytest.raises(StorageError, match="is damaged"):
+        folder.read_result()

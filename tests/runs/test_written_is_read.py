@@ -1,0 +1,212 @@
+"""Whatever a training can write, it can read: configurations drawn from the schema, end to end.
+
+Every key of the schema is a switch with a few settings, and every pair of settings of two switches
+occurs in some configuration (pairwise testing). A new key is put to it without another line here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_own_images
+from helpers.networks import KERNELS
+from helpers.runs import assert_same_run
+from pydantic import ValidationError
+
+from mlp_cli.compute.kernels import Kernels
+from mlp_cli.config.load import Config, from_dict
+from mlp_cli.inference.evaluate import evaluate_checkpoints
+from mlp_cli.runs import train as program
+from mlp_cli.runs.train import Place, train_run
+
+# Settings that the schema's words do not lead to: sizes that a test has time for.
+GIVEN: dict[str, list[Any]] = {
+    "data.path": [],
+    "model.hidden": [[], [5], [6, 4]],
+    "optimizer.learning_rate": [0.01],
+    "data.validation": [0, 7],
+    "training.epochs": [1, 2],
+    "training.batch_size": [1, 8, 1_000_000],
+}
+
+
+def settings_of(key: str, entry: dict[str, Any]) -> list[Any]:
+    """A few settings of one key: all of an enumeration, else the default and another."""
+    if key in GIVEN:
+        return GIVEN[key]
+    found = [entry["default"]] if "default" in entry else []
+    for part in entry.get("anyOf", [entry]):
+        kind = part.get("type")
+        if "enum" in part:
+            found += part["enum"]
+        elif "const" in part:
+            found.append(part["const"])
+        elif kind == "boolean":
+            found += [False, True]
+        elif kind in ("number", "integer"):
+            low = part.get("minimum", part.get("exclusiveMinimum", 0))
+            high = part.get("maximum", part.get("exclusiveMaximum", 1))
+            found.append(max(int(low), 1) if kind == "integer" else min(max(low, 0.3), high))
+        elif kind == "array":
+            found.append([0.5, 0.5])
+    return [value for i, value in enumerate(found) if value not in found[:i]]
+
+
+def switches() -> list[dict[str, list[Any]]]:
+    """The switches of every combination of choices, as optimizers and schedules are."""
+    schema = Config.model_json_schema()
+
+    def walk(properties: dict[str, Any], prefix: str) -> Iterator[tuple[str, list[Any]]]:
+        for name, entry in properties.items():
+            if "$ref" in entry:
+                section = schema["$defs"][entry["$ref"].rpartition("/")[2]]
+                yield from walk(section["properties"], f"{prefix}{name}.")
+            elif "oneOf" not in entry:
+                yield prefix + name, settings_of(prefix + name, entry)
+
+    common = dict(walk(schema["properties"], ""))
+    choices = {
+        name: [part["$ref"].rpartition("/")[2] for part in entry["oneOf"]]
+        for name, entry in schema["properties"].items()
+        if "oneOf" in entry
+    }
+    assert set(choices) == {"optimizer", "schedule"}
+    return [
+        common
+        | {
+            key: values
+            for name, section in zip(choices, chosen, strict=True)
+            for key, values in walk(schema["$defs"][section]["properties"], f"{name}.")
+        }
+        for chosen in itertools.product(*choices.values())
+    ]
+
+
+Setting = tuple[str, str]  # a key, and a value as text
+
+
+def nested(chosen: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, value in chosen.items():
+        section, _, name = key.rpartition(".")
+        (data.setdefault(section, {}) if section else data)[name] = value
+    return data
+
+
+def valid(chosen: dict[str, Any]) -> bool:
+    try:
+        Config.model_validate(nested(chosen))
+    except ValidationError:
+        return False
+    return True
+
+
+def cover(
+    switches: dict[str, list[Any]], seen: set[frozenset[Setting]]
+) -> Iterator[dict[str, Any]]:
+    """Yield configurations in which every pair occurs that was not seen yet and may occur."""
+    settings = {
+        key: {repr(value): value for value in values} for key, values in switches.items() if values
+    }
+    always = {key: values[0] for key, values in switches.items() if key.endswith(".name")}
+    for one, other in itertools.combinations(settings, 2):
+        for pair in itertools.product(settings[one], settings[other]):
+            picked = dict(zip((one, other), pair, strict=True))
+            chosen = always | {key: settings[key][text] for key, text in picked.items()}
+            if frozenset(picked.items()) in seen or not valid(chosen):
+                continue
+            for key in [key for key in settings if key not in picked]:
+                old = {
+                    text: sum(frozenset(((key, text), at)) in seen for at in picked.items())
+                    for text in settings[key]
+                }
+                for text in sorted(old, key=old.__getitem__):
+                    if valid({**chosen, key: settings[key][text]}):
+                        chosen[key], picked[key] = settings[key][text], text
+                        break
+            seen |= {frozenset(both) for both in itertools.combinations(picked.items(), 2)}
+            yield chosen
+
+
+def drawn() -> list[dict[str, Any]]:
+    seen: set[frozenset[Setting]] = set()
+    return [chosen for of in switches() for chosen in cover(of, seen)]
+
+
+class Impatient:
+    """A view that asks a training to stop when an epoch has ended, or before the first."""
+
+    def __init__(self, epochs: int | None) -> None:
+        self._epochs = epochs
+
+    def log(self, message: str) -> None:
+        """Say nothing."""
+
+    def warn(self, message: str) -> None:
+        pytest.fail(message)
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        pytest.fail("nothing is fetched here")
+
+    def chunk(self, state: Any, total: int, loss: float) -> None:
+        assert np.isfinite(loss)
+
+    def epoch(self, metrics: Any) -> None:
+        if self._epochs is not None:
+            self._epochs -= 1
+
+    def stop(self) -> bool:
+        return self._epochs == 0
+
+    def deferred(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+DRAWN = drawn()
+
+
+def test_every_key_and_every_setting_occurs() -> None:
+    for of in switches():
+        for key, values in of.items():
+            for value in values:
+                assert any(chosen.get(key) == value for chosen in DRAWN if key in chosen), key
+    assert len(DRAWN) < 300
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_own_images(tmp_path_factory.mktemp("images"), 4, 5, classes=3, train=24)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("number", range(len(DRAWN)))
+def test_what_is_written_is_read(
+    number: int,
+    kernels: type[Kernels],
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "choose_kernels", lambda fast: kernels())
+    config = from_dict(nested({**DRAWN[number], "data.path": str(images)}), "the test")
+
+    def train(name: str, view: Impatient) -> dict[str, Any] | None:
+        mode = "resume" if (tmp_path / name).exists() else "new"
+        place = Place(tmp_path, [], tmp_path / name, mode, "test")
+        return train_run(config, place, 1, False, view)[1]
+
+    assert train("straight", Impatient(None)) is not None
+    for epochs in (0, 1):
+        if epochs < config.training.epochs:
+            assert train("resumed", Impatient(epochs)) is None
+    assert train("resumed", Impatient(None)) is not None
+    assert_same_run(tmp_path / "straight", tmp_path / "resumed")
+    for name in ("best.npz", "last.npz"):
+        evaluation = evaluate_checkpoints([tmp_path / "resumed" / name], "train", tmp_path)
+        assert evaluation.scores.n == 24 - config.data.validation

@@ -1,0 +1,120 @@
+"""A training that diverges stops before the bad update, keeps the good, and says what it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.proofs import Proof
+from helpers.runs import records
+
+Mlp = Callable[..., subprocess.CompletedProcess[str]]
+
+# What is not finite first, and in which layer, by changes of a net of two layers.
+CASES = [
+    ("outputs", 2, "optimizer={name: rmsprop, learning_rate: 1e20}"),
+    ("outputs", 1, "optimizer.learning_rate=1e38"),
+    (
+        "gradients",
+        1,
+        "model={hidden: [16, 16], activation: scaled_tanh}",
+        "optimizer.learning_rate=1e37",
+    ),
+    ("updated weights", 2, "optimizer={name: adamw, learning_rate: 1e18, weight_decay: 0.5}"),
+]
+
+
+@pytest.fixture
+def diverge(mlp: Mlp, config: Path, tmp_path: Path) -> Callable[..., tuple[dict, str]]:
+    """Train with changes, see that it diverges, and return `divergence.json` and stderr."""
+
+    def run(*changes: str, **options: str) -> tuple[dict, str]:
+        changes = ("optimizer={name: sgd}", "training.epochs=9", *changes)
+        sets = [word for change in changes for word in ("--set", change)]
+        done = mlp("train", "--config", config, "--out", "a", *options.values(), *sets)
+        assert done.returncode == 6, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "a" / "result.json").exists()
+        return json.loads((tmp_path / "a" / "divergence.json").read_text()), done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(("what", "layer", "changes"), [(a, b, c) for a, b, *c in CASES])
+def test_the_first_bad_step_is_named_and_not_taken(
+    what: str, layer: int, changes: list[str], diverge: Callable, tmp_path: Path
+) -> None:
+    found, stderr = diverge(*changes)
+    assert (found["what"], found["layer"]) == (what, layer)
+    assert f"in epoch {found['epoch']}, at step {found['step']} (batch {found['batch']}" in stderr
+    assert len(found["images"]) == 32
+    assert [step["step"] for step in found["steps"]] == list(range(1, found["step"] + 1))
+    assert f"step {found['step']}: loss" in stderr
+    assert "a tenth" in found["hint"] and found["hint"] in stderr
+    with np.load(tmp_path / "a" / "last.npz") as archive:
+        assert json.loads(str(archive["header"]))["state"]["step"] == found["step"] - 1
+        assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
+
+
+RULES = [
+    "{name: sgd}", "{name: sgd, momentum: 0.9}", "{name: sgd, momentum: 0.9, nesterov: true}",
+    "{name: rmsprop}", "{name: adam}", "{name: adamw, weight_decay: 0.1}",
+]  # fmt: skip
+
+
+@pytest.mark.proof("N1 a rate beyond all sense, by every rule")
+def test_every_rule_diverges_loudly(proof: Proof, diverge: Callable, tmp_path: Path) -> None:
+    points = [(rule, seed) for seed in range(10) for rule in RULES]
+    for rule, seed in proof.points(points, quick=3):
+        if (tmp_path / "a").exists():
+            shutil.rmtree(tmp_path / "a")
+        found, stderr = diverge(f"optimizer={rule}", "optimizer.learning_rate=1e30", f"seed={seed}")
+        assert f"at step {found['step']} " in stderr
+        with np.load(tmp_path / "a" / "last.npz") as archive:
+            assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
+
+
+def test_a_late_one_keeps_the_epochs_before(diverge: Callable, tmp_path: Path) -> None:
+    changes = ("model.activation=identity", "optimizer.learning_rate=0.8")
+    found, _ = diverge(*changes)
+    assert found["epoch"] > 2
+    assert found["step"] == 16 * (found["epoch"] - 1) + found["batch"]
+    assert len(found["steps"]) == 8
+    assert found["steps"][-1]["loss"] is None
+    assert all(step["loss"] is not None for step in found["steps"][:-1])
+    lines = records(tmp_path / "a")
+    assert len(lines) == found["epoch"] - 1
+    best = max(lines, key=lambda line: (line["val_accuracy"], -line["val_loss"]))
+    with np.load(tmp_path / "a" / "best.npz") as archive:
+        assert json.loads(str(archive["header"]))["state"]["epoch"] == best["epoch"]
+
+    again, resumed = diverge(
+        "model.activation=identity", "optimizer.learning_rate=0.8", o="--resume"
+    )
+    assert again["step"] == found["step"]
+    assert len(records(tmp_path / "a")) == found["epoch"] - 1
+    assert f"at step {found['step']} " in resumed
+
+
+def test_inputs_that_are_not_scaled_are_told_of(
+    mlp: Mlp, tmp_path: Path, own_images: Callable[..., Path]
+) -> None:
+    folder = own_images()
+    images = folder / "train-images-idx3-ubyte"
+    content = bytearray(images.read_bytes())
+    content[16:] = bytes(len(content) - 16)  # all black, but a pixel: its deviation is far off
+    content[16] = 255
+    images.write_bytes(content)
+    (tmp_path / "c.yaml").write_text(
+        f"data: {{path: {folder}, validation: 1, scaling: standard}}\n"
+        "model: {hidden: []}\noptimizer: {learning_rate: 1e38}\n"
+        "training: {batch_size: 599}\n"
+    )
+    done = mlp("train", "--config", "c.yaml", "--out", "a")
+    assert done.returncode == 6
+    assert "not scaled" in done.stderr

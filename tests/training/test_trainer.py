@@ -1,0 +1,102 @@
+"""The training loop: where it may be left, and how it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.runs import timeless
+
+from mlp_cli.compute.kernels import NumPyKernels
+from mlp_cli.compute.threads import Team
+from mlp_cli.config.load import from_dict
+from mlp_cli.data.dataset import load_dataset
+from mlp_cli.training.build import build_trainer
+from mlp_cli.training.trainer import Trainer
+
+
+@pytest.fixture
+def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
+    """Make the same trainer anew at each call, with chunks of 1,020 of 2,950 rows."""
+    settings = {
+        "data": {"path": str(own_images(train=3000)), "validation": 50},
+        "model": {"hidden": [8], "batch_norm": True},
+        "optimizer": {"momentum": 0.9},
+        "schedule": {"name": "cosine"},
+        "regularisation": {"dropout": 0.2, "average": 0.5},
+        "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2]},
+        "training": {"epochs": 2, "batch_size": 60},
+    }
+    config = from_dict(settings, "the test")
+    dataset = load_dataset(config, Path())
+    return lambda: build_trainer(config, dataset, Team(1), NumPyKernels())
+
+
+class Left(Exception):  # noqa: N818 - it is no error
+    pass
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_an_epoch_may_be_left_after_any_chunk_the_last_included(
+    chunks: int, fresh: Callable[[], Trainer]
+) -> None:
+    straight = fresh()
+    expected = straight.train_epoch(lambda loss: False)
+    seen = 0
+
+    def leave(loss: float) -> bool:
+        nonlocal seen
+        seen += 1
+        if seen == chunks:
+            raise Left
+        return False
+
+    left, resumed = fresh(), fresh()
+    with pytest.raises(Left):
+        left.train_epoch(leave)
+    for name, vector in left.vectors.items():
+        resumed.vectors[name][...] = vector
+    resumed.state = replace(left.state)
+    metrics = resumed.train_epoch(lambda loss: False)
+    assert expected is not None and metrics is not None
+    assert timeless(asdict(metrics)) | {"samples_per_second": 0} == timeless(asdict(expected)) | {
+        "samples_per_second": 0
+    }
+    for name, vector in straight.vectors.items():
+        np.testing.assert_array_equal(resumed.vectors[name], vector)
+
+
+def test_chunks_of_other_lengths_lead_to_the_same_weights(fresh: Callable[[], Trainer]) -> None:
+    whole, cut = fresh(), fresh()
+    whole.train_epoch(lambda loss: False)
+    while cut.train_epoch(lambda loss: True, 60) is None:
+        assert cut.state.position % 60 == 0
+    for name, vector in whole.vectors.items():
+        if not name.startswith("average"):  # which moves chunk by chunk
+            np.testing.assert_allclose(cut.vectors[name], vector, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_shown_of_an_image_is_what_an_epoch_trains_on(
+    fresh: Callable[[], Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = fresh()
+    trained: dict[tuple[int, int], np.ndarray] = {}
+    reader = trainer.steps.reader
+    read = reader.read
+
+    def recorded(start: int, stop: int, *rest: object) -> np.ndarray:
+        x: np.ndarray = read(start, stop, *rest)
+        for row, image in zip(reader.rows[start:stop].tolist(), x, strict=True):
+            trained[trainer.state.epoch, row] = image.copy()
+        return x
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "read", recorded)
+        while not trainer.finished:
+            trainer.train_epoch(lambda loss: False)
+    assert len(trained) == 2 * 2950
+    for (epoch, row), image in list(trained.items())[::97]:
+        np.testing.assert_allclose(trainer.seen(row, epoch), image, atol=1e-5)
