@@ -17,7 +17,8 @@ from typing import Any
 from ours import KERNELS, PACKAGES
 from workload import Workload
 
-from mlp_cli.compute.machine import THREAD_VARIABLES, available_cores
+from mlp_cli.compute.machine import available_cores
+from mlp_cli.compute.select import THREAD_VARIABLES
 
 HERE = Path(__file__).parent
 OURS = "mlp"

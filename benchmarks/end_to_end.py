@@ -36,7 +36,7 @@ from processes import Finished, ProcessError, run
 from tables import count, percent, ratio, table
 from workload import ROWS, Workload, workload
 
-from mlp_cli.compute.machine import THREAD_VARIABLES
+from mlp_cli.compute.select import THREAD_VARIABLES
 
 # Epochs of the runs that show what `mlp train` costs, and what it may.
 EPOCHS = {"N": 20, "S": 20, "M": 20, "L": 10}

@@ -67,10 +67,10 @@ def main() -> None:
     config, turns = load_config(sys.argv[1]), int(sys.argv[2])
     threads = fix_threads(config, None)
 
-    from mlp_cli.compute.machine import describe, want_fast
+    from mlp_cli.compute.machine import describe
+    from mlp_cli.compute.select import choose_kernels, want_fast
     from mlp_cli.compute.threads import Team
     from mlp_cli.data.dataset import load_dataset
-    from mlp_cli.runs.train import choose_kernels
     from mlp_cli.training.build import build_trainer
 
     dataset = load_dataset(config, Path())

@@ -38,7 +38,7 @@ def installed_kernels() -> list[str]:
 
 def threads_by_rule(kernels: str, hidden: Sequence[int], batch: int) -> int:
     """Return the threads that `mlp train` takes where nobody says anything."""
-    from mlp_cli.compute.machine import choose_threads
+    from mlp_cli.compute.select import choose_threads
 
     return choose_threads(None, hidden, batch, kernels == "fast", {})
 
@@ -56,7 +56,7 @@ def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
 
 def fix_threads(config: Config, option: int | None) -> int:
     """Return the threads of a training, and see to BLAS; NumPy must not be loaded yet."""
-    from mlp_cli.compute.machine import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
 
     hidden, batch = config.model.hidden, config.training.batch_size
     threads = choose_threads(option, hidden, batch, want_fast(os.environ), os.environ)
@@ -79,10 +79,10 @@ class Ours:
         self._config = from_dict(endless, "the benchmark")
         threads = fix_threads(self._config, option)
 
-        from mlp_cli.compute.machine import describe, want_fast
+        from mlp_cli.compute.machine import describe
+        from mlp_cli.compute.select import choose_kernels, want_fast
         from mlp_cli.compute.threads import Team
         from mlp_cli.data.dataset import load_dataset
-        from mlp_cli.runs.train import choose_kernels
 
         self._team, self._kernels = Team(threads), choose_kernels(want_fast(os.environ))
         dataset = load_dataset(self._config, Path())

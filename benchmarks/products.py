@@ -57,7 +57,7 @@ def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
     """Return a product of the compiled kernels, REPEATS times over, split among all cores."""
     import numpy as np
 
-    from mlp_cli.compute.fast import FastKernels
+    from mlp_cli.compute.fast.kernels import FastKernels
     from mlp_cli.compute.machine import available_cores
     from mlp_cli.compute.threads import Team
     from mlp_cli.nn.backprop import columns_first

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from mlp_cli import __version__
+from mlp_cli._version import __version__
 from mlp_cli.cli.options import (
     all_mirrors,
     config_option,
@@ -96,7 +96,7 @@ def train(
     if (resume or overwrite) and out is None:
         raise click.UsageError("--resume and --overwrite need --out: which run is meant?")
 
-    from mlp_cli.compute.machine import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
     from mlp_cli.config.load import load_config
 
     config, fast = load_config(config_path, overrides), want_fast(os.environ)
@@ -107,7 +107,7 @@ def train(
     from mlp_cli.cli.progress import TerminalView
     from mlp_cli.reports.text import result_text
     from mlp_cli.runs.train import Place, train_run
-    from mlp_cli.training.metrics import to_json
+    from mlp_cli.storage.strict_json import to_json
 
     place = Place(
         data_dir=data_dir,
@@ -167,7 +167,7 @@ def evaluate(
     """Score a trained network, or several as one committee (mean of their log-probabilities)."""
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
-    from mlp_cli.training.metrics import to_json
+    from mlp_cli.storage.strict_json import to_json
 
     if mistakes is not None:
         from mlp_cli.reports import figures
@@ -193,7 +193,7 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     In float64, on drawn inputs, the gradient that `train` computes is compared with the sum over
     single examples, with outer products by tiling, and with central differences.
     """
-    from mlp_cli.compute.machine import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
     from mlp_cli.config.load import load_config
 
     config, fast = load_config(config_path, overrides), want_fast(os.environ)
@@ -201,11 +201,11 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     threads = choose_threads(None, hidden, batch_size, fast, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
+    from mlp_cli.compute.select import choose_kernels
     from mlp_cli.compute.threads import Team
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
-    from mlp_cli.runs.train import choose_kernels
-    from mlp_cli.training.metrics import to_json
+    from mlp_cli.storage.strict_json import to_json
 
     found = check_gradient(config, Team(threads), choose_kernels(fast))
     show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
@@ -222,7 +222,7 @@ def config_group() -> None:
 def config_schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
-    from mlp_cli.training.metrics import to_json
+    from mlp_cli.storage.strict_json import to_json
 
     show(to_json(json_schema(), indent=2))
 

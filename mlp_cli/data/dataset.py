@@ -8,20 +8,17 @@ module never touches the network: `run` calls `download` where files are missing
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mlp_cli.config.load import Config
+from mlp_cli.config.schema import Config
 from mlp_cli.data import mnist, synthetic
-from mlp_cli.data.distortion import Distorter
 from mlp_cli.data.idx import read_idx
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.buffers import Pixels, Rows
-from mlp_cli.nn.functions import Array
-from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.rng import generator
 
 
 @dataclass(frozen=True)
@@ -178,15 +175,6 @@ def whole(images: Pixels, labels: Pixels) -> Split:
     return Split(images.reshape(len(images), -1), labels, np.arange(len(images)))
 
 
-def generator(seed: int, purpose: str, *position: int) -> np.random.Generator:
-    """Return the random numbers of one purpose at one position, a function of its arguments alone.
-
-    Purposes are independent streams: drawing more for one changes no other.
-    """
-    key = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "little")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, key, *position])))
-
-
 def pixel_statistics(split: Split) -> tuple[float, float]:
     """Return mean and standard deviation of pixel / 255 over all pixels of a split."""
     counts = np.zeros(256, np.int64)
@@ -196,93 +184,3 @@ def pixel_statistics(split: Split) -> tuple[float, float]:
     mean = float(counts @ values / counts.sum())
     deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
     return mean, deviation or 1.0
-
-
-def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Array:
-    """Return the targets (classes, classes): 1 − ε + ε/c at the class, and ε/c elsewhere.
-
-    ε is the label smoothing (Szegedy et al., 2016, section 7).
-    """
-    return np.asarray(np.eye(classes) * (1 - smoothing) + smoothing / classes, dtype)
-
-
-class Reader:
-    """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
-
-    Parameters
-    ----------
-    split, classes
-        Where from, and how many classes a target has.
-    mean, std
-        Scalars or (inputs,) arrays.
-    capacity
-        Rows that the buffers of targets and labels hold.
-    dtype
-        float32 or float64.
-    at_once
-        Rows that one `read` takes at most; the capacity, if it is not given.
-    smoothing
-        As for `one_hot`.
-    distorter
-        Distorts the images that are read, where it is given.
-
-    Attributes
-    ----------
-    rows
-        (capacity,) which images to read: the caller's to fill.
-    y, labels
-        (capacity, classes) and (capacity,): what has been read since.
-    """
-
-    def __init__(
-        self,
-        split: Split,
-        classes: int,
-        mean: float | Array,
-        std: float | Array,
-        capacity: int,
-        dtype: np.dtype[np.floating],
-        at_once: int | None = None,
-        smoothing: float = 0.0,
-        distorter: Distorter | None = None,
-    ) -> None:
-        at_once = capacity if at_once is None else at_once
-        self._split = split
-        self._distorter = distorter
-        self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
-        self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
-        self._one_hot = one_hot(classes, smoothing, dtype)
-        inputs = split.images.shape[1]
-        self._pixels = np.empty((at_once, inputs), np.uint8)
-        # Two, where more is to come: a thread may read into the one while another, a step behind,
-        # still computes with the other.
-        self._x = [
-            np.empty((at_once, inputs), dtype) for _ in range(2 if at_once < capacity else 1)
-        ]
-        self._classes = np.empty(at_once, np.int64)
-        self.rows = np.zeros(capacity, np.int64)
-        self.labels = np.empty(capacity, np.uint8)
-        self.y = np.empty((capacity, classes), dtype)
-
-    def read(
-        self, start: int, stop: int, part: int = 0, parts: int = 1, do: Operations = NUMPY
-    ) -> Array:
-        """Read the images `rows[start:stop]`: return inputs x (stop − start, inputs).
-
-        x is a view of a buffer, good until the call after the next, or the next where one call
-        reads all. Of several threads, each reads one of the parts, and x is whole when all have.
-        """
-        n = stop - start
-        low, high = n * part // parts, n * (part + 1) // parts
-        at = slice(start + low, start + high)
-        rows, soon = self.rows[at], self.rows[stop + low : stop + high]
-        whole = self._x[start // len(self._pixels) % len(self._x)]
-        x, pixels, split = whole[low:high], self._pixels[low:high], self._split
-        if self._distorter is None:
-            do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
-        else:
-            scale, shift = self._scale, self._shift
-            self._distorter.read(split.images, rows, start + low, x, scale, shift, part, do)
-        classes = self._classes[low:high]
-        do.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
-        return whole[:n]

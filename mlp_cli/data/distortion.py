@@ -19,8 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlp_cli.nn.buffers import Field, Pixels, Rows, Warp
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Field, Pixels, Rows, Warp
 from mlp_cli.nn.ops import Operations
 
 NUMBERS = 7  # of an image's map: A row by row, t, α

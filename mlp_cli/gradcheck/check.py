@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 
 from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.config.load import Config
-from mlp_cli.data.dataset import generator, load_dataset, one_hot
+from mlp_cli.config.schema import Config
+from mlp_cli.data.batches import one_hot
+from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.references import difference_error, loop_gradient, tiled_gradient
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise, columns_first
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import Network, owned
 from mlp_cli.nn.ops import Operations
 from mlp_cli.nn.optimizers import SGD
+from mlp_cli.rng import generator
 from mlp_cli.training.build import build_network, build_regularisers
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}

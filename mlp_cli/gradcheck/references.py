@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.nn.backprop import Backpropagation
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.ops import EPSILON
 
 DIRECTIONS = 5  # for each layer's weights and each layer's biases

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from mlp_cli.data.dataset import Split, load_dataset
 from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.inference.model import Model, load
-from mlp_cli.nn.buffers import Pixels
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.training.metrics import Scores
 
 

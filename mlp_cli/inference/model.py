@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlp_cli.config.load import Config, from_dict
+from mlp_cli.config.load import from_dict
+from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Split, whole
 from mlp_cli.errors import CheckpointError, ConfigError, DataError
-from mlp_cli.nn.buffers import Pixels
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
 from mlp_cli.training.scoring import Forward

@@ -50,8 +50,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.nn.buffers import Bits, Drawn, Norm
-from mlp_cli.nn.functions import ACTIVATIONS, Array
+from mlp_cli.nn.activations import ACTIVATIONS
+from mlp_cli.nn.buffers import Array, Bits, Drawn, Norm
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.ops import NUMPY, Operations
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.nn.functions import Array
-
+Array = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 Numbers = NDArray[np.float64]

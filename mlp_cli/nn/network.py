@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES, Array
+from mlp_cli.nn.activations import ACTIVATIONS
+from mlp_cli.nn.buffers import Array
+from mlp_cli.nn.initialisers import INITIALISERS
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.ops import EPSILON
 
 

@@ -16,8 +16,21 @@ from typing import Protocol
 
 import numpy as np
 
-from mlp_cli.nn.buffers import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
-from mlp_cli.nn.functions import Activation, Array, Loss
+from mlp_cli.nn.activations import Activation
+from mlp_cli.nn.buffers import (
+    Array,
+    Bits,
+    Block,
+    Drawn,
+    Field,
+    Flags,
+    Norm,
+    Numbers,
+    Pixels,
+    Rows,
+    Warp,
+)
+from mlp_cli.nn.losses import Loss
 
 # Batch normalisation (Ioffe and Szegedy, 2015): ε, and the new minibatch's share of a running mean.
 EPSILON, FRESH = 1e-5, 0.1

@@ -30,8 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from mlp_cli.nn.buffers import Block, Numbers
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Block, Numbers
 from mlp_cli.nn.ops import NUMPY, Operations
 
 # Elements: half a megabyte of each array in float32. Smaller blocks would stay nearer to the core,

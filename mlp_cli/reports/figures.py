@@ -15,11 +15,11 @@ import numpy as np
 
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.config.load import Config
+from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError
 from mlp_cli.inference.evaluate import Evaluation
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import atomic_write
 from mlp_cli.training.build import build_trainer
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.storage.files import atomic_write, make_folder, storage_errors, sync_folder
-from mlp_cli.training.metrics import to_json
+from mlp_cli.storage.strict_json import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
 

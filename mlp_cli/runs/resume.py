@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mlp_cli.compute.machine import differing
-from mlp_cli.config.load import Config, differences, load_config
+from mlp_cli.config.load import differences, load_config
+from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder

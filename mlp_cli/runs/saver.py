@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from mlp_cli.config.load import Config
-from mlp_cli.nn.functions import Array
+from mlp_cli.config.schema import Config
+from mlp_cli.nn.buffers import Array
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import save_checkpoint
 from mlp_cli.training.metrics import EpochMetrics

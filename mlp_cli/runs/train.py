@@ -8,55 +8,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.compute.machine import describe
+from mlp_cli.compute.select import choose_kernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.config.load import Config, dump_config
-from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
-from mlp_cli.errors import ConfigError, DataError, DivergedError, DownloadError
+from mlp_cli.config.load import dump_config
+from mlp_cli.config.schema import Config
+from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
+from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.resume import moved, restore, resumable, stored_config
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import atomic_write
+from mlp_cli.storage.strict_json import to_json
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.divergence import retrace
-from mlp_cli.training.metrics import EpochMetrics, to_json
+from mlp_cli.training.observer import View
 from mlp_cli.training.scoring import Scorer
-from mlp_cli.training.trainer import State, Trainer
+from mlp_cli.training.trainer import Trainer
 
 NOTABLE = 2.0  # seconds of compiling of which the user should know
-
-
-class View(Protocol):
-    """What a training shows of itself, and how it is asked to stop."""
-
-    def log(self, message: str) -> None:
-        """Tell how things go."""
-
-    def warn(self, message: str) -> None:
-        """Tell the user something that must not be missed."""
-
-    def download(self, name: str, done: int, total: int | None) -> None:
-        """Show the bytes of a file that have arrived."""
-
-    def chunk(self, state: State, total: int, loss: float) -> None:
-        """Show that another chunk of the epoch's `total` rows is behind, at a mean loss."""
-
-    def epoch(self, metrics: EpochMetrics) -> None:
-        """Show the record of an epoch that is behind."""
-
-    def stop(self) -> bool:
-        """Whether the training should save itself and end."""
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Hold interruptions back, for `stop` to tell of them."""
 
 
 @dataclass(frozen=True)
@@ -139,65 +115,6 @@ def prepare(
     atomic_write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:
         view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
-
-
-def obtain_data(
-    config: Config, data_dir: Path, mirrors: Sequence[str], view: View
-) -> tuple[Config, Dataset]:
-    """Load the data that a configuration names, fetching MNIST where that is allowed.
-
-    Returns the configuration too: where MNIST cannot be had and `data.fallback` allows it, the one
-    returned says `dataset: synthetic`.
-
-    Raises
-    ------
-    DataError, DownloadError
-        If the data are not to be had.
-    """
-    data = config.data
-    try:
-        try:
-            return config, load_dataset(config, data_dir)
-        except DataError:
-            if data.path is not None or not data.download:
-                raise
-        from mlp_cli.data.download import fetch_mnist  # only where needed: its import takes 0.2 s
-
-        files = needed_files(data.test)
-        fetch_mnist(data_dir / "mnist", mirrors, files=files, log=view.log, progress=view.download)
-        return config, load_dataset(config, data_dir)
-    except (DataError, DownloadError) as error:
-        if data.path is not None or data.fallback is None:
-            raise
-        view.warn(
-            f"{error}\nThis is NOT MNIST: training on the built-in SYNTHETIC digits instead, "
-            "as the configuration's data.fallback says."
-        )
-    synthetic = data.model_copy(update={"dataset": "synthetic"})
-    config = config.model_copy(update={"data": synthetic})
-    return config, load_dataset(config, data_dir)
-
-
-def choose_kernels(fast: bool) -> Kernels:
-    """Return what runs the operations of a step: compiled code, or NumPy.
-
-    Raises
-    ------
-    ConfigError
-        If Numba is installed and does not load, as where it does not know this NumPy yet.
-    """
-    if not fast:
-        return NumPyKernels()
-    try:
-        from mlp_cli.compute.fast import (
-            FastKernels,  # its import takes a while, and needs the extra
-        )
-    except (ImportError, OSError) as error:  # the latter where a library of its is gone
-        raise ConfigError(
-            f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
-            "them, or mend the extra: pip install 'mlp-cli[fast]'"
-        ) from error
-    return FastKernels()
 
 
 def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, view: View) -> bool:

@@ -35,7 +35,7 @@ from numpy.typing import DTypeLike, NDArray
 from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.storage.files import atomic_writer, storage_errors
 from mlp_cli.storage.npz import read_npz, write_npz
-from mlp_cli.training.metrics import to_json
+from mlp_cli.storage.strict_json import to_json
 
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand

@@ -6,13 +6,14 @@ import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.config.load import Config
-from mlp_cli.data.dataset import Dataset, generator, pixel_statistics
+from mlp_cli.config.schema import Config
+from mlp_cli.data.dataset import Dataset, pixel_statistics
 from mlp_cli.data.distortion import Distortion
 from mlp_cli.nn.backprop import Dropout, Noise
 from mlp_cli.nn.network import Network, owned
 from mlp_cli.nn.optimizers import OPTIMIZERS
 from mlp_cli.nn.schedules import Schedule
+from mlp_cli.rng import generator
 from mlp_cli.training.steps import Regularisers
 from mlp_cli.training.trainer import Trainer
 

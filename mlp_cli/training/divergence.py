@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.data.dataset import Reader
+from mlp_cli.data.batches import Reader, epoch_keys, epoch_order
 from mlp_cli.errors import DivergedError
 from mlp_cli.nn.backprop import Backpropagation, columns_first
-from mlp_cli.nn.functions import Array
-from mlp_cli.training.trainer import State, Trainer, epoch_keys, epoch_order
+from mlp_cli.nn.buffers import Array
+from mlp_cli.training.trainer import State, Trainer
 
 STEPS = 8  # that are told of
 LARGE = 20.0  # an input that is not well scaled: MNIST's reach 1, or 2.8 deviations

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mlp_cli.storage.strict_json import to_json
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,6 @@ class EpochMetrics:
     def to_json(self) -> str:
         """Return the record as one line of JSON, without its newline."""
         return to_json(asdict(self))
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """Return strict JSON: a NaN or an infinity would be a defect, and raises `ValueError`."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
 
 
 def wilson_interval(errors: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:

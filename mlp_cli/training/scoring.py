@@ -6,10 +6,10 @@ import numpy as np
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.data.dataset import Reader, Split
+from mlp_cli.data.batches import Reader
+from mlp_cli.data.dataset import Split
 from mlp_cli.nn.backprop import Backpropagation, columns_first
-from mlp_cli.nn.buffers import Pixels
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.ops import Operations
 from mlp_cli.training.metrics import Scores

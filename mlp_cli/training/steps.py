@@ -15,7 +15,8 @@ import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import Team, Work
-from mlp_cli.data.dataset import Dataset, Reader
+from mlp_cli.data.batches import Reader
+from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.distortion import Distorter, Distortion
 from mlp_cli.nn.backprop import (
     NO_DROPOUT,
@@ -25,8 +26,7 @@ from mlp_cli.nn.backprop import (
     Noise,
     columns_first,
 )
-from mlp_cli.nn.buffers import Bits, Rows
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.ops import Operations
 from mlp_cli.nn.optimizers import FACTORS, Optimizer

@@ -20,14 +20,15 @@ import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.data.dataset import Dataset, generator
+from mlp_cli.data.batches import epoch_keys, epoch_order
+from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.distortion import Distortion
 from mlp_cli.errors import DivergedError
-from mlp_cli.nn.buffers import Bits, Rows
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.optimizers import BLOCK, Optimizer
 from mlp_cli.nn.schedules import Schedule
+from mlp_cli.rng import generator
 from mlp_cli.training.metrics import EpochMetrics, Scores
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.steps import PLAIN, Regularisers, Steps
@@ -51,16 +52,6 @@ class State:
     best_epoch: int | None = None
     best_accuracy: float | None = None
     best_loss: float | None = None
-
-
-def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
-    """Return the rows in the order of one epoch (counted from 0), a function of the arguments."""
-    return generator(seed, "order", epoch).permutation(rows)
-
-
-def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
-    """Return the key of what is drawn in each step of one epoch, a function of the arguments."""
-    return generator(seed, "dropout", epoch).integers(0, 2**64, steps, np.uint64)
 
 
 class Trainer:

@@ -11,14 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mlp_cli.compute.machine import (
-    available_cores,
-    choose_threads,
-    describe,
-    differing,
-    hold_blas,
-    want_fast,
-)
+from mlp_cli.compute.machine import available_cores, describe, differing
+from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
 from mlp_cli.errors import ConfigError
 
 

@@ -22,17 +22,18 @@ pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from helpers.networks import RULES, draw_network, draw_passes
 
-from mlp_cli.compute.fast import FastKernels
 from mlp_cli.compute.fast.blas import LARGE, MKL
+from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.compute.threads import Team
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.check import TOLERANCE, compare
+from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import columns_first
-from mlp_cli.nn.buffers import Drawn, Norm
-from mlp_cli.nn.functions import ACTIVATIONS, LOSSES, Array
+from mlp_cli.nn.buffers import Array, Drawn, Norm
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network, owned
 from mlp_cli.nn.ops import NUMPY, Operations
 from mlp_cli.nn.optimizers import OPTIMIZERS

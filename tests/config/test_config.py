@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlp_cli.config.describe import json_schema, options
-from mlp_cli.config.load import Config, differences, dump_config, from_dict, load_config
+from mlp_cli.config.load import differences, dump_config, from_dict, load_config
+from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError
 
 

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from mlp_cli.config.describe import options
-from mlp_cli.config.load import Config, from_dict, load_config
+from mlp_cli.config.load import from_dict, load_config
+from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

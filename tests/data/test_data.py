@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from conftest import idx
 
-from mlp_cli.config.load import Config, from_dict
-from mlp_cli.data.dataset import Reader, generator, load_dataset, pixel_statistics, whole
+from mlp_cli.config.load import from_dict
+from mlp_cli.config.schema import Config
+from mlp_cli.data.batches import Reader
+from mlp_cli.data.dataset import load_dataset, pixel_statistics, whole
 from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.rng import generator
 
 
 def own(folder: Path, seed: int = 0, **data: object) -> Config:

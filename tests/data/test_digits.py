@@ -10,7 +10,7 @@ import pytest
 
 from mlp_cli.data.synthetic import WAYS, synthetic
 from mlp_cli.nn.backprop import Backpropagation
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.optimizers import SGD
 

@@ -25,7 +25,7 @@ STRONG = Distortion(30.0, 0.3, 0.4, 2.0, elastic=(5.0, 20.0), smoothness=(1.0, 2
 def kernels() -> list[Kernels]:
     if find_spec("numba") is None:
         return [NumPyKernels()]
-    from mlp_cli.compute.fast import FastKernels
+    from mlp_cli.compute.fast.kernels import FastKernels
 
     return [NumPyKernels(), FastKernels()]
 

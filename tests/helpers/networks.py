@@ -8,14 +8,16 @@ import itertools
 import numpy as np
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.data.dataset import one_hot
+from mlp_cli.data.batches import one_hot
+from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
-from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES
+from mlp_cli.nn.initialisers import INITIALISERS
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
 
 KERNELS: list[type[Kernels]] = [NumPyKernels]
 if importlib.util.find_spec("numba"):
-    from mlp_cli.compute.fast import FastKernels
+    from mlp_cli.compute.fast.kernels import FastKernels
 
     KERNELS.append(FastKernels)
 

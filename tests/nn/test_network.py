@@ -12,12 +12,14 @@ from helpers.networks import draw_network, draw_passes
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import Team
 from mlp_cli.config import schema
-from mlp_cli.data.dataset import one_hot
+from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.gradcheck.references import loop_gradient
+from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import NO_KEY, Backpropagation, Dropout, Noise
 from mlp_cli.nn.buffers import Drawn
-from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES
+from mlp_cli.nn.initialisers import INITIALISERS
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.ops import NUMPY, Operations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
 from mlp_cli.nn.buffers import Bits, Drawn
-from mlp_cli.nn.functions import ACTIVATIONS
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.ops import EPSILON, Operations, dropped
 

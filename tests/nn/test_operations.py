@@ -8,7 +8,7 @@ import pytest
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import Team
 from mlp_cli.nn.buffers import Field, Warp
-from mlp_cli.nn.functions import LOSSES
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.ops import NUMPY, Operations
 
 

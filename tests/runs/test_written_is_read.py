@@ -20,7 +20,8 @@ from helpers.runs import assert_same_run
 from pydantic import ValidationError
 
 from mlp_cli.compute.kernels import Kernels
-from mlp_cli.config.load import Config, from_dict
+from mlp_cli.config.load import from_dict
+from mlp_cli.config.schema import Config
 from mlp_cli.inference.evaluate import evaluate_checkpoints
 from mlp_cli.runs import train as program
 from mlp_cli.runs.train import Place, train_run

@@ -16,12 +16,15 @@ from helpers.networks import KERNELS
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.compute.threads import Team
-from mlp_cli.config.load import Config, from_dict
+from mlp_cli.config.load import from_dict
+from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, whole
 from mlp_cli.errors import DivergedError
 from mlp_cli.gradcheck.check import compare
+from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import NO_DROPOUT, NO_NOISE, Backpropagation, Dropout, Noise
-from mlp_cli.nn.functions import ACTIVATIONS, INITIALISERS, LOSSES
+from mlp_cli.nn.initialisers import INITIALISERS
+from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.ops import Operations
 from mlp_cli.nn.optimizers import OPTIMIZERS

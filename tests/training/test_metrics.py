@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlp_cli.training.metrics import EpochMetrics, Scores, to_json, wilson_interval
+from mlp_cli.storage.strict_json import to_json
+from mlp_cli.training.metrics import EpochMetrics, Scores, wilson_interval
 
 
 @pytest.mark.parametrize(

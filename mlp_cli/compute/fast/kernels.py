@@ -16,7 +16,7 @@ from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import execute
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Meeting, Work
-from mlp_cli.nn.functions import Array
+from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import storage_errors
 
 

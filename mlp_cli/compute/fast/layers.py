@@ -19,7 +19,7 @@ from mlp_cli.compute.fast.opcodes import (
     SIGMOID,
     TANH,
 )
-from mlp_cli.nn.functions import LEAK, TANH_HEIGHT, TANH_SLOPE
+from mlp_cli.nn.activations import LEAK, TANH_HEIGHT, TANH_SLOPE
 from mlp_cli.nn.ops import EPSILON, FRESH
 
 

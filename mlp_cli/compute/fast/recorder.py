@@ -15,8 +15,21 @@ from numpy.typing import NDArray
 
 from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_sgd import Line, descend
-from mlp_cli.nn.buffers import Bits, Block, Drawn, Field, Flags, Norm, Numbers, Pixels, Rows, Warp
-from mlp_cli.nn.functions import ACTIVATIONS, LOSSES, Activation, Array, Loss
+from mlp_cli.nn.activations import ACTIVATIONS, Activation
+from mlp_cli.nn.buffers import (
+    Array,
+    Bits,
+    Block,
+    Drawn,
+    Field,
+    Flags,
+    Norm,
+    Numbers,
+    Pixels,
+    Rows,
+    Warp,
+)
+from mlp_cli.nn.losses import LOSSES, Loss
 from mlp_cli.nn.ops import Operations, Rule, dropped, spacing
 
 Counter = NDArray[np.int64]

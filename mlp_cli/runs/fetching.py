@@ -1,0 +1,48 @@
+"""The data of a run: loaded, or fetched first if that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlp_cli.config.schema import Config
+from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
+from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.training.observer import View
+
+
+def obtain_data(
+    config: Config, data_dir: Path, mirrors: Sequence[str], view: View
+) -> tuple[Config, Dataset]:
+    """Load the data that a configuration names, fetching MNIST where that is allowed.
+
+    Returns the configuration too: where MNIST cannot be had and `data.fallback` allows it, the one
+    returned says `dataset: synthetic`.
+
+    Raises
+    ------
+    DataError, DownloadError
+        If the data are not to be had.
+    """
+    data = config.data
+    try:
+        try:
+            return config, load_dataset(config, data_dir)
+        except DataError:
+            if data.path is not None or not data.download:
+                raise
+        from mlp_cli.data.download import fetch_mnist  # only where needed: its import takes 0.2 s
+
+        files = needed_files(data.test)
+        fetch_mnist(data_dir / "mnist", mirrors, files=files, log=view.log, progress=view.download)
+        return config, load_dataset(config, data_dir)
+    except (DataError, DownloadError) as error:
+        if data.path is not None or data.fallback is None:
+            raise
+        view.warn(
+            f"{error}\nThis is NOT MNIST: training on the built-in SYNTHETIC digits instead, "
+            "as the configuration's data.fallback says."
+        )
+    synthetic = data.model_copy(update={"dataset": "synthetic"})
+    config = config.model_copy(update={"data": synthetic})
+    return config, load_dataset(config, data_dir)
