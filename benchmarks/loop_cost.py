@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from ours import fix_threads, train_epoch
 
-from mlp_cli.cli.progress import TerminalView
+from mlp_cli.cli.progress import TerminalObserver
 from mlp_cli.config.load import load_config
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def whole(trainer: Trainer, config: Config, environment: dict[str, object]) -> d
     from mlp_cli.runs.saver import Saver
     from mlp_cli.runs.train import conclude, prepare, train
 
-    with tempfile.TemporaryDirectory() as name, TerminalView(epochs=trainer.epochs) as view:
+    with tempfile.TemporaryDirectory() as name, TerminalObserver(epochs=trainer.epochs) as view:
         started = time.perf_counter()
 
         def elapsed() -> float:
@@ -69,14 +69,14 @@ def main() -> None:
 
     from mlp_cli.compute.machine import describe
     from mlp_cli.compute.select import choose_kernels, want_fast
-    from mlp_cli.compute.threads import Team
+    from mlp_cli.compute.threads import ThreadTeam
     from mlp_cli.data.dataset import load_dataset
     from mlp_cli.training.build import build_trainer
 
     dataset = load_dataset(config, Path())
     none = replace(dataset.validation, rows=dataset.validation.rows[:0])
     unvalidated = replace(dataset, validation=none)
-    kernels, team = choose_kernels(want_fast(os.environ)), Team(threads)
+    kernels, team = choose_kernels(want_fast(os.environ)), ThreadTeam(threads)
     environment = describe(threads, kernels.name)
 
     def trainer(dataset: Dataset) -> Trainer:

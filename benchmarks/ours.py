@@ -81,10 +81,10 @@ class Ours:
 
         from mlp_cli.compute.machine import describe
         from mlp_cli.compute.select import choose_kernels, want_fast
-        from mlp_cli.compute.threads import Team
+        from mlp_cli.compute.threads import ThreadTeam
         from mlp_cli.data.dataset import load_dataset
 
-        self._team, self._kernels = Team(threads), choose_kernels(want_fast(os.environ))
+        self._team, self._kernels = ThreadTeam(threads), choose_kernels(want_fast(os.environ))
         dataset = load_dataset(self._config, Path())
         train = replace(dataset.train, rows=dataset.train.rows[: work.samples])
         self._dataset = replace(dataset, train=train)

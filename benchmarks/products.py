@@ -59,11 +59,11 @@ def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
 
     from mlp_cli.compute.fast.kernels import FastKernels
     from mlp_cli.compute.machine import available_cores
-    from mlp_cli.compute.threads import Team
+    from mlp_cli.compute.threads import ThreadTeam
     from mlp_cli.nn.backprop import columns_first
     from mlp_cli.nn.network import rows_of
 
-    team = Team(available_cores())
+    team = ThreadTeam(available_cores())
     rows, columns = len(left), right.shape[1]
     out = np.empty((rows, columns), left.dtype)
     if not by_rows:

@@ -17,7 +17,7 @@ import mlp_cli
 from mlp_cli.cli.main import cli
 from mlp_cli.config.describe import Option, options
 from mlp_cli.config.load import load_config
-from mlp_cli.config.schema import Distortion
+from mlp_cli.config.schema import DistortionConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -154,5 +154,5 @@ def test_a_run_behind_a_result_is_its_recipe_s(run: Path) -> None:
 def test_an_undistorted_recipe_differs_by_its_distortions_only(recipe: Path) -> None:
     partner = load_config(recipe.with_name(recipe.name.replace("-undistorted", "")), [])
     assert not partner.distortion.is_none
-    undistorted = partner.model_copy(update={"distortion": Distortion()})
+    undistorted = partner.model_copy(update={"distortion": DistortionConfig()})
     assert load_config(recipe, []) == undistorted

@@ -46,15 +46,17 @@ def cli() -> None:
 @click.option("--force", is_flag=True, help="Fetch the files even where they are already there.")
 def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
-    from mlp_cli.cli.progress import TerminalView
+    from mlp_cli.cli.progress import TerminalObserver
     from mlp_cli.data.download import fetch_mnist
 
     folder = data_dir / "mnist"
-    with TerminalView() as view:
+    with TerminalObserver() as observer:
         fetched = fetch_mnist(
-            folder, all_mirrors(mirrors), force=force, log=view.log, progress=view.download
+            folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
         )
-    view.log(f"fetched {len(fetched)} files" if fetched else "all files were there, and verified")
+    observer.log(
+        f"fetched {len(fetched)} files" if fetched else "all files were there, and verified"
+    )
     show(folder)
 
 
@@ -104,20 +106,22 @@ def train(
     threads = choose_threads(threads, hidden, batch_size, fast, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
-    from mlp_cli.cli.progress import TerminalView
+    from mlp_cli.cli.progress import TerminalObserver
     from mlp_cli.reports.text import result_text
-    from mlp_cli.runs.train import Place, train_run
+    from mlp_cli.runs.train import RunOptions, train_run
     from mlp_cli.storage.strict_json import to_json
 
-    place = Place(
+    options = RunOptions(
         data_dir=data_dir,
         mirrors=all_mirrors(mirrors),
         out=out,
         mode="resume" if resume else "overwrite" if overwrite else "new",
         config_name=config_path.stem,
     )
-    with TerminalView(quiet=quiet, epochs=config.training.epochs, signals=_signals()) as view:
-        folder, result = train_run(config, place, threads, fast, view)
+    with TerminalObserver(
+        quiet=quiet, epochs=config.training.epochs, signals=_signals()
+    ) as observer:
+        folder, result = train_run(config, options, threads, fast, observer)
     assert result is not None  # a training that was stopped ends the process by its signal
     if as_json:
         show(to_json({**result, "run": str(folder)}))
@@ -202,12 +206,12 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli.compute.select import choose_kernels
-    from mlp_cli.compute.threads import Team
+    from mlp_cli.compute.threads import ThreadTeam
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
     from mlp_cli.storage.strict_json import to_json
 
-    found = check_gradient(config, Team(threads), choose_kernels(fast))
+    found = check_gradient(config, ThreadTeam(threads), choose_kernels(fast))
     show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlp_cli.training.trainer import State
 
 
-class TerminalView:
+class TerminalObserver:
     """A view of one command: `quiet` silences progress, warnings stay.
 
     Parameters
@@ -42,7 +42,7 @@ class TerminalView:
         self._bar: Any = None
         self._bar_name = ""
 
-    def __enter__(self) -> TerminalView:
+    def __enter__(self) -> TerminalObserver:
         return self
 
     def __exit__(

@@ -1,8 +1,6 @@
-"""The machine: how many threads a training gets, and the record of what it ran on.
+"""The machine: its cores, its processor, and the record of what a run ran on.
 
-A training's threads are those of its `Team`; each calls a BLAS that is held to one thread. BLAS
-reads its number of threads once, when NumPy is imported, so `hold_blas` must run before anything
-imports NumPy, and this module imports it only to describe it.
+NumPy is imported only to describe it: `select.hold_blas` must run before that.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who computes: how many threads, on which kernels.
 
-A training's threads are those of its `Team`; each calls a BLAS that is held to one thread. BLAS
-reads its number of threads once, when NumPy is imported, so `hold_blas` must run before anything
-imports NumPy, and this module imports it only with the kernels.
+A training computes with the threads of its `ThreadTeam`, each of which calls a BLAS that is held to
+one thread. BLAS reads its number of threads once, when NumPy is imported, so `hold_blas` must run
+before anything imports NumPy, and this module imports NumPy only with the kernels.
 """
 
 from __future__ import annotations

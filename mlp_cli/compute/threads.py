@@ -21,7 +21,7 @@ class _AbandonedError(Exception):
     """Another member failed, so nobody will come to the meeting."""
 
 
-class Team:
+class ThreadTeam:
     """`size` threads, the caller's own among them; the others sleep until there is work.
 
     They end with the process. Wherever the members meet, each has seen all that the others wrote

@@ -36,7 +36,7 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Rule(Section):
+class AnyOptimizerConfig(Section):
     """What every optimizer has."""
 
     name: str
@@ -55,7 +55,7 @@ class Rule(Section):
     )
 
 
-class SGD(Rule):
+class SGDConfig(AnyOptimizerConfig):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"] = Field("sgd", description=RULE)
@@ -70,7 +70,7 @@ class SGD(Rule):
     )
 
 
-class RMSProp(Rule):
+class RMSPropConfig(AnyOptimizerConfig):
     """Steps divided by a running root mean square of the gradient (Tieleman and Hinton, 2012)."""
 
     name: Literal["rmsprop"] = Field(description=RULE)
@@ -78,7 +78,7 @@ class RMSProp(Rule):
     epsilon: Epsilon = 1e-8
 
 
-class Moments(Rule):
+class MomentsConfig(AnyOptimizerConfig):
     """What Adam and AdamW share."""
 
     beta1: Share = Field(0.9, description="Share β₁ of the mean gradient that a step keeps.")
@@ -86,19 +86,19 @@ class Moments(Rule):
     epsilon: Epsilon = 1e-8
 
 
-class Adam(Moments):
+class AdamConfig(MomentsConfig):
     """Adaptive moments (Kingma and Ba, 2015)."""
 
     name: Literal["adam"] = Field(description=RULE)
 
 
-class AdamW(Moments):
+class AdamWConfig(MomentsConfig):
     """Adam with decay taken off the weights themselves (Loshchilov and Hutter, 2019)."""
 
     name: Literal["adamw"] = Field(description=RULE)
 
 
-class Shape(Section):
+class AnyScheduleConfig(Section):
     """What every schedule has."""
 
     depends_on_length: ClassVar[bool] = False
@@ -113,13 +113,13 @@ class Shape(Section):
     )
 
 
-class Constant(Shape):
+class ConstantConfig(AnyScheduleConfig):
     """The learning rate as it is."""
 
     name: Literal["constant"] = Field("constant", description=SHAPE)
 
 
-class Step(Shape):
+class StepConfig(AnyScheduleConfig):
     """A drop after every so many epochs."""
 
     name: Literal["step"] = Field(description=SHAPE)
@@ -127,14 +127,14 @@ class Step(Shape):
     factor: Factor = 0.1
 
 
-class Exponential(Shape):
+class ExponentialConfig(AnyScheduleConfig):
     """A drop after each epoch."""
 
     name: Literal["exponential"] = Field(description=SHAPE)
     factor: Factor = 0.95
 
 
-class Cosine(Shape):
+class CosineConfig(AnyScheduleConfig):
     """Half a cosine down to the end of training (Loshchilov and Hutter, 2017)."""
 
     depends_on_length: ClassVar[bool] = True
@@ -143,7 +143,7 @@ class Cosine(Shape):
     final: Final = 0.0
 
 
-class OneCycle(Shape):
+class OneCycleConfig(AnyScheduleConfig):
     """Up, then down to the end of training (Smith and Topin, 2017)."""
 
     depends_on_length: ClassVar[bool] = True
@@ -156,18 +156,28 @@ class OneCycle(Shape):
     final: Final = 0.0001
 
 
-Optimizer = Annotated[SGD | RMSProp | Adam | AdamW, Field(discriminator="name")]
-Schedule = Annotated[Constant | Step | Exponential | Cosine | OneCycle, Field(discriminator="name")]
+OptimizerConfig = Annotated[
+    SGDConfig | RMSPropConfig | AdamConfig | AdamWConfig, Field(discriminator="name")
+]
+ScheduleConfig = Annotated[
+    ConstantConfig | StepConfig | ExponentialConfig | CosineConfig | OneCycleConfig,
+    Field(discriminator="name"),
+]
 
 # Of the sections that are a choice: what is chosen where `name` is absent, and all that can be.
 DEFAULT_NAMES = {"optimizer": "sgd", "schedule": "constant"}
 CHOICES: dict[str, dict[str, type[Section]]] = {
-    "optimizer": {"sgd": SGD, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW},
+    "optimizer": {
+        "sgd": SGDConfig,
+        "rmsprop": RMSPropConfig,
+        "adam": AdamConfig,
+        "adamw": AdamWConfig,
+    },
     "schedule": {
-        "constant": Constant,
-        "step": Step,
-        "exponential": Exponential,
-        "cosine": Cosine,
-        "one_cycle": OneCycle,
+        "constant": ConstantConfig,
+        "step": StepConfig,
+        "exponential": ExponentialConfig,
+        "cosine": CosineConfig,
+        "one_cycle": OneCycleConfig,
     },
 }

@@ -16,20 +16,20 @@ from pydantic_core import PydanticCustomError
 
 from mlp_cli.config.choices import (
     DEFAULT_NAMES,
-    SGD,
-    Constant,
+    ConstantConfig,
     Count,
-    Optimizer,
+    OptimizerConfig,
     Rate,
-    Schedule,
+    ScheduleConfig,
     Section,
+    SGDConfig,
     Share,
 )
 
 DatasetName = Literal["mnist", "synthetic"]
 Scaling = Literal["unit", "standard"]
-Activation = Literal["relu", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "identity"]
-Init = Literal[
+ActivationName = Literal["relu", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "identity"]
+InitialiserName = Literal[
     "he_normal",
     "he_uniform",
     "glorot_normal",
@@ -39,12 +39,12 @@ Init = Literal[
     "nielsen",
     "nielsen_large",
 ]
-Loss = Literal["cross_entropy", "mse"]
+LossName = Literal["cross_entropy", "mse"]
 DType = Literal["float32", "float64"]
 
 Width = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 
-INITS: dict[str, Init] = {
+INITS: dict[str, InitialiserName] = {
     "relu": "he_normal",
     "leaky_relu": "he_normal",
     "elu": "he_normal",
@@ -52,7 +52,7 @@ INITS: dict[str, Init] = {
 }
 
 
-class Data(Section):
+class DataConfig(Section):
     """What is trained on, validated on and tested on."""
 
     dataset: DatasetName = Field(
@@ -106,14 +106,14 @@ class Data(Section):
         return absolute
 
 
-class Model(Section):
+class ModelConfig(Section):
     """The network: its hidden layers, what stands between them, and its first weights."""
 
     hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=100)] = Field(
         (512, 256),
         description="Neurons of each hidden layer, the first first; `[]` is softmax regression.",
     )
-    activation: Activation = Field(
+    activation: ActivationName = Field(
         "relu",
         description="Function of each hidden neuron: leaky_relu has slope 0.01 below 0, "
         "scaled_tanh is 1.7159 tanh(2x/3) (LeCun et al., 1998).",
@@ -123,7 +123,7 @@ class Model(Section):
         description="Whether each hidden layer's weighted inputs are normalised over the minibatch "
         "(Ioffe and Szegedy, 2015).",
     )
-    init: Init | None = Field(
+    init: InitialiserName | None = Field(
         None,
         validate_default=True,
         description="Distribution of the first weights (He et al., 2015; Glorot and Bengio, 2010; "
@@ -133,7 +133,7 @@ class Model(Section):
 
     @field_validator("init")
     @classmethod
-    def _resolved(cls, init: Init | None, info: ValidationInfo) -> Init:
+    def _resolved(cls, init: InitialiserName | None, info: ValidationInfo) -> InitialiserName:
         return init or INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
 
 
@@ -141,7 +141,7 @@ Strength = Annotated[float, Field(ge=0, le=1000)]
 Range = Annotated[tuple[Strength, Strength], Strict(False)]
 
 
-class Distortion(Section):
+class DistortionConfig(Section):
     """How far each training image is distorted, anew in every epoch."""
 
     rotation: float = Field(
@@ -185,7 +185,7 @@ class Distortion(Section):
         return of
 
 
-class Regularisation(Section):
+class RegularisationConfig(Section):
     """What keeps a network from learning its training images by heart, beside weight decay."""
 
     input_dropout: Share = Field(
@@ -222,7 +222,7 @@ class Regularisation(Section):
     )
 
 
-class Training(Section):
+class TrainingConfig(Section):
     """How long, in what portions and in what precision."""
 
     epochs: Count = Field(10, description="Passes over the training images.")
@@ -253,18 +253,18 @@ class Config(Section):
         lt=2**63,
         description="Fixes the held-out images, the first weights and each epoch's order.",
     )
-    data: Data = Field(default_factory=Data)
-    model: Model = Field(default_factory=Model)
-    loss: Loss = Field(
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    loss: LossName = Field(
         "cross_entropy",
         description="Softmax with cross-entropy, or ½‖a − y‖² with sigmoid outputs "
         "(Nielsen, 2015, chapter 1); the mean over a minibatch.",
     )
-    optimizer: Optimizer = Field(default_factory=SGD)
-    schedule: Schedule = Field(default_factory=Constant)
-    distortion: Distortion = Field(default_factory=Distortion)
-    regularisation: Regularisation = Field(default_factory=Regularisation)
-    training: Training = Field(default_factory=Training)
+    optimizer: OptimizerConfig = Field(default_factory=SGDConfig)
+    schedule: ScheduleConfig = Field(default_factory=ConstantConfig)
+    distortion: DistortionConfig = Field(default_factory=DistortionConfig)
+    regularisation: RegularisationConfig = Field(default_factory=RegularisationConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
 
     @field_validator("optimizer", "schedule", mode="before")
     @classmethod
@@ -291,7 +291,7 @@ class Config(Section):
             )
         epochs, warmup = self.training.epochs, self.schedule.warmup
         rule = self.optimizer
-        if isinstance(rule, SGD) and rule.nesterov and rule.momentum == 0:
+        if isinstance(rule, SGDConfig) and rule.nesterov and rule.momentum == 0:
             yield Conflict(
                 ("optimizer.nesterov", "optimizer.momentum"),
                 "needs optimizer.momentum above 0, and it is 0. Set it, as to 0.9.",

@@ -1,7 +1,7 @@
 """Minibatches: the order of an epoch's rows, and how they reach the network.
 
-The order, and the keys of what is drawn in each step, are functions of (seed, epoch). A `Reader`
-turns rows of a split into the network's inputs and targets, in buffers made once.
+The order, and the keys of what is drawn in each step, are functions of (seed, epoch). A
+`BatchReader` turns rows of a split into the network's inputs and targets, in buffers made once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Arr
     return np.asarray(np.eye(classes) * (1 - smoothing) + smoothing / classes, dtype)
 
 
-class Reader:
+class BatchReader:
     """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
 
     Parameters

@@ -1,9 +1,9 @@
-"""Data sets: what is trained on, validated on and tested on, and how it reaches the network.
+"""Data sets: what is trained on, validated on and tested on.
 
 Images stay `uint8`, as the files hold them: raw files are mapped, so the processes of a sweep share
-one copy and a run reads only what it uses. A `Split` is the images, the labels and the rows of
-them that belong to it; a `Reader` turns rows into the network's inputs in buffers made once. This
-module never touches the network: `run` calls `download` where files are missing.
+one copy, and a run reads only what it uses. A `Split` is the images, the labels and the rows of
+them that belong to it. Nothing is fetched here: `runs.fetching` calls `download` if files are
+missing.
 """
 
 from __future__ import annotations

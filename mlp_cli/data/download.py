@@ -17,7 +17,12 @@ from pathlib import Path
 from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, verified
 from mlp_cli.data.transfer import PIECE, Body, MirrorError, Progress, is_url, shown, source_of
 from mlp_cli.errors import DataError, DownloadError
-from mlp_cli.storage.files import atomic_writer, prepare_folder, storage_errors, turn_in
+from mlp_cli.storage.files import (
+    atomic_writer,
+    prepare_folder,
+    storage_errors,
+    wait_for_other_fetchers,
+)
 
 # Without http://yann.lecun.com/exdb/mnist/, MNIST's first home: since 2026 it answers 200 with a
 # page of HTML, whatever the name.
@@ -68,7 +73,7 @@ def fetch_mnist(
     deadline = time.monotonic() + DEADLINE
     prepare_folder(folder, [file.name for file in files])
     waiting = f"waiting for another process that fetches into {folder}"
-    with turn_in(folder, TURN, deadline, on_wait=lambda: log(waiting)):
+    with wait_for_other_fetchers(folder, TURN, deadline, on_wait=lambda: log(waiting)):
         fetcher = _Fetcher([*mirrors, *MIRRORS], folder, deadline, log, progress)
         # The smallest first: a mirror's faults show before the large one is under way.
         return [fetcher.fetch(file) for file in sorted(wanted(), key=lambda file: file.size)]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import one_hot
 from mlp_cli.data.dataset import load_dataset
@@ -87,7 +87,7 @@ class GradientCheck:
         return {**found, "wrong": self.wrong}
 
 
-def check_gradient(config: Config, team: Team, kernels: Kernels) -> GradientCheck:
+def check_gradient(config: Config, team: ThreadTeam, kernels: Kernels) -> GradientCheck:
     """Check the gradient of the network that a configuration describes, at its first weights.
 
     The team and the kernels are those that `train` would have.
@@ -123,7 +123,7 @@ def compare(
     x: Array,
     y: Array,
     drawn: np.random.Generator,
-    team: Team,
+    team: ThreadTeam,
     kernels: Kernels,
     *,
     descends: bool = False,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError
@@ -81,7 +81,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     StorageError
         If the file cannot be written.
     """
-    trainer = build_trainer(config, dataset, Team(1), NumPyKernels())
+    trainer = build_trainer(config, dataset, ThreadTeam(1), NumPyKernels())
     train, height_width = dataset.train, dataset.image_shape
     firsts = np.unique(train.labels[train.rows], return_index=True)[1][: MOST // COLUMNS]
     epochs = np.unique(np.linspace(1, config.training.epochs, COLUMNS - 1).astype(int))

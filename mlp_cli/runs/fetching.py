@@ -8,11 +8,11 @@ from pathlib import Path
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
 from mlp_cli.errors import DataError, DownloadError
-from mlp_cli.training.observer import View
+from mlp_cli.training.observer import Observer
 
 
 def obtain_data(
-    config: Config, data_dir: Path, mirrors: Sequence[str], view: View
+    config: Config, data_dir: Path, mirrors: Sequence[str], observer: Observer
 ) -> tuple[Config, Dataset]:
     """Load the data that a configuration names, fetching MNIST where that is allowed.
 
@@ -34,12 +34,14 @@ def obtain_data(
         from mlp_cli.data.download import fetch_mnist  # only where needed: its import takes 0.2 s
 
         files = needed_files(data.test)
-        fetch_mnist(data_dir / "mnist", mirrors, files=files, log=view.log, progress=view.download)
+        fetch_mnist(
+            data_dir / "mnist", mirrors, files=files, log=observer.log, progress=observer.download
+        )
         return config, load_dataset(config, data_dir)
     except (DataError, DownloadError) as error:
         if data.path is not None or data.fallback is None:
             raise
-        view.warn(
+        observer.warn(
             f"{error}\nThis is NOT MNIST: training on the built-in SYNTHETIC digits instead, "
             "as the configuration's data.fallback says."
         )

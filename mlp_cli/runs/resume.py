@@ -55,7 +55,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     trainer.state = state
 
 
-def moved(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
+def environment_warnings(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
     """Return the warning that a checkpoint was written elsewhere, if it was.
 
     Raises

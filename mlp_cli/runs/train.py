@@ -14,29 +14,29 @@ from typing import Any
 
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import choose_kernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import dump_config
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
-from mlp_cli.runs.resume import moved, restore, resumable, stored_config
+from mlp_cli.runs.resume import environment_warnings, restore, resumable, stored_config
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import atomic_write
 from mlp_cli.storage.strict_json import to_json
 from mlp_cli.training.build import build_trainer
-from mlp_cli.training.divergence import retrace
-from mlp_cli.training.observer import View
+from mlp_cli.training.divergence import find_first_bad_step
+from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.trainer import Trainer
 
-NOTABLE = 2.0  # seconds of compiling of which the user should know
+WORTH_REPORTING_S = 2.0  # seconds of compiling of which the user should know
 
 
 @dataclass(frozen=True)
-class Place:
+class RunOptions:
     """Where a training finds its data and leaves its results."""
 
     data_dir: Path
@@ -47,7 +47,7 @@ class Place:
 
 
 def train_run(
-    config: Config, place: Place, threads: int, fast: bool, view: View
+    config: Config, options: RunOptions, threads: int, fast: bool, observer: Observer
 ) -> tuple[Path, dict[str, Any] | None]:
     """Train one network; return the run's folder and its result, None where it was stopped.
 
@@ -58,50 +58,50 @@ def train_run(
     """
     started = time.monotonic()
     stored = None
-    if place.out is not None:
-        check_out(place.out, place.mode)
-        if place.mode == "resume":
-            stored = stored_config(RunFolder(place.out))
+    if options.out is not None:
+        check_out(options.out, options.mode)
+        if options.mode == "resume":
+            stored = stored_config(RunFolder(options.out))
         if stored is not None:
-            config = resumable(config, stored, place.out)
-            result = RunFolder(place.out).read_result()
+            config = resumable(config, stored, options.out)
+            result = RunFolder(options.out).read_result()
             if result is not None and stored.training.epochs == config.training.epochs:
-                return place.out, result
-    config, dataset = obtain_data(config, place.data_dir, place.mirrors, view)
-    folder = claim(place.out, place.config_name)
+                return options.out, result
+    config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
+    folder = claim(options.out, options.config_name)
     with folder.locked():
-        if place.out is not None:  # another process may have been here since
-            check_out(place.out, place.mode)
+        if options.out is not None:  # another process may have been here since
+            check_out(options.out, options.mode)
         # Compiling is held together with the training: an exception within it would get lost.
-        with view.deferred():
-            if place.mode == "overwrite":
+        with observer.deferred():
+            if options.mode == "overwrite":
                 folder.clear()
             kernels = choose_kernels(fast)
             environment = describe(threads, kernels.name)
-            trainer = build_trainer(config, dataset, Team(threads), kernels)
-            if kernels.compile_seconds > NOTABLE:
-                view.log(
+            trainer = build_trainer(config, dataset, ThreadTeam(threads), kernels)
+            if kernels.compile_seconds > WORTH_REPORTING_S:
+                observer.log(
                     f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
                     "the next training finds them ready."
                 )
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
-                for difference in moved(checkpoint, environment):
-                    view.warn(difference)
-            prepare(folder, config, environment, trainer.state.epoch, view)
+                for difference in environment_warnings(checkpoint, environment):
+                    observer.warn(difference)
+            prepare(folder, config, environment, trainer.state.epoch, observer)
             sittings_before = trainer.state.seconds
 
             def elapsed() -> float:
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = train(trainer, config, saver, folder, view)
+            finished = train(trainer, config, saver, folder, observer)
         return folder.path, conclude(trainer, folder, elapsed) if finished else None
 
 
 def prepare(
-    folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, view: View
+    folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, observer: Observer
 ) -> None:
     """Bring a run's folder to where its training begins, with so many epochs behind.
 
@@ -114,11 +114,13 @@ def prepare(
     atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
     atomic_write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:
-        view.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
+        observer.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
 
 
-def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, view: View) -> bool:
-    """Train to the end, saving now and then; return False where the view asked to stop.
+def train(
+    trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, observer: Observer
+) -> bool:
+    """Train to the end, saving now and then; return False where the observer asked to stop.
 
     Raises
     ------
@@ -128,23 +130,23 @@ def train(trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, vie
     """
 
     def on_chunk(loss: float) -> bool:
-        view.chunk(trainer.state, len(trainer.dataset.train), loss)
+        observer.chunk(trainer.state, len(trainer.dataset.train), loss)
         saver.chunk_ended()
-        return view.stop()
+        return observer.stop()
 
     if not folder.last.exists():
         saver.save()  # so that even a first epoch that diverges leaves a checkpoint
     try:
-        while not trainer.finished and not view.stop():
+        while not trainer.finished and not observer.stop():
             metrics = trainer.train_epoch(on_chunk)
             if metrics is not None:
                 saver.epoch_ended(metrics)
-                view.epoch(metrics)
+                observer.epoch(metrics)
     except DivergedError as error:
         noticed = trainer.state.step
-        view.log(f"{error} Looking for the step where it began.")
+        observer.log(f"{error} Looking for the step where it began.")
         restore(trainer, load_checkpoint(folder.last), config)
-        found = retrace(trainer, noticed)
+        found = find_first_bad_step(trainer, noticed)
         if found is None:
             raise
         saver.save()

@@ -110,7 +110,7 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def turn_in(
+def wait_for_other_fetchers(
     folder: Path, patience: float, deadline: float, on_wait: Callable[[], object]
 ) -> Iterator[None]:
     """Wait for other processes that fill `folder` in such a block, to find there what they wrote.

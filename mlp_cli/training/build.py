@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, pixel_statistics
 from mlp_cli.data.distortion import Distortion
@@ -44,7 +44,7 @@ def build_regularisers(config: Config) -> Regularisers:
     )
 
 
-def build_trainer(config: Config, dataset: Dataset, team: Team, kernels: Kernels) -> Trainer:
+def build_trainer(config: Config, dataset: Dataset, team: ThreadTeam, kernels: Kernels) -> Trainer:
     """Make the network, its optimizer and its schedule, and the trainer that owns all three."""
     network = build_network(config, dataset.inputs, dataset.classes, config.training.dtype)
     rule = config.optimizer.model_dump(exclude={"name", "learning_rate"})

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.data.batches import Reader, epoch_keys, epoch_order
+from mlp_cli.data.batches import BatchReader, epoch_keys, epoch_order
 from mlp_cli.errors import DivergedError
 from mlp_cli.nn.backprop import Backpropagation, columns_first
 from mlp_cli.nn.buffers import Array
@@ -109,7 +109,7 @@ class _Moment(NamedTuple):
         trainer.state = replace(self.state)
 
 
-def retrace(trainer: Trainer, noticed: int) -> Divergence | None:
+def find_first_bad_step(trainer: Trainer, noticed: int) -> Divergence | None:
     """Walk a training again, up to its first bad step, and leave it before that.
 
     Parameters
@@ -175,7 +175,7 @@ class _Examination:
         self.images = order[state.position : state.position + K]
         classes, n = network.sizes[-1], len(self.images)
         regularisers = trainer.regularisers
-        reader = Reader(
+        reader = BatchReader(
             dataset.train, classes, trainer.mean, trainer.std, n, network.dtype,
             smoothing=regularisers.label_smoothing,
         )  # fmt: skip

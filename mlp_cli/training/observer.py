@@ -9,7 +9,7 @@ from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.trainer import State
 
 
-class View(Protocol):
+class Observer(Protocol):
     """What a training shows of itself, and how it is asked to stop."""
 
     def log(self, message: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.compute.threads import Team
-from mlp_cli.data.batches import Reader
+from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.data.batches import BatchReader
 from mlp_cli.data.dataset import Split
 from mlp_cli.nn.backprop import Backpropagation, columns_first
 from mlp_cli.nn.buffers import Array, Pixels
@@ -36,7 +36,7 @@ class Forward:
         kernels = kernels or NumPyKernels()
         pieces = -(-n // min(max(FEWEST, kernels.reads), MOST))
         piece = max(1, -(-n // max(pieces, 1)))  # all of one size, where that can be
-        self._reader = reader = Reader(split, classes, mean, std, n, dtype, piece)
+        self._reader = reader = BatchReader(split, classes, mean, std, n, dtype, piece)
         reader.rows[:] = split.rows
         self._z = columns_first(n, classes, dtype)
         passes = {K: Backpropagation(network, K).forward for K in {piece, n % piece} - {0}}
@@ -47,7 +47,7 @@ class Forward:
                 x = reader.read(start, stop, do=do)
                 passes[stop - start](x, self._z[start:stop], do=do)
 
-        self._run = kernels.prepare(walk, Team(1), dtype)
+        self._run = kernels.prepare(walk, ThreadTeam(1), dtype)
 
     def __call__(self) -> tuple[Array, Array, Pixels]:
         """Return z (n, c), one-hot targets (n, c) and labels (n,), good until the next call."""
@@ -67,7 +67,7 @@ class Scorer:
         split: Split,
         mean: float | Array,
         std: float | Array,
-        team: Team,
+        team: ThreadTeam,
         kernels: Kernels | None = None,
     ) -> None:
         self._team, self._loss, self._n = team, network.loss, len(split)

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import Team, Work
-from mlp_cli.data.batches import Reader
+from mlp_cli.compute.threads import ThreadTeam, Work
+from mlp_cli.data.batches import BatchReader
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.distortion import Distorter, Distortion
 from mlp_cli.nn.backprop import (
@@ -86,7 +86,7 @@ class Steps:
         batch_size: int,
         regularisers: Regularisers,
         distortion: Distortion | None,
-        team: Team,
+        team: ThreadTeam,
         kernels: Kernels,
     ) -> None:
         self._network, self._optimizer = network, optimizer
@@ -99,7 +99,7 @@ class Steps:
         if distortion is not None:
             shape = dataset.image_shape
             self.distorter = Distorter(distortion, shape, self.chunk, team.size, dtype)
-        self.reader = Reader(
+        self.reader = BatchReader(
             dataset.train, classes, mean, std, self.chunk, dtype, self._at_once,
             regularisers.label_smoothing, self.distorter,
         )  # fmt: skip

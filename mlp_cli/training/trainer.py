@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.data.batches import epoch_keys, epoch_order
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.distortion import Distortion
@@ -96,7 +96,7 @@ class Trainer:
         patience: int | None = None,
         regularisers: Regularisers = PLAIN,
         distortion: Distortion | None = None,
-        team: Team,
+        team: ThreadTeam,
         kernels: Kernels,
     ) -> None:
         self.network = network

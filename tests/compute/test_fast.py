@@ -26,7 +26,7 @@ from mlp_cli.compute.fast.blas import LARGE, MKL
 from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.check import TOLERANCE, compare
@@ -46,7 +46,7 @@ KERNELS = [NumPyKernels, FastKernels]
 
 def both(work: Callable[[Operations, int], None], dtype: str = "float32") -> None:
     """Run operations compiled, on one thread."""
-    FastKernels().prepare(work, Team(1), np.dtype(dtype))(0)
+    FastKernels().prepare(work, ThreadTeam(1), np.dtype(dtype))(0)
 
 
 def test_every_operation_can_be_written_down() -> None:
@@ -65,7 +65,9 @@ def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) ->
     parts = 1 + seed // 2 % 3
     passes = draw_passes(network, len(x), seed, parts)
     descends = seed // 2 % 2 == 1
-    check = compare(network, passes, x, y, drawn, Team(parts), FastKernels(), descends=descends)
+    check = compare(
+        network, passes, x, y, drawn, ThreadTeam(parts), FastKernels(), descends=descends
+    )
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -182,7 +184,7 @@ def test_update_rules_agree(
         network = Network([20, 9, 5], "relu", "cross_entropy", dtype)
         network.initialise("he_normal", np.random.default_rng(0))
         parts = 1 if kernels.name == "numpy" else 2
-        gradient, team = np.empty_like(network.parameters), Team(parts)
+        gradient, team = np.empty_like(network.parameters), ThreadTeam(parts)
         rule = OPTIMIZERS[name](
             network.parameters,
             gradient,
@@ -315,7 +317,7 @@ def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: 
     config = from_dict(settings, "the test")
     dataset = load_dataset(config, None)  # type: ignore[arg-type]
     few = replace(dataset.train, rows=dataset.train.rows[:2900])
-    return build_trainer(config, replace(dataset, train=few), Team(threads), kernels)
+    return build_trainer(config, replace(dataset, train=few), ThreadTeam(threads), kernels)
 
 
 DESCENT = {

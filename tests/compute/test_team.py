@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.networks import draw_network, draw_passes
 
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.network import Network, owned
 from mlp_cli.nn.ops import Operations
@@ -37,7 +37,7 @@ def _ends() -> Iterator[None]:
 
 
 def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
-    team, seen = Team(3), {}
+    team, seen = ThreadTeam(3), {}
 
     def work(me: int) -> None:
         seen[me] = threading.get_ident()
@@ -52,7 +52,7 @@ def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> No
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_members_wait_for_each_other(size: int) -> None:
-    team, done = Team(size), [0] * size
+    team, done = ThreadTeam(size), [0] * size
 
     def work(me: int) -> None:
         for meeting in range(1, 200):
@@ -69,7 +69,7 @@ def test_members_wait_for_each_other(size: int) -> None:
 
 @pytest.mark.parametrize("who", [0, 1, 2])
 def test_a_failure_is_raised_and_nobody_waits_for_who_failed(who: int) -> None:
-    team = Team(3)
+    team = ThreadTeam(3)
 
     def work(me: int) -> None:
         team.meet(me)
@@ -92,7 +92,7 @@ def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> Non
     network.statistics[...] = 0
     for variance in network.running_variances:
         variance[...] = 1
-    team = Team(parts)
+    team = ThreadTeam(parts)
     split = draw_passes(network, len(x), seed, parts)
     do = Operations(team.meet)
     split.gradient[...] = np.nan
@@ -111,7 +111,7 @@ def test_parts_make_the_same_updates_as_the_whole(name: str) -> None:
     found = []
     for parts in (1, 3):
         network, *_ = draw_network(100)
-        team, g = Team(parts), np.empty_like(network.parameters)
+        team, g = ThreadTeam(parts), np.empty_like(network.parameters)
         pieces = [owned(network, part, parts) for part in range(parts)]
         rule = OPTIMIZERS[name](
             network.parameters, g, network.weight_count, parts=pieces, **options
@@ -147,11 +147,11 @@ def test_a_slow_member_changes_nothing(
     x, y = drawn.normal(size=(9, 6)), np.eye(4)[drawn.integers(4, size=9)]
     found = []
     for parts in (1, 2):
-        team = Team(parts)
+        team = ThreadTeam(parts)
         network = Network([6, *hidden, 4], "tanh", "cross_entropy", "float64")
         network.initialise("glorot_normal", np.random.default_rng(1))
 
-        def meet(me: int, team: Team = team) -> None:
+        def meet(me: int, team: ThreadTeam = team) -> None:
             team.meet(me)
             if me == slow:  # what the other may not touch yet, it would touch now
                 time.sleep(0.002)

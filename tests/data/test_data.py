@@ -12,7 +12,7 @@ from conftest import idx
 
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
-from mlp_cli.data.batches import Reader
+from mlp_cli.data.batches import BatchReader
 from mlp_cli.data.dataset import load_dataset, pixel_statistics, whole
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.rng import generator
@@ -56,7 +56,7 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
 
     rows = np.array([5, 0, 7])
     for dtype in ("float32", "float64"):
-        reader = Reader(split, 4, mean, std, 5, np.dtype(dtype), at_once=3)
+        reader = BatchReader(split, 4, mean, std, 5, np.dtype(dtype), at_once=3)
         reader.rows[:3] = rows
         x, y, found = reader.read(0, 3), reader.y[:3], reader.labels[:3]
         np.testing.assert_allclose(x, (scaled[rows] - mean) / std, rtol=1e-5, atol=1e-6)

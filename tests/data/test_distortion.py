@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.data.distortion import Distorter, Distortion, smoothing
 from mlp_cli.nn.ops import NUMPY
 
@@ -56,7 +56,7 @@ def distort(
             lambda do, me, rows=rows, low=low, high=high, part=part: distorter.read(
                 images, rows, low, x[low:high], scale, shift, part % 2, do
             ),
-            Team(1),
+            ThreadTeam(1),
             np.dtype(dtype),
         )(0)
     return x

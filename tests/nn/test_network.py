@@ -10,7 +10,7 @@ import pytest
 from helpers.networks import draw_network, draw_passes
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config import schema
 from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
@@ -28,7 +28,7 @@ from mlp_cli.nn.ops import NUMPY, Operations
 def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
     passes = draw_passes(network, len(x), seed)
-    check = compare(network, passes, x, y, drawn, Team(1), NumPyKernels())
+    check = compare(network, passes, x, y, drawn, ThreadTeam(1), NumPyKernels())
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -312,7 +312,7 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
     network = Network([6, 5, 4, 3], "tanh", "cross_entropy", "float64")
     network.initialise("glorot_uniform", drawn)
     x, y = drawn.normal(size=(7, 6)), np.eye(3)[drawn.integers(3, size=7)]
-    check = compare(network, Wrong(network, 7), x, y, drawn, Team(1), NumPyKernels())
+    check = compare(network, Wrong(network, 7), x, y, drawn, ThreadTeam(1), NumPyKernels())
     assert check.wrong == ["layer 1"]
 
 
@@ -391,6 +391,6 @@ def test_smoothed_targets() -> None:
 
 
 def test_the_registries_are_what_a_configuration_may_say() -> None:
-    assert set(get_args(schema.Activation)) == set(ACTIVATIONS)
-    assert set(get_args(schema.Init)) == set(INITIALISERS)
-    assert set(get_args(schema.Loss)) == set(LOSSES)
+    assert set(get_args(schema.ActivationName)) == set(ACTIVATIONS)
+    assert set(get_args(schema.InitialiserName)) == set(INITIALISERS)
+    assert set(get_args(schema.LossName)) == set(LOSSES)

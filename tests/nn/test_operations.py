@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.nn.buffers import Field, Warp
 from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.ops import NUMPY, Operations
@@ -55,4 +55,4 @@ def test_numbers_that_overflow_warn_nobody() -> None:
         np.subtract(ends, ends)
         np.divide(1.0, ends)
 
-    NumPyKernels().prepare(work, Team(1), np.dtype("float64"))(0)
+    NumPyKernels().prepare(work, ThreadTeam(1), np.dtype("float64"))(0)

@@ -13,7 +13,7 @@ import pytest
 from helpers.stand_ins import idx
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import load_config
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.inference.evaluate import evaluate_checkpoints
@@ -114,7 +114,7 @@ def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Pa
     assert done.stdout == f"{picture}\n"
     loaded = load_config(config, [])
     dataset = load_dataset(loaded, tmp_path)
-    trainer = build_trainer(loaded, dataset, Team(1), NumPyKernels())
+    trainer = build_trainer(loaded, dataset, ThreadTeam(1), NumPyKernels())
     shown = cells(picture, 1 + 3)  # of three epochs
     assert len(shown) == 10
     for label, line in enumerate(shown):

@@ -24,7 +24,7 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.inference.evaluate import evaluate_checkpoints
 from mlp_cli.runs import train as program
-from mlp_cli.runs.train import Place, train_run
+from mlp_cli.runs.train import RunOptions, train_run
 
 # Settings that the schema's words do not lead to: sizes that a test has time for.
 GIVEN: dict[str, list[Any]] = {
@@ -199,7 +199,7 @@ def test_what_is_written_is_read(
 
     def train(name: str, view: Impatient) -> dict[str, Any] | None:
         mode = "resume" if (tmp_path / name).exists() else "new"
-        place = Place(tmp_path, [], tmp_path / name, mode, "test")
+        place = RunOptions(tmp_path, [], tmp_path / name, mode, "test")
         return train_run(config, place, 1, False, view)[1]
 
     assert train("straight", Impatient(None)) is not None

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.errors import CheckpointError
 from mlp_cli.inference.model import Model, trained_by
-from mlp_cli.runs.resume import moved, restore
+from mlp_cli.runs.resume import environment_warnings, restore
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.trainer import Trainer
@@ -58,11 +58,13 @@ def resumed(path: Path, folder: Path, origin: Path | None = None) -> tuple[Train
     config = trained_by(load_checkpoint(origin or path))
     data = config.data.model_copy(update={"path": str(folder)})
     dataset = load_dataset(config.model_copy(update={"data": data}), folder)
-    trainer = build_trainer(config, dataset, Team(1), NumPyKernels())
+    trainer = build_trainer(config, dataset, ThreadTeam(1), NumPyKernels())
     trainer.epochs = 4
     checkpoint = load_checkpoint(path)
     restore(trainer, checkpoint, config)
-    return trainer, moved(checkpoint, load_checkpoint(origin or path).header["environment"])
+    return trainer, environment_warnings(
+        checkpoint, load_checkpoint(origin or path).header["environment"]
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if "last" in name])

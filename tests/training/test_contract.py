@@ -15,7 +15,7 @@ import pytest
 from helpers.networks import KERNELS
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.compute.threads import Team
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, whole
@@ -69,7 +69,7 @@ def test_the_gradient_is_right_and_in_float32_nearly(
 ) -> None:
     passes, x, y = small(names, "float64", regularised)
     drawn = np.random.default_rng(1)
-    assert not compare(passes.network, passes, x, y, drawn, Team(1), NumPyKernels()).wrong
+    assert not compare(passes.network, passes, x, y, drawn, ThreadTeam(1), NumPyKernels()).wrong
     exact, near = (small(names, dtype, regularised) for dtype in ("float64", "float32"))
     for of, x, y in (exact, near):
         of(x, y, np.empty_like(y))
@@ -144,7 +144,7 @@ def training(config: Config, kernels: type[Kernels], images: int = 20) -> Traine
     split = whole(pixels, labels)
     # Validated on what it is trained on: without validation each save would write two files.
     dataset = Dataset("tiny", (2, 3), 3, split, split, None)
-    return build_trainer(config, dataset, Team(1), kernels())
+    return build_trainer(config, dataset, ThreadTeam(1), kernels())
 
 
 def state(trainer: Trainer) -> dict[str, bytes]:
