@@ -1,10 +1,11 @@
-"""What the commands of the command line share: their options, and how they print a result."""
+"""What several commands share: options, the configuration's file, and printing a result."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ def data_dir_option(command: Command) -> Command:
         envvar="MLP_DATA_DIR",
         show_default=True,
         show_envvar=True,
-        help="Where data lie; MNIST's four files in DIR/mnist.",
+        help="Folder of the data. MNIST's four files lie in DIR/mnist.",
         metavar="DIR",
     )(command)
 
@@ -37,54 +38,100 @@ def mirror_option(command: Command) -> Command:
         "mirrors",
         multiple=True,
         metavar="URL_OR_DIR",
-        help="Fetch MNIST from here first: a base URL or a folder, gzipped or raw. Repeatable. "
-        "MLP_MIRROR comes next, then the built-in mirrors.",
+        help="Fetch MNIST from here first: a base URL or a folder, gzipped or raw. May be "
+        "repeated. MLP_MIRROR is tried next, then the built-in mirrors.",
     )(command)
 
 
+def config_options(command: Command) -> Callable[..., Any]:
+    """Add CONFIG and `--config`, of which one gives the command's `config_path`, and `--set`."""
+
+    @click.argument("argument", required=False, type=click.Path(path_type=Path), metavar="[CONFIG]")
+    @config_option
+    @set_option
+    @wraps(command)
+    def with_config(*, argument: Path | None, option: Path | None, **others: Any) -> Any:
+        return command(config_path=find_config_file(argument, option), **others)
+
+    return with_config
+
+
 def config_option(command: Command) -> Command:
-    """Add `--config` and `--set`."""
-    command = click.option(
+    """Add `--config`."""
+    return click.option(
+        "--config",
+        "option",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The same as CONFIG. `mlp config schema` describes the keys.",
+    )(command)
+
+
+def set_option(command: Command) -> Command:
+    """Add `--set`."""
+    return click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
         help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
     )(command)
-    return click.option(
-        "--config",
-        "config_path",
-        required=True,
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A YAML configuration; `mlp config schema` describes its keys.",
-    )(command)
 
 
 def json_option(command: Command) -> Command:
     """Add `--json`."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, and nothing else."
+        "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else."
     )(command)
 
 
+def find_config_file(argument: Path | None, option: Path | None) -> Path:
+    """Return the file of the configuration that is given as an argument or as `--config`.
+
+    Raises
+    ------
+    click.UsageError
+        If both are given, or neither.
+    ConfigError
+        If there is neither a file nor a shipped configuration of that name.
+    StorageError
+        If the system does not tell whether the file is there.
+    """
+    context = click.get_current_context()
+    if argument is not None and option is not None:
+        raise click.UsageError(
+            f"Two configurations are given: {argument} and --config {option}. Give one.", context
+        )
+    name = argument if argument is not None else option
+    if name is None:
+        raise click.UsageError(
+            "No configuration is given. Name a file or a shipped configuration, as in "
+            "`mlp train mnist`. `mlp config list` shows the shipped ones.",
+            context,
+        )
+
+    from mlp_cli.config.shipped import find_config
+
+    return find_config(name)
+
+
 def all_mirrors(mirrors: Sequence[str]) -> list[str]:
-    """Return the user's mirrors in their order: the options', then MLP_MIRROR's."""
+    """Return the user's mirrors in the order of trial: those of `--mirror`, then MLP_MIRROR."""
     variable = os.environ.get("MLP_MIRROR", "")
     return [*mirrors, *([variable] if variable else [])]
 
 
 def show(text: object) -> None:
-    """Print a result to stdout; a path by its own bytes, whatever the encoding, for scripts.
+    """Print a result to stdout. A path is printed as its own bytes, whatever the encoding.
 
     Raises
     ------
     StorageError
-        If the disk that it goes to is full.
+        If stdout cannot be written, because the disk is full for example.
     """
     try:
         click.echo(os.fsencode(text) if isinstance(text, Path) else text)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         die_by(signal.SIGPIPE)
     except OSError as error:
         raise StorageError(

@@ -1,0 +1,30 @@
+"""`mlp download-data`: fetch MNIST."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, show
+
+
+@click.command("download-data")
+@data_dir_option
+@mirror_option
+@click.option("--force", is_flag=True, help="Fetch the files even if they are already there.")
+def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
+    """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
+    from mlp_cli.cli.progress import TerminalObserver
+    from mlp_cli.data.download import fetch_mnist
+
+    folder = data_dir / "mnist"
+    with TerminalObserver() as observer:
+        fetched = fetch_mnist(
+            folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
+        )
+    observer.log(
+        f"fetched {len(fetched)} files" if fetched else "all files were there, and verified"
+    )
+    show(folder)

@@ -1,0 +1,69 @@
+"""`mlp eval`: score trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mlp_cli.cli.options import data_dir_option, json_option, show
+from mlp_cli.errors import CheckFailedError
+
+
+@click.command("eval")
+@click.argument("checkpoints", nargs=-1, required=True, metavar="RUN_OR_CHECKPOINT...")
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images to score.",
+)
+@data_dir_option
+@click.option(
+    "--max-error",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 if the error rate is above this.",
+)
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="Write each image's label, prediction and probability.",
+)
+@click.option(
+    "--mistakes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw the misclassified images. The file may also be .pdf or .svg.",
+)
+@json_option
+def evaluate(
+    checkpoints: Sequence[str],
+    split: str,
+    data_dir: Path,
+    max_error: float | None,
+    predictions: Path | None,
+    mistakes: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a trained network, or several as one committee (mean of their log-probabilities)."""
+    from mlp_cli.inference.evaluate import evaluate_checkpoints
+    from mlp_cli.reports import text
+    from mlp_cli.storage.strict_json import to_json
+
+    if mistakes is not None:
+        from mlp_cli.reports import figures
+
+        figures.check_picture(mistakes)
+    evaluation = evaluate_checkpoints([Path(name) for name in checkpoints], split, data_dir)
+    if predictions is not None:
+        text.write_predictions(predictions, evaluation)
+    if mistakes is not None:
+        figures.draw_mistakes(mistakes, evaluation)
+    show(to_json(evaluation.to_dict()) if as_json else text.evaluation_text(evaluation))
+    error = 100 * evaluation.scores.errors / evaluation.scores.n
+    if max_error is not None and error > max_error:
+        raise CheckFailedError(f"the error is {error:.2f} %, above --max-error {max_error:g} %.")

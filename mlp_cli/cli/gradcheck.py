@@ -1,0 +1,47 @@
+"""`mlp gradcheck`: prove the batched gradient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mlp_cli.cli.options import (
+    config_options,
+    json_option,
+    show,
+)
+from mlp_cli.errors import CheckFailedError
+
+
+@click.command()
+@config_options
+@json_option
+def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:
+    """Prove the batched gradient ΔW = δᵀ a on the network of a configuration.
+
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+
+    The gradient that `train` computes is compared in float64, on random inputs, with the sum over
+    single examples, with outer products by tiling, and with central differences.
+    """
+    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
+    from mlp_cli.config.load import load_config
+
+    config, fast = load_config(config_path, overrides), want_fast(os.environ)
+    hidden, batch_size = config.model.hidden, config.training.batch_size
+    threads = choose_threads(None, hidden, batch_size, fast, os.environ)
+    hold_blas(os.environ)  # before anything imports NumPy
+
+    from mlp_cli.compute.select import choose_kernels
+    from mlp_cli.compute.threads import ThreadTeam
+    from mlp_cli.gradcheck.check import check_gradient
+    from mlp_cli.reports import text
+    from mlp_cli.storage.strict_json import to_json
+
+    found = check_gradient(config, ThreadTeam(threads), choose_kernels(fast))
+    show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
+    if found.wrong:
+        raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

@@ -1,0 +1,98 @@
+"""`mlp train`: train one network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from mlp_cli.cli.options import (
+    all_mirrors,
+    config_options,
+    data_dir_option,
+    json_option,
+    mirror_option,
+    show,
+)
+from mlp_cli.cli.signals import Signals
+
+
+@click.command()
+@config_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder. Without it, the run gets a new folder runs/<config name>-1, -2, …",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in --out, or start it.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@data_dir_option
+@mirror_option
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Number of threads. Default: OMP_NUM_THREADS, or else by the network's size.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
+@json_option
+def train(
+    config_path: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    data_dir: Path,
+    mirrors: Sequence[str],
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train one network, then print its result and its run's folder.
+
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    """
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other.")
+    if (resume or overwrite) and out is None:
+        raise click.UsageError("--resume and --overwrite need --out, which names the run.")
+
+    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
+    from mlp_cli.config.load import load_config
+
+    config, fast = load_config(config_path, overrides), want_fast(os.environ)
+    hidden, batch_size = config.model.hidden, config.training.batch_size
+    threads = choose_threads(threads, hidden, batch_size, fast, os.environ)
+    hold_blas(os.environ)  # before anything imports NumPy
+
+    from mlp_cli.cli.progress import TerminalObserver
+    from mlp_cli.reports.text import result_text
+    from mlp_cli.runs.train import RunOptions, train_run
+    from mlp_cli.storage.strict_json import to_json
+
+    options = RunOptions(
+        data_dir=data_dir,
+        mirrors=all_mirrors(mirrors),
+        out=out,
+        mode="resume" if resume else "overwrite" if overwrite else "new",
+        config_name=config_path.stem,
+    )
+    with TerminalObserver(
+        quiet=quiet, epochs=config.training.epochs, signals=_signals()
+    ) as observer:
+        folder, result = train_run(config, options, threads, fast, observer)
+    assert result is not None  # a stopped training ends the process by its signal
+    if as_json:
+        show(to_json({**result, "run": str(folder)}))
+        return
+    show(result_text(result))
+    show(folder)
+
+
+def _signals() -> Signals:
+    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
+    found = click.get_current_context().find_object(Signals)
+    return found if found is not None else Signals()

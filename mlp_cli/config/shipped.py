@@ -1,0 +1,81 @@
+"""The configurations that come with the program, found by name: `mnist`, `recipes/record`.
+
+A wheel carries the files of `configs/` in `mlp_cli/config/configs/`. A checkout has them in
+`configs/` at its top, and an editable installation uses those.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+from mlp_cli.errors import ConfigError
+from mlp_cli.storage.files import storage_errors
+
+SUFFIX = ".yaml"
+
+
+class ShippedConfig(NamedTuple):
+    """A shipped configuration: its name, the first line of its comment, and its file."""
+
+    name: str
+    description: str
+    path: Path
+
+
+def shipped_configs() -> list[ShippedConfig]:
+    """Return all shipped configurations, the recipes last."""
+    return [ShippedConfig(name, _first_line(path), path) for name, path in _shipped_files().items()]
+
+
+def find_config(name: Path) -> Path:
+    """Return the file of a configuration: `name` if that is a file, else the shipped one.
+
+    Parameters
+    ----------
+    name
+        A path, or the name of a shipped configuration with or without `.yaml`.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither a file nor a shipped configuration of that name.
+    StorageError
+        If the system does not tell whether the file is there.
+    """
+    with storage_errors("read", name):
+        exists, is_folder = name.exists(), name.is_dir()
+    if exists and not is_folder:
+        return name
+    files = _shipped_files()
+    wanted = name.as_posix().removesuffix(SUFFIX)
+    if wanted in files:
+        return files[wanted]
+    if is_folder:
+        return name  # whoever reads it says that it is a folder
+    last_parts = [Path(known).name for known in files]
+    close = difflib.get_close_matches(Path(wanted).name, last_parts, 3)
+    meant = " or ".join(known for known in files if Path(known).name in close)
+    hint = f" Did you mean {meant}?" if meant else ""
+    raise ConfigError(
+        f"{name}: there is no such file, and no shipped configuration of that name.{hint} "
+        "`mlp config list` shows the shipped ones."
+    )
+
+
+def _shipped_files() -> dict[str, Path]:
+    """Return the shipped files by name, those of the top folder first."""
+    package = Path(__file__).resolve().parent
+    folder = package / "configs"
+    if not folder.is_dir():
+        folder = package.parents[1] / "configs"
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob(f"*{SUFFIX}")}
+    names = sorted(files, key=lambda name: (name.count("/"), name))
+    return {name.removesuffix(SUFFIX): files[name] for name in names}
+
+
+def _first_line(path: Path) -> str:
+    """Return the first line of the comment that a file begins with."""
+    with storage_errors("read", path):
+        return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
