@@ -85,6 +85,7 @@ def test_every_command_and_option_is_in_the_readme_and_has_help(name: str) -> No
 
 def test_every_subcommand_of_the_interface_is_there() -> None:
     assert set(COMMANDS) == {
+        "mlp config list",
         "mlp config preview",
         "mlp config schema",
         "mlp download-data",

@@ -53,10 +53,10 @@ def find_config(name: Path) -> Path:
     if wanted in files:
         return files[wanted]
     if is_folder:
-        return name  # whoever reads it says that it is a folder
-    last_parts = [Path(known).name for known in files]
+        return name  # its reader reports that it is a folder
+    last_parts = {Path(known).name for known in files}
     close = difflib.get_close_matches(Path(wanted).name, last_parts, 3)
-    meant = " or ".join(known for known in files if Path(known).name in close)
+    meant = " or ".join(known for part in close for known in files if Path(known).name == part)
     hint = f" Did you mean {meant}?" if meant else ""
     raise ConfigError(
         f"{name}: there is no such file, and no shipped configuration of that name.{hint} "
