@@ -1,15 +1,15 @@
 """The errors that a user can cause, each with the exit code that it means.
 
 Every message says what is wrong, where, what was found and what to do about it. The command line
-turns an `MlpError` into that message and its exit code, and turns nothing else into anything: any
-other exception is a defect of the program and keeps its traceback.
+turns an `MlpError` into its message and its exit code. Any other exception is a defect of the
+program and keeps its traceback.
 
     MlpError
-    ├── CheckFailedError   1  a check that the user asked for did not hold
-    ├── ConfigError        2  the configuration, an option, or a run that is not there
-    ├── DataError          3  data missing or damaged
+    ├── CheckFailedError   1  a check that the user asked for failed
+    ├── ConfigError        2  a configuration or option is wrong, or a run is missing
+    ├── DataError          3  data are missing or damaged
     ├── DownloadError      4  a fetch was tried and failed; trying again may help
-    ├── CheckpointError    5  a checkpoint is damaged or does not fit
+    ├── CheckpointError    5  a checkpoint is damaged or does not fit its use
     ├── DivergedError      6  a loss, gradient or weight is not finite
     └── StorageError       7  disk or permission
 """
@@ -20,17 +20,17 @@ from typing import ClassVar
 
 
 class MlpError(Exception):
-    """Base class: something a user can cause and mend."""
+    """Base class of the errors that a user can cause and correct."""
 
     exit_code: ClassVar[int] = 1
 
 
 class CheckFailedError(MlpError):
-    """A check that the user asked for (`--max-error`, `gradcheck`) did not hold."""
+    """A check that the user asked for (`--max-error`, `gradcheck`) failed."""
 
 
 class ConfigError(MlpError):
-    """A configuration or an option is wrong, or names a run or checkpoint that is not there."""
+    """A configuration or an option is wrong, or a run or checkpoint does not exist."""
 
     exit_code = 2
 
@@ -48,13 +48,13 @@ class DownloadError(MlpError):
 
 
 class CheckpointError(MlpError):
-    """A checkpoint is damaged, or does not fit what it is used for."""
+    """A checkpoint is damaged, or does not fit its use."""
 
     exit_code = 5
 
 
 class DivergedError(MlpError):
-    """Training met a loss, gradient or weight that is not finite."""
+    """A loss, gradient or weight became infinite or NaN in training."""
 
     exit_code = 6
 

@@ -17,7 +17,7 @@ import mlp_cli
 from mlp_cli.cli.main import cli
 from mlp_cli.config.describe import Option, options
 from mlp_cli.config.load import load_config
-from mlp_cli.config.schema import DistortionConfig
+from mlp_cli.config.sections import DistortionConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

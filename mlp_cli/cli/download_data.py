@@ -25,6 +25,6 @@ def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
             folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
         )
     observer.log(
-        f"fetched {len(fetched)} files" if fetched else "all files were there, and verified"
+        f"fetched {len(fetched)} files" if fetched else "all files were already there; verified"
     )
     show(folder)

@@ -1,7 +1,7 @@
-"""What a person sees of a running program, on stderr.
+"""Progress, log lines and warnings on stderr.
 
-On a terminal tqdm draws bars; elsewhere there is one plain line an epoch, without carriage returns
-or escape codes, and tqdm is not even imported.
+On a terminal, tqdm draws bars. Otherwise there is one plain line per epoch, without carriage
+returns or escape codes, and tqdm is not imported.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class TerminalObserver:
-    """A view of one command: `quiet` silences progress, warnings stay.
+    """Shows on stderr what a command does; see `training.observer.Observer`.
 
     Parameters
     ----------
     quiet
         Show warnings only.
     epochs
-        Where the training ends, for its lines.
+        Number of epochs of the training, to be shown with each of them.
     signals
-        Who holds back an interruption while a training saves itself.
+        The handler that defers signals during a training.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class TerminalObserver:
         self._quiet = quiet
         self._epochs = epochs
         self._signals = signals or Signals()
-        # Python has no stderr where the caller closed it.
+        # sys.stderr is None if the caller closed it.
         self._draws = sys.stderr is not None and sys.stderr.isatty() and not quiet
         self._bar: Any = None
         self._bar_name = ""
@@ -54,29 +54,29 @@ class TerminalObserver:
         self._close()
 
     def log(self, message: str) -> None:
-        """Tell how things go."""
+        """Write a line, unless `quiet`."""
         if not self._quiet:
             self._write(message)
 
     def warn(self, message: str) -> None:
-        """Tell what must not be missed."""
+        """Write a warning, even if `quiet`."""
         self._write(f"WARNING: {message}")
 
     def download(self, name: str, done: int, total: int | None) -> None:
-        """Show the bytes of a file that have arrived."""
+        """Show how many bytes of a file have arrived."""
         bar = self._bar_for(name, total, unit="B", unit_scale=True, unit_divisor=1024)
         if bar is not None:
             bar.update(done - bar.n)
 
     def chunk(self, state: State, total: int, loss: float) -> None:
-        """Show the rows of an epoch that have been trained on, at what loss and rate."""
+        """Show how many examples of the epoch are done, and their loss."""
         bar = self._bar_for(f"epoch {state.epoch + 1}/{self._epochs}", total, unit=" samples")
         if bar is not None:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             bar.update(state.position - bar.n)
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Write an epoch's line."""
+        """Write the line of a finished epoch."""
         parts = [
             f"epoch {metrics.epoch}/{self._epochs}",
             f"train loss {metrics.train_loss:.4f} accuracy {100 * metrics.train_accuracy:.2f} %",
@@ -89,11 +89,11 @@ class TerminalObserver:
         self.log("  ".join(parts))
 
     def stop(self) -> bool:
-        """Whether a signal asks the training to save itself and end."""
+        """Return whether a signal asks the training to save and stop."""
         return self._signals.pending
 
     def deferred(self) -> AbstractContextManager[None]:
-        """Hold signals back while the training runs, for `stop` to tell of them."""
+        """Defer signals within the block; `stop` reports them."""
         return self._signals.deferred()
 
     def _write(self, message: str) -> None:

@@ -1,7 +1,7 @@
-"""Signals: an interruption cleans up, and the process then dies by the signal itself.
+"""Signals: an interrupted process cleans up, then ends by the same signal.
 
-A shell loop stops only where its child was killed by SIGINT; a child that exits with 130 lets the
-loop go on. So the last act of an interrupted process is to send itself the signal again.
+A shell loop stops only if its child is killed by SIGINT; after a child that exits with 130, the
+loop continues. So an interrupted process finally sends itself the signal again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asks the program to end."""
+    """A signal has asked the program to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -24,9 +24,10 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Turns a signal into `Interrupted`, or into a flag while `deferred` holds the first one back.
+    """Context manager in whose block a signal raises `Interrupted`.
 
-    Within the block that it is the context of; after that a signal ends the process at once.
+    Within `deferred`, the first signal only sets a flag. After the block, a signal ends the process
+    at once.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as the parent wants it
+            if signal.getsignal(number) is not signal.SIG_IGN:  # the parent process ignores it
                 signal.signal(number, self._handle)
         return self
 
@@ -43,7 +44,7 @@ class Signals:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        if self._seen is not None and kind is None:  # an error is still to be told
+        if self._seen is not None and kind is None:  # else the error is reported
             raise Interrupted(self._seen)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -53,17 +54,18 @@ class Signals:
 
     @property
     def pending(self) -> bool:
-        """Whether there was a signal: whoever deferred it should come to an end.
+        """Whether there was a signal, so that whoever deferred it should stop.
 
-        Also where it was raised and some library caught it, as a bare `except` does.
+        This is also true if `Interrupted` was raised and a library caught it, for example in a bare
+        `except`.
         """
         return self._seen is not None
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold a signal back until the block has ended; then raise `Interrupted` for it.
+        """Defer a signal to the end of the block, and raise `Interrupted` there.
 
-        A second signal is not held back: it raises.
+        A second signal is not deferred: it raises at once.
         """
         self._deferring = True
         try:
@@ -75,6 +77,6 @@ class Signals:
 
 
 def die_by(number: int) -> None:
-    """End this process by the signal, as if nobody had handled it."""
+    """End this process by the signal, as if it had no handler."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -1,7 +1,7 @@
-"""What a configuration is made of, a file and each `--set`, and all that is wrong with it.
+"""Check a configuration that is made of a file and of `--set` changes.
 
-Everything that is wrong is reported at once, each fault with the line or option it stands in, what
-was found and what is allowed. `settings` says what that is, and `options` says it in words.
+All faults are reported at once, each with its line or option, what was found and what is allowed.
+`schema` defines what is allowed, and `describe` puts it into words.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from mlp_cli.config.yaml12 import (
 )
 from mlp_cli.errors import ConfigError
 
-MAX_FAULTS = 50  # listed; more are counted
+MAX_FAULTS = 50  # are listed; the rest is counted
 
 SECTIONS = {key for key, field in Config.model_fields.items() if field.default_factory}
 
-# Names from elsewhere that no likeness of letters would find.
+# Names from other programs, which are not similar enough to be suggested by their letters.
 SYNONYMS = {
     "l2": "optimizer.weight_decay",
     "layers": "model.hidden",
@@ -39,24 +39,24 @@ SYNONYMS = {
 
 
 class _Place(NamedTuple):
-    """A line of the file or a `--set`, and the order in which a reader comes to it."""
+    """A line of the file or a `--set`, and its position in the order of the report."""
 
     order: int
     name: str
 
 
 class Source:
-    """What a configuration is made of: the data so far, where each key stands, and the faults."""
+    """Collects a configuration's data, the place of each key, and the faults."""
 
     def __init__(self, origin: str) -> None:
         self.data: Any = {}
         self._origin = _Place(0, origin)
         self._places: dict[KeyPath, _Place] = {}
         self._faults: list[tuple[_Place, str]] = []
-        self._wrong: set[KeyPath] = set()  # the keys and sections that faults speak of; () is all
+        self._wrong: set[KeyPath] = set()  # the keys and sections with a fault; () is all of them
 
     def add_file(self, document: Document) -> None:
-        """Begin with a file, and with its faults."""
+        """Add the file, with its faults. It comes before any change."""
         self._places = {path: self._line(line) for path, line in document.lines.items()}
         for fault in document.faults:
             self._fault(self._line(fault.line), fault.path, fault.text)
@@ -68,26 +68,28 @@ class Source:
             self.add_data(document.value)
 
     def add_data(self, data: Any) -> None:
-        """Begin with data; of those that are from no file, no line is known."""
+        """Add data that may come from no file. Their lines are then unknown."""
         if isinstance(data, dict):
             self.data = data
         else:
             self._wrong.add(())
-            self._fault(self._place(()), (), "no mapping. Write `key: value` lines.")
+            self._fault(self._place(()), (), "not a mapping. Write `key: value` lines.")
 
     def _line(self, line: int) -> _Place:
         return _Place(line, f"{self._origin.name}:{line}")
 
     def add_change(self, number: int, change: str) -> None:
-        """Make the change that a `--set` asks for, the first numbered 0."""
+        """Apply the change of a `--set`; the first is number 0."""
         place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
         key, equals, text = change.partition("=")
         path = tuple(key.split("."))
         if not (equals and all(path) and key.isprintable()):
-            self._fault(place, (), "not of the form KEY=VALUE, as training.epochs=3 is.")
+            self._fault(place, (), "not of the form KEY=VALUE, such as training.epochs=3.")
             return
         if len(path) > MAX_DEPTH:
-            self._fault(place, (), f"the key is nested more than {MAX_DEPTH} deep. Shorten it.")
+            self._fault(
+                place, (), f"the key is nested more than {MAX_DEPTH} levels deep. Shorten it."
+            )
             return
         document = parse(text)
         for fault in document.faults:
@@ -96,7 +98,7 @@ class Source:
             self._change(path, document.value, place)
 
     def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
-        """Put a value at a path; a mapping changes only the keys that it names."""
+        """Set the value at a path. A mapping changes only the keys that it names."""
         if isinstance(value, dict) and value:
             for key, part in value.items():
                 self._change((*path, key), part, place)
@@ -118,7 +120,7 @@ class Source:
         ConfigError
             If there is any fault.
         """
-        # A section of which every line is commented out is null: all its defaults.
+        # A section whose lines are all commented out is null, and means its defaults.
         given = {
             key: value
             for key, value in self.data.items()
@@ -142,14 +144,14 @@ class Source:
         raise ConfigError("\n  ".join(listed))
 
     def _add_invalid(self, entry: Any, known: dict[str, str]) -> None:
-        """Add the fault that one of pydantic's errors tells of."""
+        """Add the fault that one of pydantic's errors describes."""
         kind, found, path = entry["type"], entry["input"], entry["loc"]
         if kind == "conflicts":
             return
-        if len(path) > 1 and path[0] in CHOICES:  # pydantic puts the chosen name in between
+        if len(path) > 1 and path[0] in CHOICES:  # pydantic inserts the chosen name
             path = (path[0], *path[2:])
         if kind == "union_tag_invalid":
-            for common in _whatever_is_chosen(path[0], found):
+            for common in _common_errors(path[0], found):
                 self._add_invalid(common, known)
             self._wrong.add(path)
             path, found = (*path, "name"), found["name"]
@@ -162,7 +164,7 @@ class Source:
         self._fault(self._place(path), path, text)
 
     def _add_conflicts(self, given: dict[str, Any]) -> None:
-        """Add the conflicts between keys of which no fault speaks."""
+        """Add the conflicts between keys that have no fault of their own."""
         try:
             Config.model_validate(_without(given, self._wrong))
         except ValidationError as error:
@@ -174,7 +176,7 @@ class Source:
                 self._fault(self._place(given_one), paths[0], conflict.text)
 
     def _unknown(self, path: KeyPath, known: list[str]) -> str:
-        """Say that a key is unknown, and what may have been meant."""
+        """Return the message for an unknown key, with a suggestion if there is one."""
         name, section = str(path[-1]), str(path[0])
         owners = [
             choice
@@ -184,8 +186,8 @@ class Source:
         if len(path) == 2 and owners:
             chosen = self.data[section].get("name") or next(iter(CHOICES[section]))
             return (
-                f"belongs to {section}.name {' and '.join(owners)}, and that is {chosen}. Remove "
-                f"it, or clear it with --set {section}.{name}=null."
+                f"belongs to {section}.name {' and '.join(owners)}, but the name is {chosen}. "
+                f"Remove it, or clear it with --set {section}.{name}=null."
             )
         here = ".".join(map(str, path[:-1]))
         siblings = {
@@ -201,10 +203,10 @@ class Source:
             meant = elsewhere[close[0]]
         if meant:
             return f"unknown key. Did you mean {meant}?"
-        return "unknown key. `mlp config schema` lists all of them."
+        return "unknown key. `mlp config schema` lists all keys."
 
     def _place(self, path: KeyPath) -> _Place:
-        """Return where a key stands, or the section that it would stand in."""
+        """Return the place of a key, or of the section that it belongs to."""
         while path and path not in self._places:
             path = path[:-1]
         return self._places.get(path, self._origin)
@@ -216,8 +218,8 @@ class Source:
         self._faults.append((place, f"{key}: {text}" if key else text))
 
 
-def _whatever_is_chosen(section: str, data: dict[str, Any]) -> list[Any]:
-    """Return pydantic's errors in a section that it has by every name which could be chosen."""
+def _common_errors(section: str, data: dict[str, Any]) -> list[Any]:
+    """Return the errors that pydantic reports in a section whatever `name` is chosen."""
     common: dict[Any, Any] = {}
     for number, (name, model) in enumerate(CHOICES[section].items()):
         found = {}
@@ -234,7 +236,7 @@ def _whatever_is_chosen(section: str, data: dict[str, Any]) -> list[Any]:
 
 
 def _without(section: dict[str, Any], wrong: set[KeyPath], path: KeyPath = ()) -> dict[str, Any]:
-    """Return a section less the keys that are wrong."""
+    """Return a section without the keys that are wrong."""
     return {
         key: _without(value, wrong, (*path, key)) if isinstance(value, dict) else value
         for key, value in section.items()
@@ -243,7 +245,7 @@ def _without(section: dict[str, Any], wrong: set[KeyPath], path: KeyPath = ()) -
 
 
 def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
-    """Say what was found at a key and what it must be."""
+    """Return the message for a wrong value: what was found, and what is allowed."""
     key = ".".join(str(part) for part in path if isinstance(part, str))
     if key not in known:
         return f"found {_shown(found)}; must be a mapping of keys."
@@ -254,7 +256,7 @@ def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
 
 
 def _hint(allowed: str, found: Any) -> str:
-    """Return what the likeliest mistake calls for."""
+    """Return a hint about the likeliest mistake, or an empty text."""
     wants_number = "number" in allowed or "integer" in allowed
     if isinstance(found, str):
         meaning = scalar(found)

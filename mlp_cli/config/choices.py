@@ -1,43 +1,35 @@
-"""The sections of a configuration that are a choice: the optimizer, and the schedule of its rate.
+"""The sections of a configuration that are a choice: the optimizer, and its rate's schedule.
 
-Each choice has keys of its own, so each is a model of its own, found by its `name`.
+Each choice has keys of its own, so each is a model of its own. The key `name` selects it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-# Rates reach beyond all sense, so that a divergence can be asked for; float32 ends at 3.4e38.
-Rate = Annotated[float, Field(gt=0, le=1e38)]
-LearningRate = Annotated[Rate, Field(description="Step size η at the height of the schedule.")]
-Share = Annotated[float, Field(ge=0, lt=1)]
-# float32 takes 1e-40 for 0, and weights of a pixel without ink have no gradient: 0 / 0.
+from mlp_cli.config.sections import Count, Rate, Section, Share
+
+LearningRate = Annotated[Rate, Field(description="Step size η at the peak of the schedule.")]
+# float32 rounds 1e-40 to 0. The weights of a pixel that is always 0 have no gradient: 0 / 0.
 Epsilon = Annotated[
     float,
-    Field(ge=1e-30, le=1, description="ε added to the root mean square, against division by 0."),
+    Field(ge=1e-30, le=1, description="ε, added to the root mean square to avoid division by 0."),
 ]
 Factor = Annotated[
-    float, Field(gt=0, le=1, description="What the rate is multiplied with at each drop.")
+    float, Field(gt=0, le=1, description="Factor by which the rate is multiplied at each drop.")
 ]
 Final = Annotated[
     float, Field(ge=0, le=1, description="Share of the learning rate that is left at the end.")
 ]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 RULE = "The rule by which a step changes the parameters."
 SHAPE = "How the learning rate changes during training."
 
 
-class Section(BaseModel):
-    """Base of all sections."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class AnyOptimizerConfig(Section):
-    """What every optimizer has."""
+    """The keys of every optimizer."""
 
     name: str
     learning_rate: LearningRate = 0.001
@@ -45,13 +37,13 @@ class AnyOptimizerConfig(Section):
         0.0,
         ge=0,
         le=1_000_000,
-        description="λ: λw is added to the gradient of each weight w, not of biases; adamw shrinks "
-        "w by ηλw instead (Loshchilov and Hutter, 2019).",
+        description="λ: λw is added to the gradient of each weight w, but not of biases; adamw "
+        "instead shrinks w by ηλw (Loshchilov and Hutter, 2019).",
     )
     clip_norm: Rate | None = Field(
         None,
-        description="Largest Euclidean norm of the whole gradient, which is scaled down to it "
-        "(Pascanu et al., 2013); null for no limit.",
+        description="Largest Euclidean norm of the whole gradient; a larger gradient is scaled "
+        "down to it (Pascanu et al., 2013). null for no limit.",
     )
 
 
@@ -61,12 +53,12 @@ class SGDConfig(AnyOptimizerConfig):
     name: Literal["sgd"] = Field("sgd", description=RULE)
     learning_rate: LearningRate = 0.1
     momentum: Share = Field(
-        0.0, description="Share μ of the last step's velocity that is kept (Polyak, 1964)."
+        0.0, description="Share μ of the previous velocity that a step keeps (Polyak, 1964)."
     )
     nesterov: bool = Field(
         False,
-        description="Whether the gradient is taken ahead of the velocity (Sutskever et al., 2013); "
-        "needs momentum.",
+        description="Whether momentum is Nesterov's, with the gradient taken one velocity ahead "
+        "(Sutskever et al., 2013); needs momentum above 0.",
     )
 
 
@@ -74,15 +66,17 @@ class RMSPropConfig(AnyOptimizerConfig):
     """Steps divided by a running root mean square of the gradient (Tieleman and Hinton, 2012)."""
 
     name: Literal["rmsprop"] = Field(description=RULE)
-    rho: Share = Field(0.99, description="Share ρ of the mean square that a step keeps.")
+    rho: Share = Field(0.99, description="Share ρ of the running mean square that a step keeps.")
     epsilon: Epsilon = 1e-8
 
 
 class MomentsConfig(AnyOptimizerConfig):
-    """What Adam and AdamW share."""
+    """The keys that Adam and AdamW share."""
 
-    beta1: Share = Field(0.9, description="Share β₁ of the mean gradient that a step keeps.")
-    beta2: Share = Field(0.999, description="Share β₂ of the mean square that a step keeps.")
+    beta1: Share = Field(0.9, description="Share β₁ of the running mean that a step keeps.")
+    beta2: Share = Field(
+        0.999, description="Share β₂ of the running mean square that a step keeps."
+    )
     epsilon: Epsilon = 1e-8
 
 
@@ -93,13 +87,13 @@ class AdamConfig(MomentsConfig):
 
 
 class AdamWConfig(MomentsConfig):
-    """Adam with decay taken off the weights themselves (Loshchilov and Hutter, 2019)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
 
     name: Literal["adamw"] = Field(description=RULE)
 
 
 class AnyScheduleConfig(Section):
-    """What every schedule has."""
+    """The keys of every schedule."""
 
     depends_on_length: ClassVar[bool] = False
 
@@ -108,22 +102,22 @@ class AnyScheduleConfig(Section):
         0.0,
         ge=0,
         le=1_000_000,
-        description="Epochs, whole or not, in which the rate first grows linearly from 0; fewer "
-        "than `training.epochs`.",
+        description="Number of epochs, also fractional, in which the rate first grows linearly "
+        "from 0; must be below `training.epochs`.",
     )
 
 
 class ConstantConfig(AnyScheduleConfig):
-    """The learning rate as it is."""
+    """A constant learning rate."""
 
     name: Literal["constant"] = Field("constant", description=SHAPE)
 
 
 class StepConfig(AnyScheduleConfig):
-    """A drop after every so many epochs."""
+    """A drop after each `every` epochs."""
 
     name: Literal["step"] = Field(description=SHAPE)
-    every: Count = Field(10, description="Epochs between two drops of the rate.")
+    every: Count = Field(10, description="Number of epochs from one drop of the rate to the next.")
     factor: Factor = 0.1
 
 
@@ -135,7 +129,7 @@ class ExponentialConfig(AnyScheduleConfig):
 
 
 class CosineConfig(AnyScheduleConfig):
-    """Half a cosine down to the end of training (Loshchilov and Hutter, 2017)."""
+    """A fall along half a cosine until the end of training (Loshchilov and Hutter, 2017)."""
 
     depends_on_length: ClassVar[bool] = True
 
@@ -144,15 +138,17 @@ class CosineConfig(AnyScheduleConfig):
 
 
 class OneCycleConfig(AnyScheduleConfig):
-    """Up, then down to the end of training (Smith and Topin, 2017)."""
+    """A rise, then a fall until the end of training (Smith and Topin, 2017)."""
 
     depends_on_length: ClassVar[bool] = True
 
     name: Literal["one_cycle"] = Field(description=SHAPE)
     rise: float = Field(
-        0.3, gt=0, lt=1, description="Share of the steps in which the rate rises to its full size."
+        0.3, gt=0, lt=1, description="Share of the steps in which the rate rises to its peak."
     )
-    start: float = Field(0.04, gt=0, le=1, description="Share of the learning rate to begin with.")
+    start: float = Field(
+        0.04, gt=0, le=1, description="Share of the learning rate at the first step."
+    )
     final: Final = 0.0001
 
 
@@ -164,7 +160,7 @@ ScheduleConfig = Annotated[
     Field(discriminator="name"),
 ]
 
-# Of the sections that are a choice: what is chosen where `name` is absent, and all that can be.
+# For each section that is a choice: the name to take if none is given, and all names.
 DEFAULT_NAMES = {"optimizer": "sgd", "schedule": "constant"}
 CHOICES: dict[str, dict[str, type[Section]]] = {
     "optimizer": {

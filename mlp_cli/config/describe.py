@@ -1,7 +1,7 @@
 """Every key of a configuration in words, and as a JSON Schema for editors.
 
-Both are read off the models of `settings`, so neither can fall behind them. Messages and the
-README's table take their words from here.
+Both are derived from the models in `schema`, so they always agree with them. Messages and the
+documentation's table of keys use these words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mlp_cli.config.yaml12 import dump
 
 
 class Option(NamedTuple):
-    """A key of a configuration: its default, what is allowed and what it means, in words."""
+    """A key of a configuration: its default, the allowed values and its meaning, in words."""
 
     key: str
     default: str
@@ -51,7 +51,7 @@ def options() -> list[Option]:
 
 
 def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
-    """Describe a key from its entry in the schema of each choice that has it."""
+    """Describe a key by its entries: one for each choice that has the key."""
     first = entries[0][1]
     section = key.rpartition(".")[0]
     if "const" in first:
@@ -70,7 +70,7 @@ def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
 
 
 def _allowed(entry: dict[str, Any]) -> str:
-    """Return in words what an entry of the JSON Schema allows."""
+    """Return the values that an entry of the JSON Schema allows, in words."""
     if "anyOf" in entry:
         return ", or ".join(_allowed(part) for part in entry["anyOf"])
     if "enum" in entry:

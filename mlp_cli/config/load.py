@@ -1,6 +1,6 @@
-"""Configurations: from a file and `--set` into a checked `Config`, and back.
+"""Read a file and `--set` changes into a checked `Config`, and write a `Config` as YAML.
 
-`source` finds what is wrong, `settings` says what is allowed, and `yaml12` what the text means.
+`yaml12` reads the text, `schema` defines what is allowed, and `checking` reports the faults.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration from a file, with changes of the form `training.epochs=3`.
 
-    A change's value is YAML; a mapping changes the keys it names; of two changes the later wins.
+    A change's value is YAML. A mapping changes only the keys that it names. A later change wins.
 
     Raises
     ------
     ConfigError
-        If the file is not there or anything in it, or in a change, is wrong: all faults at once.
+        If the file is missing, or anything in it or in a change is wrong. Names all faults.
     StorageError
-        If the system does not let the file be read.
+        If the file cannot be read.
     """
     source = Source(str(path))
     source.add_file(parse(read(Path(path))))
@@ -36,7 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def from_dict(data: Any, origin: str) -> Config:
-    """Check a configuration that was embedded elsewhere; `origin` names that in messages.
+    """Check a configuration that is part of something else, which messages call `origin`.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def from_dict(data: Any, origin: str) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """Return YAML that `load_config` reads as an equal configuration, defaults written out."""
+    """Return YAML that `load_config` reads as an equal configuration. Defaults are included."""
     return dump(config.to_dict())
 
 
 def differences(a: Config, b: Config) -> list[str]:
     """Return the dotted keys in which two configurations differ.
 
-    Keys that only one of them has are left out: the `name` that brought them differs too.
+    Keys that only one of them has are left out, because the `name` of their section differs too.
     """
     ours, theirs = dict(_leaves(a.to_dict())), dict(_leaves(b.to_dict()))
     return [key for key in ours if key in theirs and ours[key] != theirs[key]]

@@ -1,18 +1,18 @@
-"""YAML as configurations use it: mappings, sequences and the scalars of YAML 1.2, with their lines.
+"""YAML as configurations use it: mappings, sequences and YAML 1.2 scalars, with their lines.
 
-PyYAML resolves scalars by YAML 1.1, where `1e-3` is text, `no` is false, `012` is ten and `12:30`
-is 750. Only its scanner, parser and emitter are used here; what a plain scalar means is decided by
-the core schema of YAML 1.2 (section 10.3.2):
+PyYAML resolves scalars by YAML 1.1, in which `1e-3` is text, `no` is false, `012` is ten and
+`12:30` is 750. Here only its scanner, parser and emitter are used. The core schema of YAML 1.2
+(section 10.3.2) decides what a plain scalar means:
 
-    null      null  Null  NULL  ~  and nothing at all
+    null      null  Null  NULL  ~  and the empty scalar
     boolean   true  True  TRUE  false  False  FALSE
     integer   12  -3  +4  012 (twelve)  0o17  0x1f
     float     1e-3  1E3  .5  5.  +1.5  .inf  -.Inf  .nan
-    text      everything else, as no, off, 12:30, 1_000, 2024-01-31, an integer of more than 300
-              digits; and all that is quoted
+    text      everything else, such as no, off, 12:30, 1_000, 2024-01-31, an integer of more than
+              300 digits; and everything in quotes
 
-Refused, since no configuration needs them and each is a way to be misread or to exhaust the
-machine: a second value for a key, anchors and aliases, merge keys, tags, keys that are not text, a
+No configuration needs the following, and each could be misread or exhaust the machine. So these are
+refused: a second value for a key, anchors and aliases, merge keys, tags, keys that are not text, a
 second document, tabs outside quotes and comments, and files that are large, deep or not UTF-8.
 """
 
@@ -30,10 +30,10 @@ import yaml
 from mlp_cli.errors import ConfigError
 from mlp_cli.storage.files import storage_errors
 
-MAX_BYTES = 32 * 1024  # PyYAML takes up to 20 µs a byte; this keeps the worst file below a second
+MAX_BYTES = 32 * 1024  # PyYAML takes up to 20 µs per byte, so the worst file takes less than 1 s
 MAX_DEPTH = 20
 
-# Longer integers are text, and so refused where a number is wanted: int() takes quadratic time.
+# Longer integers are text, and so refused as numbers, because int() takes quadratic time.
 _DIGITS = "{1,300}"
 _SCALARS: list[tuple[str, re.Pattern[str], Callable[[str], Any]]] = [
     ("null", re.compile(r"(?:null|Null|NULL|~|)\Z"), lambda text: None),
@@ -47,7 +47,8 @@ _SCALARS: list[tuple[str, re.Pattern[str], Callable[[str], Any]]] = [
     ("float", re.compile(r"\.(?:nan|NaN|NAN)\Z"), lambda text: float("nan")),
 ]
 
-# What YAML 1.2 allows, less NEL, LS and PS, which PyYAML alone counts as ends of lines.
+# All characters but those that YAML 1.2 allows. NEL, LS and PS are refused too: PyYAML takes
+# them for line ends.
 _FOREIGN = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
@@ -56,12 +57,12 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _UNTEXT = re.compile("[\0\ud800-\udfff]")
 
 KeyPath = tuple[str | int, ...]
-REFUSED: Any = object()  # stands for a value that a fault speaks of
+REFUSED: Any = object()  # in place of a value that has a fault
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong at a key, and the line it is on."""
+    """A key, its line, and what is wrong there."""
 
     path: KeyPath
     line: int
@@ -70,10 +71,10 @@ class Fault:
 
 @dataclass
 class Document:
-    """What a text says: its value, each key's and item's line (from 1), and its faults.
+    """The content of a text: its value, the line of each key and item (from 1), and its faults.
 
-    `value` leaves out what a fault speaks of, and is `REFUSED` where nothing could be read; of
-    equal keys the first counts.
+    `value` lacks whatever has a fault, and is `REFUSED` if nothing could be read. If a key is given
+    twice, the first value counts.
     """
 
     value: Any = REFUSED
@@ -82,7 +83,7 @@ class Document:
 
 
 def scalar(text: str) -> Any:
-    """Return what a plain scalar means: None, a bool, an int, a float or the text itself."""
+    """Return the value of a plain scalar: None, a bool, an int, a float or the text itself."""
     for _, pattern, convert in _SCALARS:
         if pattern.match(text):
             return convert(text)
@@ -95,15 +96,17 @@ def read(path: Path) -> str:
     Raises
     ------
     ConfigError
-        If it is missing, no regular file, too large, or not UTF-8.
+        If it is missing, not a regular file, too large, or not UTF-8.
     StorageError
-        If the system does not let it be read.
+        If it cannot be read.
     """
     with storage_errors("read", path):
         if not path.exists():
             raise ConfigError(f"{path}: there is no such file. Check the name.")
         if not path.is_file():  # reading a FIFO would wait for a writer
-            raise ConfigError(f"{path}: a folder or device. A configuration is a regular file.")
+            raise ConfigError(
+                f"{path}: a folder or device. A configuration must be a regular file."
+            )
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
@@ -120,7 +123,7 @@ def read(path: Path) -> str:
 
 
 def parse(text: str) -> Document:
-    """Read one YAML document. What is wrong with it is in the result: nothing is raised."""
+    """Read one YAML document. Its faults are part of the result; nothing is raised."""
     if len(text) > MAX_BYTES:
         return Document(faults=[Fault((), 1, f"longer than {MAX_BYTES} characters. Shorten it.")])
     foreign = _FOREIGN.search(text)
@@ -132,18 +135,18 @@ def parse(text: str) -> Document:
 
 
 def dump(value: Any) -> str:
-    """Return YAML from which `parse` reads an equal value: mappings in blocks, lists in a line."""
+    """Return YAML that `parse` reads as an equal value. A list is written on one line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
 
 
 class _Reader:
-    """Builds a document from the parser's events."""
+    """Builds a document from the events of PyYAML's parser."""
 
     def __init__(self, text: str) -> None:
         self.document = Document()
         self._line = 1
         self._events = self._checked(text)
-        value = None  # of a text that holds no document
+        value = None  # if the text holds no document
         try:
             for event in self._events:
                 if isinstance(event, yaml.NodeEvent):
@@ -154,10 +157,10 @@ class _Reader:
             self._line = mark.line + 1 if mark else self._line
             self._fault((), _reason(error))
         except (ValueError, OverflowError):  # PyYAML asks chr() for \UFFFFFFFF
-            self._fault((), "an escape in double quotes names no character. Mend it.")
+            self._fault((), "an escape in double quotes is not a character. Correct it.")
 
     def _checked(self, text: str) -> Iterator[Any]:
-        """Yield the parser's events, after a look at what would exhaust or mislead the rest."""
+        """Yield the parser's events; stop at too much depth and at a second document."""
         depth = documents = 0
         event: Any
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -167,9 +170,9 @@ class _Reader:
             documents += isinstance(event, yaml.DocumentStartEvent)
             problem = None
             if depth > MAX_DEPTH:
-                problem = f"it is nested more than {MAX_DEPTH} deep"
+                problem = f"it is nested more than {MAX_DEPTH} levels deep"
             elif documents > 1:
-                problem = "a second document begins, and a configuration is one"
+                problem = "a second document begins, but only one is allowed"
             if problem:
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
             yield event
@@ -205,7 +208,7 @@ class _Reader:
             line = self._line
             key = self._key(event, path)
             if key in seen:
-                self._fault((*path, key), f"given twice, first in line {seen[key]}. Keep one.")
+                self._fault((*path, key), f"given twice, first on line {seen[key]}. Keep one.")
             value_event = next(self._events)
             if key is None or key in seen:
                 self._skip(value_event)
@@ -217,24 +220,24 @@ class _Reader:
         return entries
 
     def _key(self, event: Any, path: KeyPath) -> str | None:
-        """Return a mapping's key, None where a fault speaks of it."""
+        """Return a mapping's key, or None if it has a fault."""
         refusal = _refusal(event)
         key = None
         if isinstance(event, yaml.ScalarEvent) and not refusal:
             key = scalar(event.value) if event.implicit[0] else event.value
             if key == "<<" and event.implicit[0]:
-                refusal = "merge keys (<<) are not read. Write the keys out."
+                refusal = "merge keys (<<) are not supported. Write the keys out."
             elif not isinstance(key, str):
-                refusal = f"the key {event.value!r} is not text. Every key is a name."
+                refusal = f"the key {event.value!r} is not text. Every key must be a name."
         elif not refusal:
-            refusal = "a list or mapping stands where a key is needed. Every key is a name."
+            refusal = "a list or mapping is used as a key. Every key must be a name."
         if refusal:
             self._fault(path, refusal)
             self._skip(event)
         return None if refusal else key
 
     def _skip(self, event: Any) -> None:
-        """Pass over the rest of the node that `event` begins."""
+        """Skip the rest of the node that `event` begins."""
         depth = int(isinstance(event, yaml.CollectionStartEvent))
         while depth:
             event = next(self._events)
@@ -243,16 +246,16 @@ class _Reader:
 
 
 def _refusal(event: Any) -> str | None:
-    """Return what is wrong with a node whatever it holds, None where nothing is."""
+    """Return why a node of this kind is refused, or None if it is not."""
     if isinstance(event, yaml.AliasEvent):
-        return f"aliases (*{event.anchor}) are not read. Write the value out."
+        return f"aliases (*{event.anchor}) are not supported. Write the value out."
     if event.anchor is not None:
-        return f"anchors (&{event.anchor}) are not read. Remove it."
+        return f"anchors (&{event.anchor}) are not supported. Remove it."
     if event.tag is not None:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        return f"tags ({tag}) are not read. Remove it."
+        return f"tags ({tag}) are not supported. Remove it."
     if isinstance(event, yaml.ScalarEvent) and _UNTEXT.search(event.value):
-        return "NUL and surrogates are no text. Remove the escape."
+        return "the escape of NUL or of a surrogate is not text. Remove it."
     return None
 
 
@@ -261,12 +264,12 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
     if error.context:
         reason += f" ({error.context})"
     if "\\t" in (error.problem or ""):
-        reason += ". Use spaces in place of tabs"
+        reason += ". Use spaces instead of tabs"
     return f"{reason}."
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that YAML 1.2 would read as something else, and nothing more."""
+    """Quotes only text that YAML 1.2 would otherwise read as something else."""
 
 
 _Dumper.yaml_implicit_resolvers = {

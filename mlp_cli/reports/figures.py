@@ -1,7 +1,7 @@
-"""Pictures, for those who would rather look: what a network is shown, and what it gets wrong.
+"""Pictures of what a network sees, and of the images that it misclassifies.
 
-A picture is one sheet of images with captions, as .png, .pdf or .svg. Matplotlib, of the extra
-`plot`, draws it and is imported for nothing else.
+A picture is one sheet of images with captions, as .png, .pdf or .svg. It needs Matplotlib, which
+the extra `plot` installs and only this module imports.
 """
 
 from __future__ import annotations
@@ -25,30 +25,28 @@ from mlp_cli.training.build import build_trainer
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 10
-MOST = 20 * COLUMNS  # images on a sheet
+MAX_IMAGES = 20 * COLUMNS  # on a sheet
 CELL, HEADING = 0.9, 0.4  # inches
-CAPTION, GAP = 0.5, 0.15  # of an image's sides
+CAPTION, GAP = 0.5, 0.15  # shares of an image's height and width
 DOTS = 150  # per inch
 
 
 def check_picture(path: Path) -> None:
-    """See that a picture can be drawn under this name, before the work that it shows.
+    """Check that a picture can be drawn into this file, before the long work begins.
 
     Raises
     ------
     ConfigError
-        If its format is not known, or the extra `plot` is not installed.
+        If the format is unknown, or the extra `plot` is not installed.
     """
     if path.suffix.lower() not in FORMATS:
-        raise ConfigError(
-            f"{path}: a picture of unknown format. End its name in {', '.join(FORMATS)}."
-        )
+        raise ConfigError(f"{path}: unknown picture format. Use one of {', '.join(FORMATS)}.")
     if find_spec("matplotlib") is None:
         raise ConfigError("pictures need the extra `plot`: pip install 'mlp-cli[plot]'")
 
 
 def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
-    """Draw the images that were taken for another class, the surest mistakes first.
+    """Draw the misclassified images, those with the highest probability first.
 
     Raises
     ------
@@ -57,24 +55,26 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     """
     labels, predictions = evaluation.labels, evaluation.predictions
     wrong = np.flatnonzero(predictions != labels)
-    surest = wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")][:MOST]
+    shown = wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")][:MAX_IMAGES]
     split = evaluation.source
     title = f"{evaluation.dataset}, {evaluation.split}: {len(wrong)} of {len(labels):,} wrong"
-    if len(surest) < len(wrong):
-        title += f", the {len(surest)} surest"
+    if len(shown) < len(wrong):
+        title += f", the {len(shown)} most certain"
     _draw_sheet(
         path,
         title,
-        split.images[split.rows[surest]].reshape(-1, *evaluation.image_shape) / 255,
+        split.images[split.rows[shown]].reshape(-1, *evaluation.image_shape) / 255,
         [
             f"{labels[i]} taken for {predictions[i]}\nno. {i}, {evaluation.probabilities[i]:.0%}"
-            for i in surest
+            for i in shown
         ],
     )
 
 
 def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
-    """Draw a training image of each class, and what it is in some epochs, before dropout.
+    """Draw a training image of each class, and what the network sees of it in some epochs.
+
+    Dropout is left out.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     """
     trainer = build_trainer(config, dataset, ThreadTeam(1), NumPyKernels())
     train, height_width = dataset.train, dataset.image_shape
-    firsts = np.unique(train.labels[train.rows], return_index=True)[1][: MOST // COLUMNS]
+    firsts = np.unique(train.labels[train.rows], return_index=True)[1][: MAX_IMAGES // COLUMNS]
     epochs = np.unique(np.linspace(1, config.training.epochs, COLUMNS - 1).astype(int))
     images, captions = [], []
     for row in train.rows[firsts]:
@@ -94,7 +94,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
             captions.append(f"epoch {epoch}")
     _draw_sheet(
         path,
-        f"{dataset.name}: training images, and what they are in {config.training.epochs} epochs",
+        f"{dataset.name}: training images, as seen during {config.training.epochs} epochs",
         np.array(images).reshape(-1, *height_width),
         captions,
         columns=1 + len(epochs),
@@ -104,8 +104,8 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
 def _draw_sheet(
     path: Path, title: str, images: Array, captions: Sequence[str], columns: int = COLUMNS
 ) -> None:
-    """Draw images (n, height, width), of 0 for black to 1, row by row, each above its caption."""
-    from matplotlib.figure import Figure  # its import takes a while, and needs the extra
+    """Draw images (n, height, width) from 0 (black) to 1 (white), with their captions below."""
+    from matplotlib.figure import Figure  # the import is slow, and needs the extra
 
     n, height, width = images.shape
     rows = max(1, -(-n // columns))

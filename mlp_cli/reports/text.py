@@ -1,4 +1,4 @@
-"""Results as text for a person, and predictions as CSV."""
+"""Results as text to read, and predictions as CSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def result_text(result: dict[str, Any]) -> str:
-    """Return a training's result in a few lines."""
+    """Return the content of `result.json` as a few lines of text."""
     lines = []
     if result["test_accuracy"] is not None:
         low, high = (100 * bound for bound in result["test_error_ci95"])
@@ -36,7 +36,7 @@ def result_text(result: dict[str, Any]) -> str:
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Return an evaluation's figures, per-class table and confusion matrix."""
+    """Return an evaluation as text: its scores, its per-class table and its confusion matrix."""
     scores = evaluation.scores
     low, high = (100 * bound for bound in scores.error_ci95)
     classes = scores.per_class()
@@ -68,14 +68,14 @@ def evaluation_text(evaluation: Evaluation) -> str:
             "",
             *_table(per_class),
             "",
-            "images of each class (rows) taken for each class (columns):",
+            "images by true class (rows) and predicted class (columns):",
             *_table(confusion),
         ]
     )
 
 
 def gradcheck_text(check: GradientCheck) -> str:
-    """Return each layer's shapes and errors, and what the three ways cost."""
+    """Return a gradient check as text: shapes and errors of each layer, and the times."""
     K = check.batch_size
     table = [["layer", "δ (K, m)", "a (K, n)", "ΔW = δᵀ a (m, n)", *check.tolerance, ""]]
     for layer in check.layers:
@@ -108,7 +108,7 @@ def gradcheck_text(check: GradientCheck) -> str:
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
-    """Write `index,label,prediction,probability`, a line an image in the split's order.
+    """Write `index,label,prediction,probability`: a line for each image, in the split's order.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def write_predictions(path: Path, evaluation: Evaluation) -> None:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns to the right."""
+    """Return the lines of a table whose columns are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

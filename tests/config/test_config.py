@@ -90,8 +90,8 @@ def test_momentum_is_cleared_with_null(path: Path) -> None:
 # Twenty kinds of mistake: the text, the changes, and what the message says.
 WRONG = [
     ("", [], "c.yaml: the file is empty. Write {} for all defaults."),
-    ("- 1\n", [], "c.yaml:1: no mapping"),
-    ("3\n", [], "c.yaml:1: no mapping"),
+    ("- 1\n", [], "c.yaml:1: not a mapping"),
+    ("3\n", [], "c.yaml:1: not a mapping"),
     ("modle: {}\n", [], "c.yaml:1: modle: unknown key. Did you mean model?"),
     (
         "\nmodel:\n  hiden: [3]\n",
@@ -112,21 +112,25 @@ WRONG = [
     ("optimizer: {learning_rate: 1e400}\n", [], "found .inf; must be a number above 0"),
     ("optimizer: {learning_rate: no}\n", [], "found no; must be a number"),
     ("optimizer: {name: sdg}\n", [], "must be one of sgd, rmsprop, adam, adamw. Did you mean sgd?"),
-    ("optimizer: {name: adam, momentum: 0.9}\n", [], "belongs to optimizer.name sgd, and that is"),
+    (
+        "optimizer: {name: adam, momentum: 0.9}\n",
+        [],
+        "belongs to optimizer.name sgd, but the name is",
+    ),
     ("optimizer: {nesterov: true}\n", [], "optimizer.nesterov: needs optimizer.momentum above 0"),
     ("model: {hidden: 512}\n", [], "model.hidden: found 512; must be a list of at most 100"),
     ("model: {hidden: [9, 0]}\n", [], "model.hidden.1: found 0; must be an integer at least 1"),
     ("model: {activation: os.system}\n", [], "must be one of relu, leaky_relu"),
     ("data: {fallback: mnist}\n", [], "data.fallback: found mnist; must be synthetic, or null"),
-    ("schedule: {warmup: 10}\n", [], "schedule.warmup: found 10.0 epochs, and training.epochs is"),
-    ("data: {validation: 0}\ntraining: {patience: 1}\n", [], "stopping early needs validation"),
+    ("schedule: {warmup: 10}\n", [], "schedule.warmup: found 10.0 epochs, but training.epochs is"),
+    ("data: {validation: 0}\ntraining: {patience: 1}\n", [], "early stopping needs validation"),
     ("{}", ["seed"], "--set seed: not of the form KEY=VALUE"),
     ("{}", ["=3"], "--set =3: not of the form KEY=VALUE"),
     ("{}", ["a..b=3"], "not of the form KEY=VALUE"),
     ("{}", ["seed=[1"], "--set seed=[1: seed: not readable as YAML"),
     ("{}", ["seed="], "seed: found null; must be an integer"),
     ("{}", ["model.hidden.0=5"], "model.hidden: found a mapping"),
-    ("{}", [".".join("a" * 50) + "=1"], "nested more than 20 deep"),
+    ("{}", [".".join("a" * 50) + "=1"], "nested more than 20 levels deep"),
     ("{}", ["seed=*x"], "aliases"),
     ("{}", ["data.path=''"], "data.path: found ''; must be text"),
     ("{}", ["seed=1" + "0" * 30], "seed: found 1000000"),
@@ -169,7 +173,7 @@ def test_what_is_dumped_resolves_to_the_same(path: Path) -> None:
 def test_an_embedded_configuration_names_its_origin() -> None:
     with pytest.raises(ConfigError, match=r"last.npz: seed: found -1"):
         from_dict({"seed": -1}, "last.npz")
-    with pytest.raises(ConfigError, match=r"last.npz: no mapping"):
+    with pytest.raises(ConfigError, match=r"last.npz: not a mapping"):
         from_dict([1], "last.npz")
 
 

@@ -121,21 +121,21 @@ def test_lines_of_keys_and_items() -> None:
 
 
 REFUSALS = [
-    ("a: 1\na: 2\n", 2, "given twice, first in line 1"),
+    ("a: 1\na: 2\n", 2, "given twice, first on line 1"),
     ("a: &x 1\n", 1, "anchors"),
     ("a: *x\n", 1, "aliases"),
     ("<<: {a: 1}\n", 1, "merge keys"),
     ("a: !!python/object:os.system 1\n", 1, r"tags \(!!python"),
     ("1: a\n", 1, "is not text"),
-    ("? [a]\n: b\n", 1, "where a key is needed"),
+    ("? [a]\n: b\n", 1, "is used as a key"),
     ("a: 1\n---\nb: 2\n", 2, "second document"),
-    ("a:\n\tb: 1\n", 2, "spaces in place of tabs"),
+    ("a:\n\tb: 1\n", 2, "spaces instead of tabs"),
     ("a: [1\n", 2, "not readable as YAML"),
     ("a: \0\n", 1, r"U\+0000 is not allowed"),
     ('a: "\\0"\n', 1, "NUL"),
-    ('a: "\\UFFFFFFFF"\n', 1, "names no character"),
-    ("[" * 30, 1, "nested more than 20 deep"),
-    ("{a: " * 30, 1, "nested more than 20 deep"),
+    ('a: "\\UFFFFFFFF"\n', 1, "is not a character"),
+    ("[" * 30, 1, "nested more than 20 levels deep"),
+    ("{a: " * 30, 1, "nested more than 20 levels deep"),
     ("a: " + "9" * MAX_BYTES, 1, "longer than"),
 ]
 

@@ -297,7 +297,7 @@ def test_the_command_fetches_from_a_folder(mlp: Mlp, mnist_source: Path, tmp_pat
         assert hashlib.sha256(content).hexdigest() == file.sha256
     again = mlp("download-data", "--data-dir", "d", "--mirror", "none")
     assert (again.returncode, again.stdout) == (0, "d/mnist\n")
-    assert "all files were there" in again.stderr
+    assert "all files were already there" in again.stderr
 
 
 def test_the_command_fails_by_its_mirrors_in_their_order(mlp: Mlp, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from helpers.networks import draw_network, draw_passes
 
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import ThreadTeam
-from mlp_cli.config import schema
+from mlp_cli.config import schema, sections
 from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.gradcheck.references import loop_gradient
@@ -391,6 +391,6 @@ def test_smoothed_targets() -> None:
 
 
 def test_the_registries_are_what_a_configuration_may_say() -> None:
-    assert set(get_args(schema.ActivationName)) == set(ACTIVATIONS)
-    assert set(get_args(schema.InitialiserName)) == set(INITIALISERS)
+    assert set(get_args(sections.ActivationName)) == set(ACTIVATIONS)
+    assert set(get_args(sections.InitialiserName)) == set(INITIALISERS)
     assert set(get_args(schema.LossName)) == set(LOSSES)

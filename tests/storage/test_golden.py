@@ -245,7 +245,7 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "no environment": (header("environment", GONE), None, "its header holds no environment"),
     # The configuration.
     "a default left out": (header("config.optimizer.beta1", GONE), None, None),
-    "no configuration": (header("config", GONE), *["its configuration: no mapping"] * 2),
+    "no configuration": (header("config", GONE), *["its configuration: not a mapping"] * 2),
     "a later key": (header("config.optimizer.magic", 3), *["optimizer.magic: unknown key"] * 2),
     "a later choice": (header("config.loss", "hinge"), *["found hinge; must be one of"] * 2),
     "another precision": (

@@ -1,0 +1,242 @@
+"""The sections of a configuration that are not a choice: data, model, distortion, and so on.
+
+Each section is a model of its keys with their defaults, bounds and meanings. The models are strict:
+no value is converted, except that an integer is a number. They know no other keys, and they do not
+change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+DatasetName = Literal["mnist", "synthetic"]
+Scaling = Literal["unit", "standard"]
+ActivationName = Literal["relu", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "identity"]
+InitialiserName = Literal[
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "nielsen",
+    "nielsen_large",
+]
+DType = Literal["float32", "float64"]
+
+Width = Annotated[int, Strict(), Field(ge=1, le=65_536)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+# Absurdly large rates are allowed, so that a divergence can be provoked; float32 ends at 3.4e38.
+Rate = Annotated[float, Field(gt=0, le=1e38)]
+Strength = Annotated[float, Field(ge=0, le=1000)]
+Range = Annotated[tuple[Strength, Strength], Strict(False)]
+
+DEFAULT_INITS: dict[str, InitialiserName] = {
+    "relu": "he_normal",
+    "leaky_relu": "he_normal",
+    "elu": "he_normal",
+    "scaled_tanh": "lecun_normal",
+}
+
+
+class Section(BaseModel):
+    """Base class of all sections."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """The data to train, validate and test on."""
+
+    dataset: DatasetName = Field(
+        "mnist", description="MNIST, or 12,000 digits that the program draws itself."
+    )
+    path: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="Folder with your own four IDX files, named like MNIST's, raw or gzipped. It "
+        "replaces `dataset`, and is relative to the working directory.",
+    )
+    validation: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000_000,
+        description="Number of training images held out, chosen by the seed, to select the best "
+        "epoch; 0 for none.",
+    )
+    download: bool = Field(
+        True, description="Whether `train` may fetch MNIST if it is missing or damaged."
+    )
+    fallback: Literal["synthetic"] | None = Field(
+        None,
+        description="Train on the drawn digits, with a warning, if MNIST is missing and cannot be "
+        "fetched.",
+    )
+    test: bool = Field(
+        True, description="Whether the test set is read, and scored once at the end."
+    )
+    scaling: Scaling = Field(
+        "unit",
+        description="unit: pixels from 0 to 1. standard: mean 0 and standard deviation 1 over the "
+        "training pixels (LeCun et al., Efficient BackProp, 1998).",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        try:
+            absolute = str(Path(path).absolute())
+            absolute.encode()
+        except OSError:
+            raise PydanticCustomError(
+                "no_folder", "is relative, but the working directory is gone"
+            ) from None
+        except UnicodeEncodeError:
+            raise PydanticCustomError(
+                "no_folder", "is relative, but the working directory's name is not UTF-8"
+            ) from None
+        return absolute
+
+
+class ModelConfig(Section):
+    """The network: its hidden layers, their activation and normalisation, its initial weights."""
+
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=100)] = Field(
+        (512, 256),
+        description="Number of neurons in each hidden layer, starting at the input; `[]` is "
+        "softmax regression.",
+    )
+    activation: ActivationName = Field(
+        "relu",
+        description="Activation function of the hidden neurons. leaky_relu has slope 0.01 below 0; "
+        "scaled_tanh is 1.7159 tanh(2x/3) (LeCun et al., 1998).",
+    )
+    batch_norm: bool = Field(
+        False,
+        description="Whether the weighted inputs of each hidden layer are normalised over the "
+        "minibatch (Ioffe and Szegedy, 2015).",
+    )
+    init: InitialiserName | None = Field(
+        None,
+        validate_default=True,
+        description="Distribution of the initial weights (He et al., 2015; Glorot and Bengio, "
+        "2010; LeCun et al., 1998; Nielsen, 2015, chapters 3 and 1). null means he_normal for "
+        "relu, leaky_relu and elu, lecun_normal for scaled_tanh, and glorot_uniform otherwise.",
+    )
+
+    @field_validator("init")
+    @classmethod
+    def _resolved(cls, init: InitialiserName | None, info: ValidationInfo) -> InitialiserName:
+        return init or DEFAULT_INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
+
+
+class DistortionConfig(Section):
+    """How strongly each training image is distorted, differently in each epoch."""
+
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="Largest rotation in degrees, in either direction."
+    )
+    scale: Share = Field(
+        0.0,
+        description="Largest share by which height and width grow or shrink, each independently.",
+    )
+    shear: Strength = Field(0.0, description="Largest shear, in either direction.")
+    shift: Strength = Field(
+        0.0, description="Largest shift in pixels, up or down and to either side."
+    )
+    elastic: Range = Field(
+        (0.0, 0.0),
+        description="Range of the strength α, in pixels, of an elastic distortion "
+        "(Simard et al., 2003), as in [20, 34]; 0 is none.",
+    )
+    smoothness: Range = Field(
+        (4.0, 4.0),
+        description="Range of the standard deviation σ, in pixels, of the Gaussian that smooths "
+        "the elastic distortion.",
+    )
+    ease: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the epochs, at the end, in which all distortions shrink linearly.",
+    )
+    eased: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of their strength that the distortions keep at the end, by `ease`.",
+    )
+
+    @property
+    def is_none(self) -> bool:
+        """Whether images stay as they are."""
+        return not any((self.rotation, self.scale, self.shear, self.shift, *self.elastic))
+
+    @field_validator("elastic", "smoothness")
+    @classmethod
+    def _rising(cls, of: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        if of[0] > of[1] or (info.field_name == "smoothness" and of[0] < 0.1):
+            raise PydanticCustomError(
+                "range", "the first must not be above the second, nor a deviation below 0.1"
+            )
+        return of
+
+
+class RegularisationConfig(Section):
+    """What reduces overfitting, besides weight decay and distortions."""
+
+    input_dropout: Share = Field(
+        0.0,
+        description="Probability that a pixel is dropped in a step (Srivastava et al., 2014).",
+    )
+    dropout: Share = Field(
+        0.0, description="Probability that a hidden neuron is dropped in a step."
+    )
+    input_noise: Strength = Field(
+        0.0,
+        description="Standard deviation of the uniform noise that is added to each scaled pixel in "
+        "a step (Bishop, 1995).",
+    )
+    noise: Strength = Field(
+        0.0,
+        description="Standard deviation of the uniform noise that is added to each hidden neuron's "
+        "weighted input in a step, after batch normalisation (Rasmus et al., 2015).",
+    )
+    max_norm: Rate | None = Field(
+        None,
+        description="Largest Euclidean norm of the weights into a hidden neuron; larger weights "
+        "are scaled down to it after each step (Hinton et al., 2012). null for no limit.",
+    )
+    label_smoothing: Share = Field(
+        0.0,
+        description="Share ε of each target that is spread evenly over the classes "
+        "(Szegedy et al., 2016).",
+    )
+    average: Rate | None = Field(
+        None,
+        description="Time constant, in epochs, of an exponential moving average of the weights, "
+        "which is validated, tested and kept as best instead of them; null for none.",
+    )
+
+
+class TrainingConfig(Section):
+    """How long to train, in what minibatches and with what precision."""
+
+    epochs: Count = Field(10, description="Number of passes over the training images.")
+    batch_size: Count = Field(
+        128,
+        description="Number K of examples in a step; the last minibatch of an epoch may be "
+        "smaller.",
+    )
+    dtype: DType = Field("float32", description="Floating-point type of all arithmetic.")
+    patience: Count | None = Field(
+        None,
+        description="Number of epochs without a better validation score after which training "
+        "stops; null for never.",
+    )
