@@ -1,1 +1,7 @@
-"""The command line."""
+"""The command line: the only department that imports Click and prints.
+
+`main` holds the group `mlp` and turns errors into exit codes. `train`, `eval`, `gradcheck`,
+`download_data` and `config` hold a command each, or a group of them; `version` is `--version`.
+`options` holds what several commands share. `progress` shows bars and lines on stderr, and
+`signals` turns an interruption into a clean end.
+"""

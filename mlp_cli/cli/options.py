@@ -44,7 +44,7 @@ def mirror_option(command: Command) -> Command:
 
 
 def config_options(command: Command) -> Callable[..., Any]:
-    """Add CONFIG and `--config`, of which one gives the command's `config_path`, and `--set`."""
+    """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`."""
 
     @click.argument("argument", required=False, type=click.Path(path_type=Path), metavar="[CONFIG]")
     @config_option
@@ -95,7 +95,7 @@ def find_config_file(argument: Path | None, option: Path | None) -> Path:
     ConfigError
         If there is neither a file nor a shipped configuration of that name.
     StorageError
-        If the system does not tell whether the file is there.
+        If the path may not be read.
     """
     context = click.get_current_context()
     if argument is not None and option is not None:
@@ -127,7 +127,7 @@ def show(text: object) -> None:
     Raises
     ------
     StorageError
-        If stdout cannot be written, because the disk is full for example.
+        If stdout cannot be written, for example because the disk is full.
     """
     try:
         click.echo(os.fsencode(text) if isinstance(text, Path) else text)

@@ -26,7 +26,7 @@ class TerminalObserver:
     quiet
         Show warnings only.
     epochs
-        Number of epochs of the training, to be shown with each of them.
+        Total number of epochs, shown in the line of each epoch.
     signals
         The handler that defers signals during a training.
     """

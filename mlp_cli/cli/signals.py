@@ -36,7 +36,9 @@ class Signals:
 
     def __enter__(self) -> Signals:
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # the parent process ignores it
+            if (
+                signal.getsignal(number) is not signal.SIG_IGN
+            ):  # else the parent process wants it ignored
                 signal.signal(number, self._handle)
         return self
 
@@ -44,7 +46,7 @@ class Signals:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        if self._seen is not None and kind is None:  # else the error is reported
+        if self._seen is not None and kind is None:  # an error is reported instead
             raise Interrupted(self._seen)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -68,7 +68,7 @@ class Source:
             self.add_data(document.value)
 
     def add_data(self, data: Any) -> None:
-        """Add data that may come from no file. Their lines are then unknown."""
+        """Add the data. If they come from no file, their lines are unknown."""
         if isinstance(data, dict):
             self.data = data
         else:

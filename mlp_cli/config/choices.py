@@ -12,7 +12,7 @@ from pydantic import Field
 from mlp_cli.config.sections import Count, Rate, Section, Share
 
 LearningRate = Annotated[Rate, Field(description="Step size η at the peak of the schedule.")]
-# float32 rounds 1e-40 to 0. The weights of a pixel that is always 0 have no gradient: 0 / 0.
+# float32 rounds 1e-40 to 0. With ε = 0, a weight whose gradients are all 0 would change by 0 / 0.
 Epsilon = Annotated[
     float,
     Field(ge=1e-30, le=1, description="ε, added to the root mean square to avoid division by 0."),
@@ -73,9 +73,11 @@ class RMSPropConfig(AnyOptimizerConfig):
 class MomentsConfig(AnyOptimizerConfig):
     """The keys that Adam and AdamW share."""
 
-    beta1: Share = Field(0.9, description="Share β₁ of the running mean that a step keeps.")
+    beta1: Share = Field(
+        0.9, description="Share β₁ of the gradient's running mean that a step keeps."
+    )
     beta2: Share = Field(
-        0.999, description="Share β₂ of the running mean square that a step keeps."
+        0.999, description="Share β₂ of the gradient's running mean square that a step keeps."
     )
     epsilon: Epsilon = 1e-8
 

@@ -24,7 +24,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises
     ------
     ConfigError
-        If the file is missing, or anything in it or in a change is wrong. Names all faults.
+        If the file is missing, or if it or a change has faults. The message lists all of them.
     StorageError
         If the file cannot be read.
     """
@@ -36,7 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def from_dict(data: Any, origin: str) -> Config:
-    """Check a configuration that is part of something else, which messages call `origin`.
+    """Check a configuration that is stored elsewhere; messages name that place by `origin`.
 
     Raises
     ------

@@ -170,7 +170,7 @@ class DistortionConfig(Section):
         0.0,
         ge=0,
         le=1,
-        description="Share of their strength that the distortions keep at the end, by `ease`.",
+        description="Share of their strength that the distortions keep at the end; see `ease`.",
     )
 
     @property

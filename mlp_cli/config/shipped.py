@@ -42,7 +42,7 @@ def find_config(name: Path) -> Path:
     ConfigError
         If there is neither a file nor a shipped configuration of that name.
     StorageError
-        If the system does not tell whether the file is there.
+        If the path may not be read.
     """
     with storage_errors("read", name):
         exists, is_folder = name.exists(), name.is_dir()

@@ -32,7 +32,7 @@ DOTS = 150  # per inch
 
 
 def check_picture(path: Path) -> None:
-    """Check that a picture can be drawn into this file, before the long work begins.
+    """Check that a picture can be drawn to this path; call this before long work.
 
     Raises
     ------
