@@ -1,1 +1,10 @@
-"""Data sets: where they come from, and how they reach the network."""
+"""Data sets: fetching, reading, and preparing minibatches.
+
+dataset       the training, validation and test images of a run
+batches       minibatches as the network sees them
+distortion    random distortions of training images
+idx           the file format of MNIST
+mnist         names, sizes and digests of MNIST's files
+synthetic     digits that the program draws itself
+download      MNIST from mirrors; transfer: one file from one mirror
+"""

@@ -1,1 +1,7 @@
-"""Files that land whole, and readers that believe nothing."""
+"""Files that are written whole or not at all, and strict readers of untrusted files.
+
+files         atomic writes, folders, locks, and the errors of the file system
+npz           `.npz` files: a writer, and a reader that accepts exactly what it writes
+checkpoint    a network's arrays, a JSON header and a digest, in one `.npz`
+strict_json   JSON without NaN, with bounded depth
+"""

@@ -71,7 +71,7 @@ WRONG = {
 def test_wrong_files_are_refused_by_name(fault: str, pack, tmp_path: Path) -> None:
     content, words = WRONG[fault]
     if fault == "huge" and pack is gzip.compress:
-        words = "in a gzip file of 90. If that is right, unpack it first"
+        words = "but the gzip file has only 90. If that is right, unpack the file first"
     (tmp_path / "f").write_bytes(pack(content))
     with pytest.raises(DataError, match=words) as caught:
         read_idx(tmp_path / "f", ndim=3)
