@@ -4,8 +4,8 @@
 
 reads `result.json` of every run in results/<recipe>/<seed>. It writes the tables of
 results/README.md, and adds the results to the comment at the head of each recipe. Error rates are
-those on MNIST's test set, in percent: the median over the seeds, the lowest and the highest, and the
-95 % Wilson interval of the median on 10,000 images. The errors of several seeds are not pooled,
+those on MNIST's test set, in percent: the median over the seeds, the lowest and the highest, and
+the 95 % Wilson interval of the median on 10,000 images. The errors of several seeds are not pooled,
 because all seeds are tested on the same images. The published rate is read from the recipe's head.
 
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a

@@ -144,6 +144,7 @@ def compressed(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> bytes:
 ANY = np.zeros(3, np.float32)
 FIRST, LAST, MIDDLE, BIAS = "layers.0.weight", "layers.2.bias", "layers.1.weight", "layers.1.bias"
 DIRECTORY = "its directory does not match its members"
+UNSUPPORTED = "'layers.1.bias' has the unsupported header"
 DIGEST = "its digest does not match its content"
 DAMAGED = "damaged or no checkpoint of mlp: "
 FORMAT = "checkpoint format .*, where this release reads 1"
@@ -173,9 +174,9 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         member(MIDDLE, lambda w: npy(np.asfortranarray(w))),
         *["'layers.1.weight' has the unsupported header .*'fortran_order': True"] * 2,
     ),
-    "complex": (array(BIAS, lambda b: b * 1j), *["'layers.1.bias' has the unsupported header .*<c"] * 2),
-    "integers": (array(BIAS, lambda b: b.astype(int)), *["layers.1.bias' has the unsupported header"] * 2),
-    "half precision": (array(BIAS, lambda b: b.astype("f2")), *["1.bias' has the unsupported header"] * 2),
+    "complex": (array(BIAS, lambda b: b * 1j), *[f"{UNSUPPORTED} .*<c"] * 2),
+    "integers": (array(BIAS, lambda b: b.astype(int)), *[UNSUPPORTED] * 2),
+    "half precision": (array(BIAS, lambda b: b.astype("f2")), *[UNSUPPORTED] * 2),
     "big-endian": (
         array(BIAS, lambda b: b.astype(">f4")),
         *[r"layers.1.bias has shape \(4,\), type >f4; .* needs \(4,\), type float32"] * 2,
