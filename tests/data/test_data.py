@@ -45,8 +45,8 @@ def test_gzipped_files_are_the_same_data(own_images: Callable[..., Path]) -> Non
 
 
 def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
-    drawn = np.random.default_rng(0)
-    images = drawn.integers(0, 256, (9, 3, 2)).astype(np.uint8)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (9, 3, 2)).astype(np.uint8)
     labels = (np.arange(9) % 4).astype(np.uint8)
     split = whole(images, labels)
     mean, std = pixel_statistics(split)
