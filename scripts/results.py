@@ -121,7 +121,7 @@ def link(recipe: str) -> str:
 
 
 def results_table(found: dict[str, Figures]) -> str:
-    """Return the table of published and own results."""
+    """Return the table of the published results and ours."""
     rows = [
         [
             link(name), published(name), f"{of.median:.2f}", of.range, of.interval,
@@ -170,7 +170,7 @@ def validation_table(group: Path) -> str:
 
 
 def page(text: str, tables: dict[str, str]) -> str:
-    """Return the page with new tables; each stands after the comment with its name."""
+    """Return the page with new tables; each follows the comment with its name."""
     for name, made in tables.items():
         text, times = re.subn(
             rf"(<!-- {name} -->\n)(\|.*\n)*", lambda found, made=made: found[1] + made, text

@@ -150,7 +150,7 @@ class _Fetcher:
                     raise
 
     def _limit(self, others: Sequence[str]) -> float:
-        """Return the time at which to give up a mirror, as `time.monotonic` counts it.
+        """Return the time at which to give up on a mirror, as `time.monotonic` counts it.
 
         Until any mirror has answered, it is early enough to try `others` too.
         """

@@ -52,7 +52,7 @@ class MirrorError(Exception):
 
 
 class Header(NamedTuple):
-    """What is known before the body arrives: its type, its length, and why it is useless if so."""
+    """What is known before the body arrives: its type, its length, and why it is refused, if so."""
 
     kind: str
     length: int | None

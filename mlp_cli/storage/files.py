@@ -124,9 +124,9 @@ def wait_for_other_fetchers(
     folder
         Where the processes write.
     patience
-        Seconds to wait for a process that shows no progress. A process shows progress if a
-        temporary file in `folder` changed within the last minute. A stopped process does not, and
-        neither does a file that a killed process left.
+        Seconds to wait without a sign of progress, which is a temporary file in `folder` that
+        changed within the last minute. A stopped process, or an old file of a killed one, gives no
+        such sign.
     deadline
         The time at which the waiting ends in any case, as `time.monotonic` counts it.
     on_wait

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-MAX_DEPTH = 20  # lists and objects within each other, far more than the program's own files have
+MAX_DEPTH = 20  # lists and objects within each other, many more than the program's files have
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -23,7 +23,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def from_json(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the value that strict JSON stands for.
+    """Return the value of a text in strict JSON.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_deeper(value: Any, depth: int) -> bool:
     """Whether a value has more than `depth` lists and objects within each other."""
-    level = [value]  # one level at a time: recursion would meet Python's own limit
+    level = [value]  # one level at a time: recursion would exceed Python's limit
     for _ in range(depth + 1):
         level = [node for node in level if isinstance(node, dict | list)]
         if not level:
