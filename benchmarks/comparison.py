@@ -1,4 +1,4 @@
-"""Measuring one workload: contenders in turns, the machine's own rate beside them, medians."""
+"""Measure one workload: contenders take turns, with the machine's own rate measured in between."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from contenders import OURS, Contender, Worker, WorkerError, gemm_rate
 from ours import threads_by_rule
 from workload import Workload
 
-PAUSE = 0.3  # seconds between two measurements, for the threads of the last one to fall asleep
+PAUSE = 0.3  # seconds between two measurements, so that the threads of the last one go to sleep
 
-TOLERANCE = 0.01  # in accuracy after an epoch of all images
-TOLERANCE_OF_A_PART = 0.1  # of a few of them, where a network is still learning fast
-LOST = 0.05  # below what it was after an epoch: more than one epoch's end varies
+TOLERANCE = 0.01  # of the accuracy after an epoch of all images
+TOLERANCE_OF_A_PART = 0.1  # after an epoch of few images, when a network still learns fast
+LOST = 0.05  # a drop of the accuracy since the first epoch, beyond the variation of epochs
 
 
 @dataclass
 class Measured:
-    """What one contender did on one number of threads.
+    """The measurements of one contender on one number of threads.
 
     Attributes
     ----------
     rates
-        Examples a second, of each repetition.
+        Examples per second, for each repetition.
     cores
-        Cores that were kept busy, of each repetition.
+        The mean number of busy cores, for each repetition.
     first_epoch
-        Seconds of the first epoch, with all compiling.
+        Seconds of the first epoch, including all compilation.
     accuracy, last_accuracy
-        On the test images, in the mean of several trainings of one epoch, and at the end.
+        On the test images: the mean over several trainings of one epoch, and the value at the end.
     peak_memory
-        MB resident at most, in the first epoch and its scoring.
+        The peak of resident memory in MB, in the first epoch and its scoring.
     """
 
     contender: Contender
@@ -55,7 +55,7 @@ class Measured:
 
 @dataclass
 class Comparison:
-    """All that was measured of one workload; `gemm` maps threads to the best rate in flop/s."""
+    """All measurements of one workload; `gemm` maps threads to the best rate in flop/s."""
 
     work: Workload
     measured: list[Measured]
@@ -65,25 +65,25 @@ class Comparison:
 
     @property
     def limit(self) -> float:
-        """Examples a second if nothing but products at the machine's best rate took time."""
+        """Examples per second if only matrix products took time, at the machine's best rate."""
         return max(self.gemm.values()) / self.work.flops
 
     def best(self, family: str) -> Measured | None:
-        """Return the fastest of a family, over its members and their numbers of threads."""
+        """Return the fastest of a family, over its members and numbers of threads."""
         found = [one for one in self.measured if one.contender.family == family]
         return max(found, key=lambda one: one.rate, default=None)
 
     def best_rival(self) -> Measured | None:
-        """Return the fastest that is not ours."""
+        """Return the fastest contender that is not ours."""
         found = [one for one in self.measured if one.contender.family != OURS]
         return max(found, key=lambda one: one.rate, default=None)
 
     def by_rule(self, one: Measured) -> bool:
-        """Whether it ran on the threads that `mlp train` would take with its kernels."""
+        """Whether it ran on the threads that `mlp train` would choose for its kernels."""
         return one.threads == self.rule_threads.get(one.contender.key)
 
     def as_trained(self) -> list[Measured]:
-        """Return ours, each set of kernels as `mlp train` runs it: on the threads of its rule."""
+        """Return ours, once for each set of kernels, on the threads that `mlp train` chooses."""
         chosen: dict[str, Measured] = {}
         for one in self.measured:
             first = one.contender.key not in chosen
@@ -93,11 +93,11 @@ class Comparison:
 
     @property
     def tolerance(self) -> float:
-        """How far apart accuracies after the first epoch may lie."""
+        """The largest allowed difference of accuracies after the first epoch."""
         return TOLERANCE if self.work.whole else TOLERANCE_OF_A_PART
 
     def faults(self) -> list[str]:
-        """Name who does not learn as ours does, or has lost it again by the end."""
+        """Name contenders whose accuracy differs from ours, or has dropped by the end."""
         if not self.as_trained():
             return []
         expected = self.as_trained()[0].accuracy
@@ -149,7 +149,7 @@ class Comparison:
         }
 
     def ratios(self, one: Measured) -> dict[str, Any]:
-        """Return what is claimed of one of ours: its speed against the rivals' and the limit."""
+        """Return the speed of one of ours relative to the rivals and to the limit."""
 
         def over(other: Measured | None) -> float | None:
             return one.rate / other.rate if other else None
@@ -170,7 +170,7 @@ class Comparison:
 
 
 class _Field:
-    """The contenders' processes, for as long as a comparison lasts."""
+    """The contenders' processes during a comparison."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self.running: list[tuple[Worker, Measured]] = []
@@ -185,7 +185,7 @@ class _Field:
             worker.close()
 
     def start(self, contender: Contender, work: Workload, threads: int, seconds: float) -> None:
-        """Let a contender in, and have it train its first epoch."""
+        """Start a contender, and let it train its first epoch."""
         name = _name(contender, threads)
         self._log(f"{work.name}: first epoch of {name}")
         try:
@@ -205,7 +205,7 @@ class _Field:
         self.running.append((worker, measured))
 
     def each(self, do: Callable[[Worker, Measured], None], backwards: bool = False) -> None:
-        """Do something with every contender in turn; one that fails is left out from then on."""
+        """Call `do` for every contender in turn; remove a contender that fails."""
         for worker, measured in self.running[:: -1 if backwards else 1]:
             time.sleep(PAUSE)
             try:
@@ -226,9 +226,10 @@ def compare(
 ) -> Comparison:
     """Measure the contenders on a workload, each on each number of threads, in turns.
 
-    Every one first trains an epoch and is scored. Then, `repeats` times, each trains whole epochs
-    for at least `seconds`: once in the order given, once backwards, so that a machine that slows
-    down or speeds up favours nobody. One that fails is left out, with the reason.
+    Each contender first trains an epoch and is scored. Then, `repeats` times, each trains whole
+    epochs for at least `seconds`. The order is reversed every second time, so that a machine that
+    slows down or speeds up favours no contender. A contender that fails is left out, with the
+    reason.
     """
 
     def measure(worker: Worker, measured: Measured) -> None:

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison, and the processes that they train in."""
+"""The contenders of a comparison, and the processes in which they train."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ OURS = "mlp"
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to do a training, and how to start it.
+    """An implementation of a training, and how to start it.
 
     Attributes
     ----------
-    key, name, family
-        What it is called on the command line and in tables, and whose it is: of a family's
-        members the fastest counts.
+    key, name
+        Its name on the command line and in tables.
+    family
+        The library; the fastest member of a family counts.
     module, options
-        Where its `contender(work, threads, **options)` lies.
+        The module of its `contender(work, threads, **options)`, and these options.
     package
-        What must be installed for it.
+        The package that must be installed for it.
     environment
-        Variables that its process gets, beside the thread counts.
+        Environment variables of its process, in addition to the thread counts.
     pinned
-        Whether only the cores that its process may use limit its threads.
+        Whether its threads can be limited only by the cores that its process may use.
     most_flops
-        For an example; rows above that it sits out, unless it is asked for by name.
+        Floating-point operations per example. Rows above it are skipped, unless the contender is
+        requested by name.
     """
 
     key: str
@@ -62,7 +64,7 @@ class Contender:
 
 
 def ours(kernels: str) -> Contender:
-    """Return the contender that is this project with a set of its kernels."""
+    """Return this project with one set of its kernels as a contender."""
     name = f"mlp ({kernels})"
     return Contender(kernels, name, OURS, "ours", PACKAGES[kernels], environment=KERNELS[kernels])
 
@@ -95,19 +97,19 @@ RIVALS = {
 
 
 def on_threads(threads: int) -> dict[str, str]:
-    """Return an environment in which every library computes on so many threads."""
+    """Return an environment in which every library uses this number of threads."""
     return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
 class WorkerError(Exception):
-    """A contender's process ended before its time; the message is the end of what it said."""
+    """A contender's process ended too early; the message is the last line of its stderr."""
 
 
 class Worker:
-    """A contender in a process of its own, on a fixed number of threads.
+    """A contender in a separate process, on a fixed number of threads.
 
-    It is asked for one thing at a time and sleeps in between, so that several can be measured in
-    turns without starting and compiling each time.
+    It gets one request at a time and sleeps in between. So several can be measured in turns without
+    starting and compiling each time.
     """
 
     def __init__(self, contender: Contender, work: Workload, threads: int) -> None:
@@ -132,15 +134,15 @@ class Worker:
         self.about = self._answer()
 
     def ask(self, do: str, **how: float) -> dict[str, Any]:
-        """Have it `learn`, `measure` or `score`, as `worker` says.
+        """Send the request `learn`, `measure` or `score` (see `worker`), and return the answer.
 
         Raises
         ------
         WorkerError
-            If the process is gone.
+            If the process has ended.
         """
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # the missing answer tells
+        with suppress(BrokenPipeError):  # the missing answer is noticed below
             self._process.stdin.write(json.dumps({"do": do, **how}) + "\n")
             self._process.stdin.flush()
         return self._answer()
@@ -174,7 +176,7 @@ class Worker:
 
 
 def gemm_rate(dtype: str, threads: int) -> float:
-    """Return the machine's rate of large products by NumPy, in floating-point operations/s."""
+    """Return NumPy's rate for large matrix products, in floating-point operations per second."""
     command = [sys.executable, str(HERE / "gemm.py"), dtype]
     done = subprocess.run(
         command, env=on_threads(threads), capture_output=True, text=True, check=True
@@ -183,9 +185,9 @@ def gemm_rate(dtype: str, threads: int) -> float:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what a reader must know of the machine, as it is before anything is measured.
+    """Return what a reader must know about the machine, and its load before the measurements.
 
-    The project's own record of it comes from a process that may load NumPy.
+    A separate process describes the machine, because that loads NumPy.
     """
     load = os.getloadavg()[0]
     program = "import json, mlp_cli.compute.machine as e; print(json.dumps(e.describe(0, '')))"
@@ -199,5 +201,5 @@ def describe_machine() -> dict[str, Any]:
 
 
 def thread_counts() -> list[int]:
-    """Return the numbers of threads worth trying: one, and every core."""
+    """Return the numbers of threads to try: one, and the number of cores."""
     return sorted({1, available_cores()})

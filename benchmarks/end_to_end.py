@@ -1,18 +1,19 @@
-"""Whole trainings, from the start of the process to a saved model and its accuracy.
+"""Measure whole trainings, from the start of the process to a saved model and its accuracy.
 
     python benchmarks/end_to_end.py --data data/mnist
 
 runs `mlp train` and plain scripts for PyTorch and scikit-learn (`plain_torch.py`,
-`plain_sklearn.py`) on the same images for the same network, epochs, minibatch and rule, by default
-784-128-10 for 5 epochs; in turns and repeated, medians. The scripts run on one thread and on every
-core and count with the faster; `mlp train` chooses for itself.
+`plain_sklearn.py`) with the same images, network, epochs, minibatch size and update rule. The
+default is 784-128-10 for 5 epochs. The programs take turns, and medians over the repetitions count.
+The scripts run on one thread and on every core, and the faster counts; `mlp train` chooses its
+threads itself.
 
     python benchmarks/end_to_end.py --data data/mnist --overhead
 
-measures what `mlp train` itself costs over its bare training loop on the networks N, S, M and L:
-checkpoints, metrics, validation, a progress bar and the scoring of the test set, as a share of the
-loop's time, after start-up (loading the data, making the trainer). Both train in turns in one
-process (`loop_cost.py`). L takes minutes; `--rows N,S,M` leaves it out.
+measures the cost of `mlp train` on top of its bare training loop, on the networks N, S, M and L:
+checkpoints, metrics, validation, a progress bar and the scoring of the test set. It is a share of
+the loop's time, without the start-up (loading the data, making the trainer). Both train in turns in
+one process (`loop_cost.py`). L takes minutes; `--rows N,S,M` leaves it out.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from workload import ROWS, Workload, workload
 
 from mlp_cli.compute.select import THREAD_VARIABLES
 
-# Epochs of the runs that show what `mlp train` costs, and what it may.
+# For --overhead: the epochs of each row, and the largest cost that is accepted.
 EPOCHS = {"N": 20, "S": 20, "M": 20, "L": 10}
 ALLOWED = {"N": 0.10, "S": 0.10, "M": 0.05, "L": 0.05}
 VALIDATION = 5000
 
 
 def log(message: str) -> None:
-    """Tell how things go, on stderr."""
+    """Print a line of progress to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
 class Program:
-    """A way to train from start to end: a command that ends with the place for its model."""
+    """A program that trains; the path for its model is appended to `command`."""
 
     name: str
     threads: int | None
@@ -60,13 +61,13 @@ class Program:
 
     @property
     def title(self) -> str:
-        """Its name and its threads."""
+        """The program's name and threads."""
         return f"{self.name}, threads: {self.threads or 'its own choice'}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Medians of a program's runs: seconds, MB, and the share of the test images got right."""
+    """The medians of a program's runs: seconds, MB, and the accuracy on the test images."""
 
     name: str
     threads: int | None
@@ -89,12 +90,12 @@ def write_config(path: Path, work: Workload, *, validation: int, epochs: int) ->
 
 
 def train_command(config: Path) -> tuple[str, ...]:
-    """Return the `mlp train` of this very interpreter."""
+    """Return the `mlp train` command of this interpreter, without the value of `--out`."""
     return (sys.executable, "-m", "mlp_cli", "train", "--json", "--config", str(config), "--out")
 
 
 def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
-    """Return all that is run; what is not installed is named and left out."""
+    """Return all programs; those that are not installed are reported and left out."""
     found = [
         Program(f"mlp train ({name})", None, train_command(config), own_environment(name))
         for name in installed_kernels()
@@ -121,7 +122,7 @@ def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
 
 
 def race(work: Workload, epochs: int, repeats: int) -> list[Outcome]:
-    """Run every program, in turns, forwards and backwards; return their medians."""
+    """Run the programs in turns, every second time in reverse order; return their medians."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = write_config(folder / "config.yaml", work, validation=0, epochs=epochs)
@@ -136,7 +137,7 @@ def race(work: Workload, epochs: int, repeats: int) -> list[Outcome]:
 
 
 def run_and_check(program: Program, out: Path) -> Finished:
-    """Run a program once; see that it saved its model, and remove it."""
+    """Run a program once, check that it saved its model, and remove the model."""
     done = run([*program.command, str(out)], program.environment)
     saved = out / "last.npz" if out.is_dir() else out
     if not saved.exists() or not saved.stat().st_size:
@@ -161,7 +162,7 @@ def outcome(program: Program, runs: Sequence[Finished]) -> Outcome:
 
 
 def race_table(outcomes: Sequence[Outcome]) -> str:
-    """Return the table of all programs, ours as a share of each."""
+    """Return the table of all programs, with our time and memory relative to each."""
     mine = outcomes[0]
     return table(
         ["", "threads", "wall s", "CPU s", "peak MB", "accuracy", "our wall ÷", "our memory ÷"],
@@ -183,18 +184,18 @@ def race_table(outcomes: Sequence[Outcome]) -> str:
 
 @dataclass(frozen=True)
 class Overhead:
-    """What `mlp train` took beyond its bare loop, as shares of that; medians of all turns.
+    """The extra time of `mlp train` as shares of its bare loop's time; medians of all turns.
 
     Attributes
     ----------
     loop
-        Of the loop within `mlp train`, beyond the bare one.
+        The extra time of the training loop inside `mlp train`.
     validation
-        Of all epochs.
+        The time of validation in all epochs.
     rest
-        Of saving, metrics, progress and the test set.
+        The time of saving, metrics, progress and the scoring of the test set.
     cost
-        In all.
+        The extra time of all of these together.
     """
 
     row: str
@@ -213,7 +214,7 @@ class Overhead:
 
 
 def overhead(work: Workload, kernels: str, repeats: int) -> Overhead:
-    """Run the bare loop and the whole of `mlp train` in turns on one workload."""
+    """Run the bare loop and the complete `mlp train` in turns on one workload."""
     log(f"{work.name}, {kernels} kernels, {repeats} repetitions")
     epochs = EPOCHS[work.name]
     with tempfile.TemporaryDirectory() as name:
@@ -239,7 +240,7 @@ def overhead(work: Workload, kernels: str, repeats: int) -> Overhead:
 
 
 def overhead_table(found: Sequence[Overhead]) -> str:
-    """Return the table of what `mlp train` costs on each row."""
+    """Return the table of the cost of `mlp train` on each row."""
     head = ["row", "kernels", "epochs", "bare images/s", "images/s", "loop", "validation", "rest"]
     return table(
         [*head, "cost", "allowed"],
@@ -288,10 +289,12 @@ def main(
     """Measure whole trainings, from the start of the process to a saved model."""
     where = describe_machine()
     if where["load_before"] > 0.5:
-        log(f"The machine is not quiet (load {where['load_before']:.1f}): no figure will hold.")
+        log(
+            f"The machine is not quiet (load {where['load_before']:.1f}): do not trust the figures."
+        )
     if by_row:
         if {*rows.split(",")} - {*EPOCHS}:
-            raise click.BadParameter(f"there are rows {', '.join(EPOCHS)}", param_hint="--rows")
+            raise click.BadParameter(f"choose from {', '.join(EPOCHS)}", param_hint="--rows")
         costs = [
             overhead(ROWS[row].on(data), kernels, repeats)
             for row in rows.split(",")

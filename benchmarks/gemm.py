@@ -1,7 +1,6 @@
-"""The machine's own rate for a large matrix product by NumPy: the limit of every training.
+"""Measure NumPy's rate for a large matrix product, which limits the speed of every training.
 
-Prints GFLOP/s, the best of 8 products of 2048 x 2048 matrices, on as many threads as
-OPENBLAS_NUM_THREADS says:
+Prints GFLOP/s, the best of 8 products of 2048 x 2048 matrices, on OPENBLAS_NUM_THREADS threads:
 
     OPENBLAS_NUM_THREADS=2 python benchmarks/gemm.py float32
 """
@@ -15,7 +14,7 @@ SIZE, TRIES = 2048, 8
 
 
 def rate(dtype: str) -> float:
-    """Return the best rate in floating-point operations a second."""
+    """Return the best rate in floating-point operations per second."""
     generator = np.random.default_rng(0)
     a, b = (generator.standard_normal((SIZE, SIZE)).astype(dtype) for _ in range(2))
     product = np.empty_like(a)

@@ -1,12 +1,12 @@
-"""What `mlp train` does after start-up, and its training loop with nothing around it, in turns.
+"""Compare the complete `mlp train`, without its start-up, with its bare training loop.
 
     python benchmarks/loop_cost.py config.yaml 3
 
-trains the configuration so many times both ways, now the one first and now the other, on the
-threads that `mlp train` would choose, and prints one JSON list: of each turn the seconds that the
-bare loop took, and those of the whole with checkpoints, metrics, validation, progress and the
-scoring of the test set. Both are in one process, so that neither start-up nor where a process
-happens to lie in memory counts for the difference.
+trains the configuration 3 times in both ways, alternating which is first, on the threads that `mlp
+train` would choose. It prints one JSON list: for each turn the seconds of the bare loop, and the
+seconds of the complete training with checkpoints, metrics, validation, progress and the scoring of
+the test set. Both run in one process, so that start-up times and the placement of the process in
+memory do not add to the difference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def bare(trainer: Trainer) -> float:
-    """Train to the end with nothing around it; return the seconds."""
+    """Run the bare training loop to the end; return the seconds."""
     started = time.perf_counter()
     while not trainer.finished:
         train_epoch(trainer)
@@ -40,7 +40,7 @@ def bare(trainer: Trainer) -> float:
 
 
 def whole(trainer: Trainer, config: Config, environment: dict[str, object]) -> dict[str, float]:
-    """Train as `run.train_run` does with its trainer; return the seconds of the parts."""
+    """Train as `runs.train` does with a trainer; return the seconds of the parts."""
     from mlp_cli.runs.folder import RunFolder
     from mlp_cli.runs.saver import Saver
     from mlp_cli.runs.train import conclude, prepare, train
@@ -63,7 +63,7 @@ def whole(trainer: Trainer, config: Config, environment: dict[str, object]) -> d
 
 
 def main() -> None:
-    """Train in turns and print what it took."""
+    """Train in turns and print the seconds."""
     config, turns = load_config(sys.argv[1]), int(sys.argv[2])
     threads = fix_threads(config, None)
 
@@ -88,7 +88,9 @@ def main() -> None:
     def within() -> dict[str, float]:
         return whole(trainer(dataset), config, environment)
 
-    train_epoch(trainer(unvalidated))  # the first pays for fresh memory
+    train_epoch(
+        trainer(unvalidated)
+    )  # warm up: the first training is slower, because its memory is new
     samples = len(dataset.train) * config.training.epochs
     found = []
     for turn in range(turns):

@@ -1,7 +1,7 @@
-"""`mlp`'s trainer as `mlp train` makes it: the one place here that knows how.
+"""`mlp`'s trainer, made as `mlp train` makes it.
 
-Like the command line this fixes the threads before anything imports NumPy, so it imports the rest
-of the project only then.
+Like the command line, this module fixes the threads before anything imports NumPy. So it imports
+the rest of the project inside its functions.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ if TYPE_CHECKING:
     from mlp_cli.config.schema import Config
     from mlp_cli.training.trainer import Trainer
 
-# The kernels that the engine offers, each with the environment that makes it use them: each is a
-# contender of its own.
+# The sets of kernels, each with the environment that selects it. Each is a separate contender.
 KERNELS: dict[str, dict[str, str]] = {
     "numpy": {"MLP_KERNELS": "numpy"},
     "fast": {"MLP_KERNELS": "fast"},
 }
 
 
-# What must be installed for each.
+# The package that each set needs.
 PACKAGES = {"numpy": "mlp_cli", "fast": "numba"}
 
 
 def installed_kernels() -> list[str]:
-    """Return the names of the kernels that can run here."""
+    """Return the names of the kernels that are installed."""
     return [name for name in KERNELS if find_spec(PACKAGES[name]) is not None]
 
 
 def threads_by_rule(kernels: str, hidden: Sequence[int], batch: int) -> int:
-    """Return the threads that `mlp train` takes where nobody says anything."""
+    """Return the number of threads that `mlp train` chooses by default."""
     from mlp_cli.compute.select import choose_threads
 
     return choose_threads(None, hidden, batch, kernels == "fast", {})
@@ -55,7 +54,7 @@ def settings(work: Workload, *, validation: int, epochs: int) -> dict[str, Any]:
 
 
 def fix_threads(config: Config, option: int | None) -> int:
-    """Return the threads of a training, and see to BLAS; NumPy must not be loaded yet."""
+    """Return the number of threads, and limit BLAS to one; NumPy must not be loaded yet."""
     from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
 
     hidden, batch = config.model.hidden, config.training.batch_size
@@ -65,7 +64,7 @@ def fix_threads(config: Config, option: int | None) -> int:
 
 
 def train_epoch(trainer: Trainer) -> None:
-    """Train one epoch, with nothing around it."""
+    """Train one epoch with the bare training loop."""
     trainer.train_epoch(lambda loss: False)
 
 
@@ -93,7 +92,7 @@ class Ours:
         self.about = f"kernels {found['kernels']}, NumPy {found['numpy']}, {found['blas']}"
 
     def start(self, seed: int) -> None:
-        """Begin a training anew."""
+        """Begin a new training."""
         from mlp_cli.training.build import build_trainer
 
         config = self._config.model_copy(update={"seed": seed})
@@ -104,7 +103,7 @@ class Ours:
         train_epoch(self._trainer)
 
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
         from mlp_cli.training.scoring import Scorer
 
         trainer, test = self._trainer, self._dataset.test

@@ -1,10 +1,10 @@
-"""The options of the plain scripts."""
+"""The command-line options of the plain scripts."""
 
 import argparse
 
 
 def arguments() -> argparse.Namespace:
-    """Return what is trained, on how many threads, and where it is saved."""
+    """Return the options: what is trained, the threads, and the path of the model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--hidden", type=int, default=128)

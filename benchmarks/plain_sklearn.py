@@ -1,9 +1,9 @@
-"""The script that a user of scikit-learn would write for this.
+"""A script that trains the network as a user of scikit-learn would.
 
     python benchmarks/plain_sklearn.py --data data/mnist --out model.pickle
 
-Prints the accuracy on the test images as one JSON object. `--threads` is not asked here: the
-environment says it to BLAS.
+Prints the accuracy on the test images as one JSON object. `--threads` has no effect here:
+environment variables set the threads of BLAS.
 """
 
 import json
@@ -34,7 +34,7 @@ def main() -> None:
         random_state=0,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs are what was asked
+        warnings.simplefilter("ignore", ConvergenceWarning)  # expected after so few epochs
         classifier.fit(data.train.pixels.astype(np.float32) / np.float32(255), data.train.labels)
     Path(options.out).write_bytes(pickle.dumps(classifier))
     x = data.test.pixels.astype(np.float32) / np.float32(255)

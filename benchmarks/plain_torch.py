@@ -1,4 +1,4 @@
-"""The script that a user of PyTorch would write for this: tensors in memory, no DataLoader.
+"""A script that trains the network as a user of PyTorch would: tensors in memory, no DataLoader.
 
     python benchmarks/plain_torch.py --data data/mnist --threads 2 --out model.pt
 

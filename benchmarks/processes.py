@@ -1,4 +1,4 @@
-"""Running a whole process and asking the system what it took."""
+"""Run a process, and ask the system for its time and memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that ended well: its output, seconds of the clock and of all cores, peak MB."""
+    """A successful process: its output, wall and CPU seconds, and peak memory in MB."""
 
     output: str
     wall: float
@@ -26,16 +26,16 @@ class Finished:
 
 
 class ProcessError(Exception):
-    """A process that failed; the message is the end of what it said."""
+    """A process failed; the message is the last line of its stderr."""
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], terminal: bool = False) -> Finished:
-    """Run a command to its end; with `terminal`, its stderr is one, so that it shows progress.
+    """Run a command to its end; with `terminal`, its stderr is a terminal, so it shows progress.
 
     Raises
     ------
     ProcessError
-        If it fails.
+        If the command fails.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as said:
         with _terminal() if terminal else _file(said) as stderr:
@@ -61,11 +61,11 @@ def _file(file: IO[str]) -> Iterator[int]:
 
 @contextmanager
 def _terminal() -> Iterator[int]:
-    """Give the end of a terminal whose other end is read and forgotten."""
+    """Yield one end of a terminal; the output is read at the other end and dropped."""
     ours, theirs = pty.openpty()
 
     def forget() -> None:
-        with suppress(OSError):  # how Linux tells that the last writer is gone
+        with suppress(OSError):  # Linux reports so that the last writer has closed
             while os.read(ours, 65536):
                 pass
 

@@ -1,10 +1,10 @@
-"""The matrix products of a training step, and nothing else: what each library's own are worth.
+"""Measure only the matrix products of a training step, by NumPy, our compiled kernels and PyTorch.
 
     python benchmarks/products.py L
 
-times the products of row L, forward, weight gradients and errors, by NumPy, by the compiled kernels
-(each core its own neurons, as they train) and by PyTorch, each in a process of its own on every
-core. The images a second are those of a training that had nothing else to do.
+times the products of row L: the forward pass, the weight gradients and the errors δ. Each library
+runs in a separate process on all cores. In the compiled kernels each core computes some of the
+neurons, as in training. The images per second are those of a training that does nothing else.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from contenders import gemm_rate, on_threads, thread_counts
 from tables import count, percent, table
 from workload import ROWS
 
-TRIES, REPEATS = 31, 10  # REPEATS follow each other in one call where a call takes long to start
+TRIES = 31
+REPEATS = 10  # products in one call of the compiled kernels, because a call takes long to start
 
 
 def products(library: str, row: str) -> list[Callable[[], object]]:
-    """Return the products of a step of a row, each ready to be called."""
+    """Return the matrix products of one step of a row as functions."""
     import numpy as np
 
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     work = ROWS[row]
     K, made = work.batch, []
     for layer, (n, m) in enumerate(pairwise(work.sizes)):
         a, W, delta = (
-            drawn.standard_normal(shape).astype(work.dtype) for shape in ((K, n), (m, n), (K, m))
+            generator.standard_normal(shape).astype(work.dtype)
+            for shape in ((K, n), (m, n), (K, m))
         )
         factors = [(a, W.T), (delta.T, a)] + ([(delta, W)] if layer else [])
-        if library == "compiled":  # their arrays lie so, but for the images
+        if library == "compiled":  # the order of their arrays, except for the images
             a, delta = np.asfortranarray(a) if layer else a, np.asfortranarray(delta)
             factors = [(a, W.T), (delta.T, a)] + ([(delta, W)] if layer else [])
             made += [compiled(left, right, right is a) for left, right in factors]
@@ -54,7 +56,7 @@ def products(library: str, row: str) -> list[Callable[[], object]]:
 
 
 def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
-    """Return a product of the compiled kernels, REPEATS times over, split among all cores."""
+    """Return a function that computes one product REPEATS times on all cores, compiled."""
     import numpy as np
 
     from mlp_cli.compute.fast.kernels import FastKernels
@@ -81,7 +83,7 @@ def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
 
 
 def seconds(library: str, row: str) -> float:
-    """Return what the products of a step take: the sum of each one's median."""
+    """Return the seconds of the products of a step: the sum of their medians."""
     total = 0.0
     for product in products(library, row):
         times = []
@@ -94,7 +96,7 @@ def seconds(library: str, row: str) -> float:
 
 
 def main() -> None:
-    """Print a table, or as a child of its own one library's seconds."""
+    """Print a table; in a child process, print the seconds of one library."""
     row, *library = sys.argv[1:]
     if library:
         print(seconds(library[0], row))

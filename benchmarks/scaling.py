@@ -1,4 +1,4 @@
-"""How our own training speed and memory grow with width, depth, batch and data."""
+"""Measure how our training speed and memory change with width, depth, batch size and data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from workload import Workload, training_images, workload
 WIDTHS = (32, 128, 512, 1024, 2048)
 DEPTHS = (1, 2, 4, 8, 16)
 BATCHES = (1, 10, 32, 128, 512, 1000)
-COST = 5e10  # of an epoch: a tenth of the usual, as nothing is compared but ours with ours
-DATA = (0.25, 0.5, 1.0, 2.0, 4.0)  # times MNIST
+COST = 5e10  # of an epoch, in operations: a tenth of the usual, because no rivals are compared
+DATA = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the size of MNIST
 
 
 @dataclass(frozen=True)
 class Point:
-    """One size: what grows, how large it is, and what was measured there."""
+    """The measurements at one size: `grows` says what is varied, and `size` its value."""
 
     grows: str
     size: int
@@ -47,7 +47,7 @@ class Scaling:
         return [asdict(point) for point in self.points]
 
     def text(self) -> str:
-        """Return a small table for each thing that grows and each set of kernels."""
+        """Return one table for each varied quantity and each set of kernels."""
         parts: dict[tuple[str, str], list[Point]] = {}
         for point in self.points:
             parts.setdefault((point.grows, point.kernels), []).append(point)
@@ -77,10 +77,10 @@ def scaling(
     seconds: float,
     log: Callable[[str], None],
 ) -> Scaling:
-    """Measure ours on growing sizes, on the threads that `mlp train` chooses.
+    """Measure ours at several sizes, on the threads that `mlp train` chooses.
 
-    Data are MNIST's own images, as often as it takes, in raw files as `mlp download-data` keeps
-    them: those are mapped, so only what is used is in memory.
+    The data are MNIST's images, repeated if necessary, in raw files as `mlp download-data` stores
+    them. Raw files are mapped, so only the used images are in memory.
     """
     limit = max(gemm_rate("float32", threads) for threads in thread_counts())
     points = []
@@ -145,7 +145,7 @@ def _point(
 
 
 def raw_copy(data: Path, folder: Path, times: float) -> Path:
-    """Write MNIST's files unpacked, with so many times its training images; return the folder."""
+    """Write MNIST's files unpacked, with `times` its number of training images."""
     folder.mkdir()
     for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
         raw = _unpacked(data / name)

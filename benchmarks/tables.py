@@ -1,4 +1,4 @@
-"""Markdown tables of results, and numbers as people read them."""
+"""Format results as Markdown tables and rounded numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with its columns aligned, the first to the left."""
+    """Return a Markdown table; all columns but the first are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -21,15 +21,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def count(value: float) -> str:
-    """Return a number in three significant digits or, from a thousand on, whole."""
+    """Return a number with three significant digits, or without decimals from 1,000 on."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def ratio(value: float | None) -> str:
-    """Return a ratio, or a dash where there is none."""
+    """Return a ratio as text, or a dash for None."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def percent(value: float | None) -> str:
-    """Return a share in percent, or a dash where there is none."""
+    """Return a share in percent as text, or a dash for None."""
     return "–" if value is None else f"{100 * value:.0f} %"

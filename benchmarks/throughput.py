@@ -1,24 +1,25 @@
-"""Training speed: how many images a second `mlp` trains on, against the other ways to do it.
+"""Measure training speed in images per second, for `mlp`, JAX, PyTorch and scikit-learn.
 
     python benchmarks/throughput.py --data data/mnist
 
-trains the four networks N, S, M and L with this project's trainer, just as `mlp train` makes it,
-and with JAX, PyTorch and scikit-learn where they are installed. Everybody does equal work: real
-images as uint8 in memory, a new random order every epoch, gathered, scaled, forward, loss,
-backward, update, in the same precision, from the same distribution of first weights, by the same
-rule; and everybody's accuracy after the first epoch must be as good as ours. Each contender has a
-process of its own for each number of threads; they take turns and repeat; medians count. A rival
-counts with its better number of threads, ours with the one that `mlp train` chooses (marked *).
+trains the four networks N, S, M and L with this project's trainer, exactly as `mlp train` makes it,
+and with the other libraries if they are installed. All contenders do equal work: real images as
+uint8 in memory, a new random order every epoch, gathering, scaling, forward pass, loss, backward
+pass and update, in the same precision, with the same distribution of initial weights and the same
+update rule. The accuracy of each contender after the first epoch must equal ours within a
+tolerance. Each contender has a separate process for each number of threads. They take turns, and
+medians over the repetitions count. A rival counts with its better number of threads, ours with the
+number that `mlp train` chooses (marked *).
 
-The limit is what the machine's own rate for large products by NumPy, measured in between, would
-allow if nothing else took time. Peak memory is that of the whole process, data and compiler
-included. On networks so large that an epoch would take long, an epoch is a part of the images
-(`--samples` says otherwise) and the check of what was learnt is looser.
+The limit is the speed that the machine would reach if only matrix products took time. It comes from
+NumPy's rate for large products, which is measured in between. Peak memory is that of the whole
+process, including data and compiler. If an epoch of a large network would take long, an epoch is
+only a part of the images (see `--samples`), and the check of the accuracy is less strict.
 
-Only ratios from one run on a quiet machine mean anything. Other networks:
+Only ratios from one run on a quiet machine are meaningful. Other networks:
 
     python benchmarks/throughput.py --hidden 300,100 --batch 32 --optimizer adam
-    python benchmarks/throughput.py --rows shapes         # odd ones, where speed may fall off
+    python benchmarks/throughput.py --rows shapes         # unusual shapes
     python benchmarks/throughput.py --scaling             # ours, in width, depth, batch and data
 """
 
@@ -40,19 +41,19 @@ from workload import LEARNING_RATES, ROWS, SHAPES, Workload, workload
 
 
 def log(message: str) -> None:
-    """Tell how things go, on stderr."""
+    """Print a line of progress to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def detail(comparison: Comparison) -> str:
-    """Return one row's table: every contender on every number of threads."""
+    """Return the table of one row: every contender on every number of threads."""
     work, threads = comparison.work, sorted(comparison.gemm)
     rates = " / ".join(f"{comparison.gemm[n] / 1e9:.0f}" for n in threads)
     images = f"{work.samples:,} images an epoch" + ("" if work.whole else " (not all)")
     title = (
-        f"{work.name}: {work.title}; {images}; {work.flops / 1e6:.3g} Mflop each; limit "
-        f"{count(comparison.limit)} a second ({rates} GFLOP/s on {'/'.join(map(str, threads))}); "
-        f"accuracies to lie within {100 * comparison.tolerance:.0f} %"
+        f"{work.name}: {work.title}; {images}; {work.flops / 1e6:.3g} Mflop per image; limit "
+        f"{count(comparison.limit)} images/s ({rates} GFLOP/s on {'/'.join(map(str, threads))}); "
+        f"accuracies may differ by {100 * comparison.tolerance:.0f} %"
     )
     mine = comparison.as_trained()
 
@@ -84,7 +85,7 @@ def detail(comparison: Comparison) -> str:
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
-    """Return the table of all rows: ours against the fastest rival, JAX, PyTorch, the limit."""
+    """Return the table of all rows: our speed relative to the rivals and to the limit."""
     rows = []
     for comparison in comparisons:
         for one in comparison.as_trained():
@@ -111,10 +112,12 @@ def chosen_contenders(kernels: str, rivals: str | None) -> tuple[list[Contender]
     """Return who takes part, and of those who do not, why."""
     unknown = {*kernels.split(",")} - {*KERNELS}
     if unknown:
-        raise click.BadParameter(f"no kernels {unknown}; there are {', '.join(KERNELS)}")
+        raise click.BadParameter(f"unknown kernels {unknown}; choose from {', '.join(KERNELS)}")
     names = list(RIVALS) if rivals is None else [name for name in rivals.split(",") if name]
     if {*names} - {*RIVALS}:
-        raise click.BadParameter(f"no rivals { ({*names} - {*RIVALS}) }; there are {list(RIVALS)}")
+        raise click.BadParameter(
+            f"unknown rivals { ({*names} - {*RIVALS}) }; choose from {list(RIVALS)}"
+        )
     field = [ours(name) for name in kernels.split(",")] + [RIVALS[name] for name in names]
     absent = {one.name: f"{one.package} is not installed" for one in field if not one.installed}
     return [one for one in field if one.installed], absent
@@ -128,7 +131,9 @@ def chosen_rows(rows: str, hidden: str | None, **own: Any) -> list[Workload]:
     known = {**ROWS, **SHAPES}
     names = [part for name in rows.split(",") for part in (SHAPES if name == "shapes" else [name])]
     if {*names} - {*known}:
-        raise click.BadParameter(f"no rows { ({*names} - {*known}) }; there are {list(known)}")
+        raise click.BadParameter(
+            f"unknown rows { ({*names} - {*known}) }; choose from {list(known)}"
+        )
     return [known[name] for name in names]
 
 
@@ -139,20 +144,26 @@ def chosen_rows(rows: str, hidden: str | None, **own: Any) -> list[Workload]:
     default=Path("data/mnist"),
     help="Folder of MNIST's four files, raw or gzipped.",
 )
-@click.option("--rows", default="N,S,M,L", help=f"Of {', '.join([*ROWS, *SHAPES])}; or shapes.")
-@click.option("--hidden", help="A row of your own: widths of the hidden layers, as 512,512.")
+@click.option(
+    "--rows", default="N,S,M,L", help=f"Some of {', '.join([*ROWS, *SHAPES])}; or shapes."
+)
+@click.option("--hidden", help="Another network: its hidden layers, such as 512,512.")
 @click.option("--batch", type=click.IntRange(1), default=128)
 @click.option("--optimizer", type=click.Choice(list(LEARNING_RATES)), default="sgd")
-@click.option("--learning-rate", type=float, help="Else 0.1 (1 − momentum) for sgd, 0.001.")
+@click.option(
+    "--learning-rate", type=float, help="Default: 0.1 (1 − momentum) for sgd, 0.001 for adam."
+)
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), default=0.0)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32")
-@click.option("--kernels", default=",".join(KERNELS), help="Of ours, which to measure.")
-@click.option("--rivals", help=f"Of {','.join(RIVALS)}; else all. Empty for none.")
-@click.option("--threads", help="Numbers of threads to try, as 1,2; else 1 and every core.")
-@click.option("--samples", type=click.IntRange(1), help="Images of an epoch; else as can be.")
+@click.option("--kernels", default=",".join(KERNELS), help="Our kernels to measure.")
+@click.option("--rivals", help=f"Some of {','.join(RIVALS)}; empty for none. Default: all.")
+@click.option("--threads", help="Numbers of threads, such as 1,2. Default: 1 and all cores.")
+@click.option(
+    "--samples", type=click.IntRange(1), help="Images of an epoch. Default: as time allows."
+)
 @click.option("--repeats", type=click.IntRange(1), default=3)
-@click.option("--seconds", type=float, default=1.0, help="That a measurement lasts at least.")
-@click.option("--scaling", "by_scale", is_flag=True, help="Ours as networks and data grow.")
+@click.option("--seconds", type=float, default=1.0, help="Shortest time of a measurement.")
+@click.option("--scaling", "by_scale", is_flag=True, help="Measure ours as networks and data grow.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and no table.")
 def main(
     data: Path,
@@ -175,7 +186,9 @@ def main(
     """Measure training speed against JAX, PyTorch and scikit-learn, and against the machine."""
     where = describe_machine()
     if where["load_before"] > 0.5:
-        log(f"The machine is not quiet (load {where['load_before']:.1f}): no figure will hold.")
+        log(
+            f"The machine is not quiet (load {where['load_before']:.1f}): do not trust the figures."
+        )
     if by_scale:
         field, _ = chosen_contenders(kernels, "")
         found = scaling(data, [one.key for one in field], repeats=repeats, seconds=seconds, log=log)

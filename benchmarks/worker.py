@@ -1,9 +1,10 @@
-"""One contender in a process of its own, which trains when it is asked to and else sleeps.
+"""The process of one contender: it trains on request, and sleeps in between.
 
     python worker.py '{"module": ..., "options": {...}, "threads": 1, "cores": 1, "work": ...}'
 
-It answers each line on stdin, as {"do": "measure", "seconds": 1}, with one line of JSON on stdout;
-whatever libraries print goes to stderr. `cores` is null, or the number of cores to keep to.
+Each line on stdin is a request, such as {"do": "measure", "seconds": 1}. The answer is one line of
+JSON on stdout; the output of libraries goes to stderr. `cores` is the number of cores that the
+process may use, or null for all.
 """
 
 from __future__ import annotations
@@ -22,42 +23,42 @@ from workload import Workload
 
 
 class Contender(Protocol):
-    """A training that can be asked for one epoch after another.
+    """A training that runs one epoch at a time.
 
-    One with a true `resizable` takes fewer images from then on where `samples` is set lower.
+    If it has a true attribute `resizable`, its `samples` may be set to a smaller number.
     """
 
     samples: int
     about: str
 
     def start(self, seed: int) -> None:
-        """Begin a training anew: draw the first weights and what the orders come from."""
+        """Begin a new training: draw the initial weights, and seed the order of the images."""
 
     def epoch(self) -> None:
-        """Train on `samples` images once, in a new order, to the end of the arithmetic."""
+        """Train on `samples` images once, in a new order, and wait for the result."""
 
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has had resident, in MB."""
+    """Return the peak of this process's resident memory, in MB."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     except OSError:
         pass
-    # Without /proc: this counts what the parent had at the fork, too.
+    # On systems without /proc. This may include the memory of the parent at the fork.
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def learn(contender: Contender, starts: int, seconds: float) -> dict[str, Any]:
-    """Train one epoch from each of so many starts, and see what was learnt in the mean.
+    """Train one epoch from each of `starts` seeds; return the mean accuracy, seconds and memory.
 
-    The seconds in the answer are those of the very first epoch, with all compiling there is. One
-    that can take fewer images and would need much more than `seconds` for an epoch does from now.
+    The seconds are those of the very first epoch, including all compilation. If the contender is
+    resizable and an epoch takes much longer than `seconds`, its later epochs have fewer images.
     """
     times, accuracies, peak = [], [], 0.0
     for seed in range(starts):
@@ -66,14 +67,16 @@ def learn(contender: Contender, starts: int, seconds: float) -> dict[str, Any]:
         contender.epoch()
         times.append(time.perf_counter() - started)
         accuracies.append(contender.accuracy())
-        peak = peak or peak_memory()  # of one training: the next starts beside the last
+        peak = (
+            peak or peak_memory()
+        )  # of the first training: during the second, the first may still be in memory
     if getattr(contender, "resizable", False) and times[-1] > 2 * seconds:
         contender.samples = max(1000, int(contender.samples * seconds / times[-1]))
     return {"accuracy": sum(accuracies) / starts, "seconds": times[0], "peak_memory": peak}
 
 
 def measure(contender: Contender, seconds: float) -> dict[str, Any]:
-    """Train whole epochs for at least so long; return what was done in what time."""
+    """Train whole epochs for at least `seconds`; return the samples, seconds and busy cores."""
     samples = 0
     cpu, started = time.process_time(), time.perf_counter()
     while (took := time.perf_counter() - started) < seconds:
@@ -87,7 +90,7 @@ def measure(contender: Contender, seconds: float) -> dict[str, Any]:
 
 
 def score(contender: Contender) -> dict[str, Any]:
-    """Score the test images."""
+    """Return the accuracy on the test images."""
     return {"accuracy": contender.accuracy()}
 
 

@@ -1,7 +1,7 @@
-"""What is trained in a comparison: a network, its minibatch and its update rule, on some images.
+"""A workload: the network, minibatch size, update rule and images of a comparison.
 
-A workload travels to the contenders' processes as JSON. Nothing here imports NumPy: each of those
-processes must fix its number of threads first.
+A workload is sent to the contenders' processes as JSON. This module does not import NumPy, because
+each process must fix its number of threads first.
 """
 
 from __future__ import annotations
@@ -16,35 +16,39 @@ from typing import Self
 INPUTS, CLASSES = 784, 10
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.001}
 
-# What one epoch of a measurement may take before it is cut to a part of the images, in
-# operations of products: some seconds of two cores. Steps cost something of their own.
+# The largest cost of an epoch, in floating-point operations of matrix products: a few seconds on
+# two cores. An epoch that would cost more uses only a part of the images. A step and the update of
+# a weight cost time too: an update has little arithmetic, but reads and writes much memory.
 COST_OF_EPOCH = 5e11
 COST_OF_STEP = 1e7
-COST_OF_UPDATE = 100  # of each weight: little arithmetic, much memory
+COST_OF_UPDATE = 100
 
-# What an epoch teaches varies with the first weights and the order, the more the smaller the
-# batch and the network: so cheap trainings are started this often, within this cost.
+# The accuracy after an epoch varies with the initial weights and the order of the images, most of
+# all for small batches and networks. So a cheap training is started up to STARTS times, within
+# COST_OF_STARTS.
 STARTS, COST_OF_STARTS = 8, 9.5e11
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One training that every contender does: the same network, data, rule and precision.
+    """A training that every contender runs: the same network, data, rule and precision.
 
     Attributes
     ----------
     name
-        What the row is called.
+        The name of the row.
     hidden, batch
-        Neurons of each hidden layer, and examples of a minibatch.
+        The neurons of each hidden layer, and the examples in a minibatch.
     optimizer, learning_rate, momentum
         `sgd`, with or without momentum, or `adam` (β₁ 0.9, β₂ 0.999, ε 1e-8).
     dtype
         float32 or float64.
     data
-        Absolute folder of MNIST's four files.
-    samples, whole
-        Training images of an epoch, the first so many of the data, and whether that is all.
+        The absolute path of the folder with MNIST's four files.
+    samples
+        The number of training images of an epoch, which are the first images of the data.
+    whole
+        Whether these are all training images.
     """
 
     name: str
@@ -60,15 +64,15 @@ class Workload:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Inputs, then the neurons of each layer."""
+        """The number of inputs, then the neurons of each layer."""
         return (INPUTS, *self.hidden, CLASSES)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the products for one example.
+        """Floating-point operations of the matrix products for one example.
 
-        Two for each weight forward, in the weight gradient and in the input gradient; the first
-        layer's input gradient is never needed.
+        Each weight takes two operations in each of the forward pass, the weight gradient and the
+        input gradient. The first layer needs no input gradient.
         """
         return 6 * self._weights - 2 * self.sizes[0] * self.sizes[1]
 
@@ -78,27 +82,27 @@ class Workload:
 
     @property
     def _cost(self) -> float:
-        """What a step costs, in operations of products."""
+        """The cost of a step, in floating-point operations of matrix products."""
         return self.flops * self.batch + COST_OF_UPDATE * self._weights + COST_OF_STEP
 
     @property
     def starts(self) -> int:
-        """How many trainings of one epoch the accuracy is the mean of."""
+        """The number of trainings of one epoch over which the accuracy is averaged."""
         steps = -(-self.samples // self.batch)
         return max(1, min(STARTS, int(COST_OF_STARTS // (self._cost * steps))))
 
     @property
     def title(self) -> str:
-        """The workload in words."""
+        """A description of the workload."""
         rule = {"sgd": "SGD", "adam": "Adam"}[self.optimizer]
         rule += f" with momentum {self.momentum:g}" if self.momentum else ""
         network = "-".join(map(str, self.sizes))
         return f"{network}, batch {self.batch}, {rule}, {self.dtype}"
 
     def on(self, data: Path, samples: int | None = None, cost: float = COST_OF_EPOCH) -> Self:
-        """Return the same training on a folder's images, on the first `samples` of them if given.
+        """Return the same training on the first `samples` images of a folder.
 
-        Otherwise on all, or on as many whole minibatches as `cost` allows.
+        If `samples` is None, it uses as many whole minibatches as `cost` allows.
         """
         there = training_images(data)
         if samples is None:
@@ -107,18 +111,18 @@ class Workload:
         return replace(self, data=str(data.absolute()), samples=samples, whole=samples == there)
 
     def to_json(self) -> str:
-        """Return what `from_json` reads."""
+        """Return the workload as JSON, which `from_json` reads."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the workload that `to_json` wrote."""
+        """Return the workload from the JSON of `to_json`."""
         found = json.loads(text)
         return cls(**{**found, "hidden": tuple(found["hidden"])})
 
 
 def training_images(folder: Path) -> int:
-    """Return how many training images the folder's file of them holds, raw or gzipped."""
+    """Return the number of training images in a folder, from the file's header."""
     path = folder / "train-images-idx3-ubyte"
     with path.open("rb") if path.exists() else gzip.open(f"{path}.gz") as file:
         return int.from_bytes(file.read(8)[4:], "big")
@@ -133,12 +137,12 @@ def workload(
     momentum: float = 0.0,
     dtype: str = "float32",
 ) -> Workload:
-    """Return a workload at the usual learning rate of its rule, where none is given."""
+    """Return a workload; the default learning rate is the usual one of its rule."""
     rate = learning_rate or LEARNING_RATES[optimizer] * (1 - momentum)
     return Workload(name, hidden, batch, optimizer, rate, momentum, dtype)
 
 
-# The four networks of the claim: Nielsen's, two common ones, and Cireşan's (2010).
+# The four networks that are compared: Nielsen's, two common ones, and Cireşan's (2010).
 ROWS = {
     row.name: row
     for row in (
@@ -149,7 +153,7 @@ ROWS = {
     )
 }
 
-# Shapes on which nothing may fall off a cliff.
+# Unusual shapes, on which the speed must not drop.
 SHAPES = {
     row.name: row
     for row in (

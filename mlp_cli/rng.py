@@ -1,7 +1,7 @@
-"""Random numbers as functions of their arguments: no state is shared, and none is kept.
+"""Random generators that depend on their arguments alone: no state is shared or kept.
 
-What is drawn for one purpose at one place is the same whoever draws it and whatever was drawn
-before, so a resumed training draws what a training that never stopped would have drawn.
+The random numbers for one purpose and position do not depend on what was drawn before. So a resumed
+training draws the same numbers as a training that was never interrupted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import numpy as np
 
 
 def generator(seed: int, purpose: str, *position: int) -> np.random.Generator:
-    """Return the random numbers of one purpose at one position, a function of its arguments alone.
+    """Return a generator for one purpose (such as "order") and position (such as an epoch).
 
-    Purposes are independent streams: drawing more for one changes no other.
+    Equal arguments give equal random numbers. Different arguments give independent ones, so drawing
+    more for one purpose changes nothing for another.
     """
     key = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "little")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, key, *position])))

@@ -1,15 +1,16 @@
-"""The recipes' results: what was published, and what came of ours, seed by seed.
+"""Compare the results of the recipes with the published ones, and write the tables.
 
     python scripts/results.py
 
-reads `result.json` of every run in results/<recipe>/<seed>, and writes the tables of
-results/README.md and, at the head of each recipe, what came of it. Errors are those on MNIST's test
-set, in percent: the median over the seeds, the lowest and the highest, and the 95 % Wilson interval
-of the median on 10,000 images. (The seeds' errors are not pooled: all are made on the same images.)
-The published figure is the one at the head of the recipe.
+reads `result.json` of every run in results/<recipe>/<seed>. It writes the tables of
+results/README.md, and adds the results to the comment at the head of each recipe. Error rates are
+those on MNIST's test set, in percent: the median over the seeds, the lowest and the highest, and
+the 95 % Wilson interval of the median on 10,000 images. The errors of several seeds are not pooled,
+because all seeds are tested on the same images. The published rate is read from the recipe's head.
 
-results/validation/<group>/<run> holds the runs by which recipes were chosen: of each its errors on
-the images held out, in the mean over its last epochs, and what it has otherwise than `base`.
+results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
+group shows how each run differs from `base`, and its errors on the held-out images, averaged over
+its last epochs.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"
 PAGE = RESULTS / "README.md"
 TEST_IMAGES = 10_000
 LAST = 5  # epochs whose validation errors are averaged
-UNDISTORTED = "-undistorted"  # ends the name of a recipe that is another without its distortions
+UNDISTORTED = "-undistorted"  # a recipe with this suffix is another recipe without distortions
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of a recipe's runs: test errors and minutes of each, and their seeds."""
+    """The results of a recipe's runs: the seed, the test errors and the minutes of each run."""
 
     recipe: str
     seeds: list[str]
@@ -44,7 +45,7 @@ class Figures:
 
     @classmethod
     def read(cls, recipe: str) -> Figures | None:
-        """Read the finished runs of a recipe; None where there are none."""
+        """Read the finished runs of a recipe; return None if there are none."""
         runs = sorted(RESULTS.glob(f"{recipe}/*/result.json"), key=lambda run: int(run.parent.name))
         results = [json.loads(run.read_text()) for run in runs]
         if not results:
@@ -58,42 +59,42 @@ class Figures:
 
     @property
     def median(self) -> float:
-        """The median error, in percent."""
+        """The median error rate, in percent."""
         return statistics.median(self.errors) / TEST_IMAGES * 100
 
     @property
     def range(self) -> str:
-        """The lowest and the highest error, in percent."""
+        """The lowest and the highest error rate, in percent."""
         low, high = min(self.errors), max(self.errors)
         return " to ".join(f"{100 * errors / TEST_IMAGES:.2f}" for errors in sorted({low, high}))
 
     @property
     def interval(self) -> str:
-        """Where the median's error rate lies at 95 % confidence, in percent."""
+        """The 95 % confidence interval of the median error rate, in percent."""
         low, high = wilson_interval(round(statistics.median(self.errors)), TEST_IMAGES)
         return f"{100 * low:.2f} to {100 * high:.2f}"
 
     @property
     def time(self) -> str:
-        """The minutes that a run takes, in the median."""
+        """The median of the minutes that a run takes."""
         return f"{statistics.median(self.minutes):.1f}"
 
 
 def head(text: str) -> str:
-    """Return the comment that a recipe begins with, in one line."""
+    """Return the comment at the start of a recipe as one line."""
     lines = text.splitlines()
     end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
     return " ".join(line.removeprefix("#").strip() for line in lines[:end])
 
 
 def published(recipe: str) -> str:
-    """Return the error rate that a recipe's head names first, or a dash."""
+    """Return the first error rate in a recipe's head, or a dash."""
     found = re.search(r"([\d.]+) % errors", head((RECIPES / f"{recipe}.yaml").read_text()))
     return found[1] if found else "–"
 
 
 def with_figures(text: str, figures: Figures) -> str:
-    """Return a recipe's text with its own figures at the end of its head."""
+    """Return a recipe's text with our results at the end of its head."""
     kept = re.sub(r"^# Ours: .*\n#     .*\n", "", text, flags=re.MULTILINE)
     lines = kept.splitlines(keepends=True)
     end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
@@ -109,18 +110,18 @@ def with_figures(text: str, figures: Figures) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown, the first column to the left."""
+    """Return a Markdown table; all columns but the first are aligned to the right."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "".join(f"| {' | '.join(row)} |\n" for row in [header, rule, *rows])
 
 
 def link(recipe: str) -> str:
-    """Return a link from the page to a recipe."""
+    """Return a link from results/README.md to a recipe."""
     return f"[{recipe}](../configs/recipes/{recipe}.yaml)"
 
 
 def results_table(found: dict[str, Figures]) -> str:
-    """Return the table of what was published against ours."""
+    """Return the table of the published results and ours."""
     rows = [
         [
             link(name), published(name), f"{of.median:.2f}", of.range, of.interval,
@@ -134,7 +135,7 @@ def results_table(found: dict[str, Figures]) -> str:
 
 
 def pairs_table(found: dict[str, Figures]) -> str:
-    """Return the table of equal trainings with and without distortions."""
+    """Return the table of recipes with and without distortions, all else equal."""
     rows = []
     for name, without in found.items():
         partner = found.get(name.removesuffix(UNDISTORTED))
@@ -145,7 +146,7 @@ def pairs_table(found: dict[str, Figures]) -> str:
 
 
 def flat(section: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return a configuration's keys with dots, and their values as JSON."""
+    """Return a configuration as dotted keys with their values as JSON."""
     found = {}
     for key, value in section.items():
         if isinstance(value, dict):
@@ -156,7 +157,7 @@ def flat(section: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def validation_table(group: Path) -> str:
-    """Return the table of a group of runs that chose, the best first."""
+    """Return the table of a group of validation runs, the best first."""
     base, rows = flat(load_config(group / "base" / "config.yaml").to_dict()), []
     for run in group.iterdir():
         settings = flat(load_config(run / "config.yaml").to_dict())
@@ -169,7 +170,7 @@ def validation_table(group: Path) -> str:
 
 
 def page(text: str, tables: dict[str, str]) -> str:
-    """Return the page with its tables: each stands behind a comment that names it."""
+    """Return the page with new tables; each follows the comment with its name."""
     for name, made in tables.items():
         text, times = re.subn(
             rf"(<!-- {name} -->\n)(\|.*\n)*", lambda found, made=made: found[1] + made, text
@@ -179,7 +180,7 @@ def page(text: str, tables: dict[str, str]) -> str:
 
 
 def updated() -> dict[Path, str]:
-    """Return the files that hold results, as they should be."""
+    """Return the new texts of all files that hold results."""
     recipes = sorted(path.stem for path in RECIPES.glob("*.yaml"))
     found = {name: of for name in recipes if (of := Figures.read(name)) is not None}
     files = {

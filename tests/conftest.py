@@ -1,4 +1,4 @@
-"""Fixtures that several tests share."""
+"""Fixtures for several tests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mlp_cli.data import download, transfer
 PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
 
-# The user's own settings must reach no test, nor what a test's module takes from the environment.
+# The user's settings must not affect a test, nor what a test module reads when it is imported.
 for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
     os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
 def mnist_source() -> Path:
-    """The folder of MNIST's four files that MLP_TEST_MNIST names."""
+    """The folder with MNIST's four files, which MLP_TEST_MNIST names."""
     folder = os.environ.get("MLP_TEST_MNIST")
     if not folder:
         pytest.skip("needs the real MNIST: set MLP_TEST_MNIST to a folder with its four files")
@@ -35,16 +35,16 @@ def mnist_source() -> Path:
 
 
 def write_own_images(
-    where: Path, height: int = 8, width: int = 8, classes: int = 10, train: int = 600
+    parent: Path, height: int = 8, width: int = 8, classes: int = 10, train: int = 600
 ) -> Path:
-    """Write a folder of four IDX files, of separable classes, and return it."""
-    folder = where / f"own-{height}x{width}-{classes}"
+    """Write a folder of four IDX files with separable classes, and return its path."""
+    folder = parent / f"own-{height}x{width}-{classes}"
     folder.mkdir()
-    drawn = np.random.default_rng(3)
-    ink = drawn.integers(0, 2, (classes, height, width)) * 200
+    generator = np.random.default_rng(3)
+    ink = generator.integers(0, 2, (classes, height, width)) * 200
     for name, n in (("train", train), ("t10k", train // 4)):
         labels = (np.arange(n) % classes).astype(np.uint8)
-        images = np.clip(ink[labels] + drawn.integers(0, 55, (n, height, width)), 0, 255)
+        images = np.clip(ink[labels] + generator.integers(0, 55, (n, height, width)), 0, 255)
         (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(images.astype(np.uint8)))
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
     return folder
@@ -58,7 +58,7 @@ def own_images(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    """A configuration for small images of the user's own."""
+    """The path of a configuration for small images."""
     path = tmp_path / "small.yaml"
     path.write_text(
         f"data: {{path: {own_images()}, validation: 100}}\n"
@@ -71,7 +71,7 @@ def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `mlp` as a process of its own in an empty folder, warnings as errors."""
+    """Run `mlp` as a separate process in an empty folder, with warnings as errors."""
 
     def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -89,7 +89,7 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No way out of this machine, and short limits of downloads."""
+    """Set short limits for downloads, and allow no mirror outside this machine."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -100,13 +100,13 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fetch(tmp_path: Path) -> Fetch:
-    """Fetch the stand-ins for MNIST's files."""
+    """A function that fetches the stand-ins for MNIST's files."""
     return Fetch(tmp_path / "data" / "mnist")
 
 
 @pytest.fixture
 def good() -> Iterator[Server]:
-    """A mirror that has them."""
+    """A mirror that serves these files correctly."""
     with Server(serve_packed) as server:
         yield server
 
@@ -122,7 +122,7 @@ def proof(request: pytest.FixtureRequest) -> Iterator[Proof]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table of the proofs, where they were made at length."""
+    """Print the table of the proofs if all trials were run."""
     proofs = terminalreporter.config.stash.get(PROOFS, [])
     if proofs and terminalreporter.config.option.markexpr == "proof":
         terminalreporter.section("proofs")

@@ -1,8 +1,8 @@
 """JAX: a whole epoch as one jitted `lax.scan` over the minibatches.
 
-In two forms. The strong one keeps W as (m, n) and takes the epoch's order from NumPy, which on
-small networks is up to 1.6 times as fast as the usual one (XLA's sort is slow on a CPU): W as
-(n, m), and the order drawn inside by `jax.random.permutation`.
+There are two forms. The usual one has W as (n, m), and draws the order inside the jitted function
+by `jax.random.permutation`. The strong one has W as (m, n), and takes the order from NumPy. On
+small networks it is up to 1.6 times as fast, because XLA's sort is slow on a CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workload import Workload
 
 
 class JaxScan:
-    """A training in JAX; `usual` is the form of it."""
+    """A training in JAX; `usual` chooses the form."""
 
     def __init__(self, work: Workload, usual: bool) -> None:
         jax.config.update("jax_enable_x64", work.dtype == "float64")
@@ -32,7 +32,7 @@ class JaxScan:
         self._logits = jax.jit(partial(_logits, work, usual))
 
     def start(self, seed: int) -> None:
-        """Begin a training anew."""
+        """Begin a new training."""
         layers = [(W.T if self._usual else W, b) for W, b in first_weights(self._work, seed)]
         parameters = jax.tree.map(jnp.array, layers)
         steps = jnp.zeros((), self._work.dtype)
@@ -40,7 +40,7 @@ class JaxScan:
         self._numbers = np.random.default_rng(seed)
 
     def epoch(self) -> None:
-        """Train on every image once, in a new order, to the end of the arithmetic."""
+        """Train on every image once, in a new order, and wait for the result."""
         if self._usual:
             given = jax.random.key(self._numbers.integers(2**31))
         else:
@@ -48,7 +48,7 @@ class JaxScan:
         self._state = jax.block_until_ready(self._epoch(self._state, self._train, given))
 
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
         return share_right(
             lambda pixels: self._logits(self._state[0], pixels).argmax(axis=1), self._test
         )
@@ -60,7 +60,7 @@ def _slots(work: Workload, parameters: Any) -> Any:
 
 
 def _epoch(work: Workload, usual: bool, n: int, state: Any, train: Any, given: Any) -> Any:
-    """Return the state after an epoch whose order is drawn from a key, or given."""
+    """Return the state after an epoch; `given` is a key in the usual form, else the order."""
     order = jax.random.permutation(given, n) if usual else given
     K = min(work.batch, n)
     whole = n // K * K
@@ -108,5 +108,5 @@ def _logits(work: Workload, usual: bool, parameters: Any, pixels: Any) -> Any:
 
 
 def contender(work: Workload, threads: int, usual: bool = False) -> JaxScan:
-    """Make the contender; the number of threads is set by the cores that the process may use."""
+    """Make the contender; its threads are limited by the cores that the process may use."""
     return JaxScan(work, usual)

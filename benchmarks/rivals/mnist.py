@@ -1,4 +1,4 @@
-"""The images and the first weights that every rival starts from, without anything of `mlp`'s."""
+"""The images and the initial weights of every rival, without any code of `mlp`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Images(NamedTuple):
 
 
 class Mnist(NamedTuple):
-    """What is trained on, cut to the workload's samples, and all that is tested on."""
+    """The training images, limited to the workload's samples, and all test images."""
 
     train: Images
     test: Images
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of bytes, raw or with `.gz` at the end of its name."""
+    """Return the array in an IDX file of bytes; the file may be raw, or gzipped as `.gz`."""
     raw = path.read_bytes() if path.exists() else gzip.decompress(Path(f"{path}.gz").read_bytes())
     shape = np.frombuffer(raw, ">i4", count=raw[3], offset=4)
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
-    return values.copy()  # writable, as PyTorch wants it
+    return values.copy()  # writable, as PyTorch requires
 
 
 def read_mnist(folder: Path | str, samples: int | None = None) -> Mnist:
-    """Read the four files in a folder; of the training images the first `samples`."""
+    """Read the four files in a folder, and only the first `samples` training images."""
 
     def images(prefix: str, n: int | None) -> Images:
         pixels = read_idx(Path(folder) / f"{prefix}-images-idx3-ubyte")[:n]
@@ -60,7 +60,7 @@ def first_weights(work: Workload, seed: int) -> list[tuple[NDArray, NDArray]]:
 
 
 def share_right(predict: Callable[[NDArray[np.uint8]], Sequence[int]], images: Images) -> float:
-    """Return the share of images whose label `predict` finds, asked for a thousand at a time."""
+    """Return the accuracy of `predict`, which gets a thousand images at a time."""
     right = 0
     for start in range(0, len(images.labels), 1000):
         found = np.asarray(predict(images.pixels[start : start + 1000]))

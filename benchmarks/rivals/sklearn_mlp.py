@@ -1,7 +1,7 @@
-"""scikit-learn: `MLPClassifier`, one `partial_fit` an epoch, on images scaled beforehand.
+"""scikit-learn: `MLPClassifier`, with one `partial_fit` per epoch, on images scaled in advance.
 
-It takes floats only, so they are scaled once, outside of what is measured, and take four times the
-memory of the pixels.
+The classifier accepts only floats. So the images are scaled once, outside the measured time, and
+take at least four times the memory of the pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workload import CLASSES, Workload
 
 
 class SameStart(MLPClassifier):
-    """The classifier, starting from the weights that every contender starts from."""
+    """The classifier, with the same initial weights as the other contenders."""
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: type) -> tuple[NDArray, NDArray]:
         W, b = self._first.pop(0)
@@ -38,7 +38,7 @@ class Sklearn:
         self._work = work
 
     def start(self, seed: int) -> None:
-        """Begin a training anew."""
+        """Begin a new training."""
         work = self._work
         self._classifier = SameStart(
             work.hidden,
@@ -62,7 +62,7 @@ class Sklearn:
         self._classifier.partial_fit(x, y, classes=np.arange(CLASSES))
 
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
         return share_right(
             lambda pixels: self._classifier.predict(self._scaled(pixels)), self._test
         )

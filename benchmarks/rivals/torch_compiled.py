@@ -1,9 +1,9 @@
-"""PyTorch, compiled: gather, scaling, forward, gradient and update as one graph of C++.
+"""PyTorch, compiled: gather, scaling, forward pass, gradient and update as one C++ graph.
 
-`torch.compile` cannot follow `loss.backward()`; `torch.func.grad` it can, so the whole step is one
-compiled function without a break, called through the C++ wrapper and, after the first epoch,
-without guards. On small networks that is three to five times as fast as compiling a module's
-forward and backward and calling its optimizer, and on the large ones no slower.
+`torch.compile` cannot trace `loss.backward()`, but it can trace `torch.func.grad`. So the whole
+step is one compiled function without a graph break. It is called through the C++ wrapper and, after
+the first epoch, without guards. On small networks this is three to five times as fast as a compiled
+module with a separate optimizer, and on large networks it is no slower.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workload import Workload
 
 
 class TorchCompiled:
-    """A training in PyTorch as a compiler likes it best."""
+    """A training in PyTorch, written so that it compiles to fast code."""
 
     def __init__(self, work: Workload, data: Mnist) -> None:
         self.about = f"torch {torch.__version__}, compiled by inductor"
@@ -35,7 +35,7 @@ class TorchCompiled:
         ]
         count = 2 if work.optimizer == "adam" else 1 if work.momentum else 0
         self._slots = [[torch.zeros_like(p) for p in self._parameters] for _ in range(count)]
-        # Of one dimension: inductor 2.13 loses what is added to a float64 tensor of none.
+        # One dimension, because inductor 2.13 loses additions to a float64 tensor without any.
         self._steps = torch.zeros(1, dtype=self._dtype)
         self._compiled = torch.compile(
             self._step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}
@@ -43,7 +43,7 @@ class TorchCompiled:
         self._epochs = 0
 
     def start(self, seed: int) -> None:
-        """Begin a training anew, in the tensors that the compiled step knows."""
+        """Begin a new training in the same tensors, which the compiled step refers to."""
         torch.manual_seed(seed)
         first = [part for layer in first_weights(self._work, seed) for part in layer]
         for p, value in zip(self._parameters, first, strict=True):
@@ -53,11 +53,11 @@ class TorchCompiled:
 
     @torch.no_grad()
     def epoch(self) -> None:
-        """Train on every image once, in a new order; the first time, compile."""
+        """Train on every image once, in a new order; the first call compiles."""
         for rows in torch.randperm(self.samples).split(self._work.batch):
             self._compiled(self._parameters, self._slots, self._steps, rows)
         self._epochs += 1
-        if self._epochs == 1:  # whatever shapes there are have been seen
+        if self._epochs == 1:  # all shapes have occurred, so the guards are not needed
             torch.compiler.set_stance(skip_guard_eval_unsafe=True)
 
     def _step(
@@ -83,7 +83,7 @@ class TorchCompiled:
 
     @torch.no_grad()
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
         return share_right(
             lambda pixels: _logits(
                 self._parameters, torch.from_numpy(pixels).to(self._dtype) * SCALE

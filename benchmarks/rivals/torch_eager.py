@@ -1,7 +1,7 @@
 """PyTorch, eager: modules, autograd and a fused optimizer, on tensors in memory.
 
-Images are gathered and scaled a thousand at a time and then cut into minibatches, which is up to
-1.15 times as fast as doing so for each minibatch.
+About a thousand images are gathered and scaled at once, and then split into minibatches. This is up
+to 1.15 times as fast as doing it for each minibatch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TorchEager:
         self._work = work
 
     def start(self, seed: int) -> None:
-        """Begin a training anew."""
+        """Begin a new training."""
         torch.manual_seed(seed)
         work = self._work
         self._model = _model(work, seed)
@@ -56,7 +56,7 @@ class TorchEager:
 
     @torch.no_grad()
     def accuracy(self) -> float:
-        """Return the share of the test images that the network gets right."""
+        """Return the accuracy on the test images."""
         return share_right(
             lambda pixels: self._model(torch.from_numpy(pixels).to(self._dtype) * SCALE).argmax(1),
             self._test,

@@ -1,7 +1,10 @@
-"""Data sets: where they come from, and how they reach the network.
+"""Data sets: fetching, reading, and preparing minibatches.
 
-`dataset` loads what a configuration asks for and splits it. The data come from IDX files, which
-`idx` reads and `mnist` verifies, or are drawn by `synthetic`. `download` fetches MNIST from
-several mirrors, and `transfer` does a single transfer. `batches` turns rows of a split into
-minibatches, whose images `distortion` distorts.
+dataset       the training, validation and test images of a run
+batches       minibatches as the network sees them
+distortion    random distortions of training images
+idx           the file format of MNIST
+mnist         names, sizes and digests of MNIST's files
+synthetic     digits that the program draws itself
+download      MNIST from mirrors; transfer: one file from one mirror
 """

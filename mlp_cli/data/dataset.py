@@ -1,9 +1,8 @@
-"""Data sets: what is trained on, validated on and tested on.
+"""Data sets: the images and labels for training, validation and testing.
 
-Images stay `uint8`, as the files hold them: raw files are mapped, so the processes of a sweep share
-one copy, and a run reads only what it uses. A `Split` is the images, the labels and the rows of
-them that belong to it. Nothing is fetched here: `runs.fetching` calls `download` if files are
-missing.
+Images stay `uint8`, as in the files. Raw files are mapped into memory, so the processes of a sweep
+share one copy, and a run reads only what it uses. A `Split` is images, labels, and the rows that
+belong to the split. Nothing is fetched here: `runs.fetching` calls `download` if files are missing.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The splits of one data set; `test` is None where it was not asked for.
+    """The three splits of one data set.
 
-    `name` is mnist, synthetic, or the folder of the user's own files; `image_shape` is (height,
-    width); labels are 0 to classes − 1.
+    `name` is "mnist", "synthetic", or the folder of the user's own files. `image_shape` is (height,
+    width). Labels are 0 to classes − 1. `test` is None if `data.test` is false.
     """
 
     name: str
@@ -50,34 +49,37 @@ class Dataset:
 
     @property
     def inputs(self) -> int:
-        """Pixels of an image."""
+        """The number of pixels of an image."""
         return self.image_shape[0] * self.image_shape[1]
 
 
 def load_dataset(config: Config, data_dir: Path) -> Dataset:
-    """Load what a configuration names: its own folder, the drawn digits, or MNIST in `data_dir`.
+    """Load the data set that a configuration names.
 
-    Nothing is fetched. `data.validation` images are held out of the training set by the seed.
+    It is the folder `data.path`, the synthetic digits, or MNIST in `data_dir`. Nothing is fetched.
+    The seed chooses the `data.validation` images that are held out of the training set.
 
     Raises
     ------
     DataError
         If a file is missing, is not MNIST's, or is malformed.
     ConfigError
-        If there are too few images to hold out `data.validation` of them.
+        If there are too few training images to hold out `data.validation` of them.
+    StorageError
+        If a file cannot be read.
     """
     data = config.data
     if data.path is not None:
         return _from_files(data.path, _own_files(Path(data.path), data.test), config)
     if data.dataset == "synthetic":
-        images, labels, test_images, test_labels = synthetic.synthetic()
+        images, labels, test_images, test_labels = synthetic.draw_digits()
         test = (test_images, test_labels) if data.test else None
         return _split("synthetic", images, labels, test, config)
     return _from_files("mnist", _verified_files(data_dir / "mnist", data.test), config)
 
 
 def needed_files(test: bool) -> tuple[mnist.MnistFile, ...]:
-    """Return the files that a training reads, the test set's only where it is wanted."""
+    """Return the MNIST files that a training reads; those of the test set only if `test`."""
     return mnist.MNIST_FILES if test else (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS)
 
 
@@ -105,7 +107,7 @@ def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
             hint = " To train without a test set: --set data.test=false." if optional else ""
             raise DataError(
                 f"data.path {folder}: there is neither {file.name} nor {file.name}.gz. "
-                f"Put the IDX file there, under that name.{hint}"
+                f"Put the IDX file there under one of these names.{hint}"
             )
         paths[file] = path
     return paths
@@ -118,14 +120,14 @@ def _from_files(name: str, paths: dict[mnist.MnistFile, Path], config: Config) -
         test = _read_pair(paths[mnist.TEST_IMAGES], paths[mnist.TEST_LABELS])
         if test[0].shape[1:] != images.shape[1:]:
             raise DataError(
-                f"{paths[mnist.TEST_IMAGES]}: images of {_size(test[0])} pixels, "
-                f"where the training images have {_size(images)}. Both must be of one size."
+                f"{paths[mnist.TEST_IMAGES]}: the test images have {_size(test[0])} pixels, but "
+                f"the training images have {_size(images)}. Make them the same size."
             )
         classes = int(labels.max()) + 1
         if test[1].max() >= classes:
             raise DataError(
-                f"{paths[mnist.TEST_LABELS]}: label {test[1].max()}, where the training labels "
-                f"are 0 to {classes - 1}. A class that is tested must be trained too."
+                f"{paths[mnist.TEST_LABELS]}: it has label {test[1].max()}, but the training "
+                f"labels are 0 to {classes - 1}. Add training images of it, or remove it here."
             )
     return _split(name, images, labels, test, config)
 
@@ -138,8 +140,8 @@ def _read_pair(images_path: Path, labels_path: Path) -> tuple[Pixels, Pixels]:
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
     if len(images) != len(labels):
         raise DataError(
-            f"{labels_path}: {len(labels)} labels, where {images_path.name} holds {len(images)} "
-            "images. The two files must belong together."
+            f"{labels_path}: it holds {len(labels)} labels, but {images_path.name} holds "
+            f"{len(images)} images. Use two files that belong together."
         )
     return images, labels
 
@@ -154,8 +156,8 @@ def _split(
     n, validation = len(images), config.data.validation
     if validation >= n:
         raise ConfigError(
-            f"data.validation: {validation} images to hold out, where {name} has {n} training "
-            f"images. Give a number below {n}."
+            f"data.validation: cannot hold out {validation} images, because {name} has {n} "
+            f"training images. Give a number below {n}."
         )
     held_out = np.zeros(n, bool)
     held_out[generator(config.seed, "validation").permutation(n)[:validation]] = True
@@ -171,14 +173,17 @@ def _split(
 
 
 def whole(images: Pixels, labels: Pixels) -> Split:
-    """Return the split of all images (n, height, width) or (n, inputs) and their labels (n,)."""
+    """Return the split of all images, (n, height, width) or (n, inputs), with labels (n,)."""
     return Split(images.reshape(len(images), -1), labels, np.arange(len(images)))
 
 
 def pixel_statistics(split: Split) -> tuple[float, float]:
-    """Return mean and standard deviation of pixel / 255 over all pixels of a split."""
+    """Return the mean and the standard deviation of pixel / 255 over all pixels of a split.
+
+    The deviation is 1 if all pixels are equal, so that a division by it is possible.
+    """
     counts = np.zeros(256, np.int64)
-    for start in range(0, len(split), 1000):  # bincount widens to 64 bits: in pieces
+    for start in range(0, len(split), 1000):  # in parts: bincount copies to 64 bits
         counts += np.bincount(split.images[split.rows[start : start + 1000]].ravel(), minlength=256)
     values = np.arange(256) / 255
     mean = float(counts @ values / counts.sum())

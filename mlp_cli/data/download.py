@@ -1,9 +1,9 @@
-"""MNIST from mirrors that may be dead, slow, wrong or hidden behind a captive portal.
+"""Fetch MNIST from mirrors, which may be dead, slow, wrong or hidden by a captive portal.
 
-A file arrives whole and verified, or not at all. The user's mirrors are tried first, then the
-built-in ones. What a mirror claims (status, length, type, encoding) decides at most whether it is
-asked again; the SHA-256 of the decoded bytes decides what is kept. No wait is without a limit:
-where no mirror answers at all, everything ends within 10 seconds.
+A file is kept only if it is complete and verified. The user's mirrors are tried first, then the
+built-in ones. The SHA-256 of the decoded bytes alone decides whether a file is kept. What a mirror
+claims (status, length, type, encoding) decides only whether it is asked again. Every wait has a
+limit: if no mirror answers at all, everything ends within 10 seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, verified
-from mlp_cli.data.transfer import PIECE, Body, MirrorError, Progress, is_url, shown, source_of
+from mlp_cli.data.transfer import CHUNK, Body, MirrorError, Progress, is_url, printable, source_of
 from mlp_cli.errors import DataError, DownloadError
 from mlp_cli.storage.files import (
     atomic_writer,
@@ -24,8 +24,8 @@ from mlp_cli.storage.files import (
     wait_for_other_fetchers,
 )
 
-# Without http://yann.lecun.com/exdb/mnist/, MNIST's first home: since 2026 it answers 200 with a
-# page of HTML, whatever the name.
+# MNIST's first site, http://yann.lecun.com/exdb/mnist/, is left out: since 2026 it answers every
+# request with status 200 and an HTML page.
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -34,9 +34,9 @@ MIRRORS = (
 
 # Limits, in seconds and counts.
 DEADLINE = 900.0  # for everything
-TURN = 1.0  # for another process that shows no sign of a transfer
-FIRST_ANSWER = 7.5  # until any mirror has answered; with TURN and the start-up it is below 10
-RESERVE = 1.5  # of FIRST_ANSWER, for each mirror that is still to be tried
+FETCHER_PATIENCE = 1.0  # for another process that shows no progress
+FIRST_ANSWER = 7.5  # until any mirror answers; below 10 with FETCHER_PATIENCE and the start-up
+RESERVE = 1.5  # of FIRST_ANSWER, kept for each mirror that is still to be tried
 TRIES, BACKOFF, LONGEST_BACKOFF = 3, 1.0, 10.0
 
 Log = Callable[[str], None]
@@ -51,16 +51,32 @@ def fetch_mnist(
     log: Log,
     progress: Progress,
 ) -> list[Path]:
-    """Fetch what `folder` lacks or has damaged, to be kept unpacked; return the fetched paths.
+    """Fetch the files that are missing or damaged in `folder`, and store them unpacked.
 
-    `mirrors`, base URLs or folders, are tried before the built-in ones. `log` is called with a line
-    of text; `progress` with a file's name, the bytes that have arrived, and those that will have,
-    None where nobody knows. Several processes may fetch into one folder at once.
+    Several processes may fetch into one folder at once.
+
+    Parameters
+    ----------
+    folder
+        Where the files are stored; it is made if it is missing.
+    mirrors
+        Base URLs or folders, which are tried before the built-in mirrors.
+    files, force
+        The files that are needed; `force` fetches them even if verified copies are there.
+    log
+        Called with a line of text.
+    progress
+        Called with a file's name, the bytes that have arrived, and the expected total, which is
+        None if it is unknown.
+
+    Returns
+    -------
+    The paths of the fetched files.
 
     Raises
     ------
     DownloadError
-        If no mirror gave one of the files.
+        If every mirror failed for one of the files.
     StorageError
         If the folder cannot be read or written.
     """
@@ -72,15 +88,15 @@ def fetch_mnist(
         return []
     deadline = time.monotonic() + DEADLINE
     prepare_folder(folder, [file.name for file in files])
-    waiting = f"waiting for another process that fetches into {folder}"
-    with wait_for_other_fetchers(folder, TURN, deadline, on_wait=lambda: log(waiting)):
+    waiting = f"waiting for another process that is fetching into {folder}"
+    with wait_for_other_fetchers(folder, FETCHER_PATIENCE, deadline, on_wait=lambda: log(waiting)):
         fetcher = _Fetcher([*mirrors, *MIRRORS], folder, deadline, log, progress)
-        # The smallest first: a mirror's faults show before the large one is under way.
+        # The smallest first: a faulty mirror is found before the transfer of a large file.
         return [fetcher.fetch(file) for file in sorted(wanted(), key=lambda file: file.size)]
 
 
 class _Fetcher:
-    """Fetches files into a folder, each from the first of its mirrors that gives it."""
+    """Fetches files into a folder, each from the first mirror that has it."""
 
     def __init__(
         self, mirrors: Sequence[str], folder: Path, deadline: float, log: Log, progress: Progress
@@ -88,7 +104,7 @@ class _Fetcher:
         self._mirrors, self._folder, self._deadline = mirrors, folder, deadline
         self._log, self._progress = log, progress
         self._first_answer, self._answered = deadline, False
-        self._dead: dict[str, str] = {}  # mirrors, and why
+        self._dead: dict[str, str] = {}  # a mirror that is not asked again: the reason
 
     def fetch(self, file: MnistFile) -> Path:
         """Fetch one file, and return its path."""
@@ -100,25 +116,26 @@ class _Fetcher:
                 try:
                     return self._from_mirror(mirror, file, others=self._mirrors[number:])
                 except MirrorError as error:
-                    reason = shown(f"{mirror}: {error}")
+                    reason = printable(f"{mirror}: {error}")
                     self._log(reason)
                     if error.remedy == "dead":
                         self._dead[mirror] = reason
             reasons.append(f"  {reason}\n")
         raise DownloadError(
-            f"no mirror gave {file.name}:\n{''.join(reasons)}Check the connection and the proxy "
-            "(HTTPS_PROXY), or name another source with --mirror URL_OR_DIR or MLP_MIRROR, or put "
-            f"MNIST's four files, raw or gzipped, into {self._folder}."
+            f"cannot fetch {file.name} from any mirror:\n{''.join(reasons)}"
+            "Check the connection and the proxy (HTTPS_PROXY), or name another source with "
+            "--mirror URL_OR_DIR or MLP_MIRROR, or put MNIST's four files, raw or gzipped, into "
+            f"{self._folder}."
         )
 
     def _from_mirror(self, mirror: str, file: MnistFile, others: Sequence[str]) -> Path:
-        """Try a mirror, again where that may help, and under the raw file's name too."""
+        """Fetch a file from one mirror; try the raw file's name too, and again if that may help."""
         name, tries = f"{file.name}.gz", 1
         while True:
             try:
                 return self._try(mirror, name, file, self._limit(others))
             except MirrorError as error:
-                # Drawn, so that the processes of a sweep do not come back in step.
+                # The wait is random, so that the processes of a sweep do not all retry at once.
                 backoff = BACKOFF * 2 ** (tries - 1) * secrets.SystemRandom().uniform(0.5, 1)
                 wait = min(max(backoff, error.wait), LONGEST_BACKOFF)
                 in_time = tries < TRIES and time.monotonic() + wait < self._limit(others)
@@ -127,13 +144,16 @@ class _Fetcher:
                     name = file.name
                 elif repeat:
                     tries += 1
-                    self._log(shown(f"{mirror}: {error}; trying again in {wait:.1f} s"))
+                    self._log(printable(f"{mirror}: {error}; trying again in {wait:.1f} s"))
                     time.sleep(wait)
                 else:
                     raise
 
     def _limit(self, others: Sequence[str]) -> float:
-        """Return when to leave a mirror to `others`: soon, as long as none has ever answered."""
+        """Return the time at which to give up on a mirror, as `time.monotonic` counts it.
+
+        Until any mirror has answered, it is early enough to try `others` too.
+        """
         if self._answered:
             return self._deadline
         now, left = time.monotonic(), len(set(others) - set(self._dead))
@@ -141,9 +161,9 @@ class _Fetcher:
         return max(self._first_answer - RESERVE * left, fair)
 
     def _try(self, mirror: str, name: str, file: MnistFile, limit: float) -> Path:
-        """Fetch a file from one place, once."""
+        """Fetch a file from one mirror under one name, once."""
         if limit <= time.monotonic():
-            raise MirrorError("not asked, no time was left")
+            raise MirrorError("not tried, because no time was left")
         path = self._folder / file.name
         with Body(source_of(mirror, name), file, self._deadline, self._progress) as body:
             header = body.open(limit)
@@ -151,12 +171,12 @@ class _Fetcher:
             if header.refusal is not None:
                 raise header.refusal
             try:
-                with storage_errors("write", path), atomic_writer(path) as target:
-                    for piece in verified(io.BufferedReader(body, PIECE), file, layers=2):
-                        target.write(piece)
+                with storage_errors("write", path), atomic_writer(path) as output:
+                    for chunk in verified(io.BufferedReader(body, CHUNK), file, layers=2):
+                        output.write(chunk)
             except CutShortError as error:
                 raise MirrorError(f"got {body.amount}: {error}", "again") from error
             except DataError as error:
                 raise MirrorError(f"{error} ({header.kind}, {body.amount})") from error
-            self._log(shown(f"{file.name}: {body.amount} from {mirror}"))
+            self._log(printable(f"{file.name}: {body.amount} from {mirror}"))
         return path

@@ -1,9 +1,9 @@
-"""IDX files, raw or gzipped: the format of MNIST's files.
+"""Read IDX files, the format of MNIST's files, raw or gzipped.
 
-Two zero bytes, a type (0x08: unsigned bytes), the number of dimensions; each dimension as four
-bytes, most significant first; then the elements, the last dimension fastest. Nothing that a header
-claims is believed before the file has been seen to hold it: a raw file takes no memory, and a
-gzipped one at most a hundred times its size, or 64 MiB.
+An IDX file has two zero bytes, a type (0x08: unsigned bytes), the number of dimensions, each
+dimension as four bytes with the most significant first, and then the elements, with the last
+dimension fastest. A header is not trusted: the file must really hold what it claims. So a raw file
+takes no memory, and a gzipped one takes at most 64 MiB or a hundred times its size.
 """
 
 from __future__ import annotations
@@ -23,27 +23,30 @@ from mlp_cli.storage.files import storage_errors
 
 UNSIGNED_BYTE = 8
 GZIP_MAGIC = b"\x1f\x8b"
-PIECE = 1 << 20  # bytes decoded at once
+CHUNK = 1 << 20  # bytes decoded at once
 
-# Bytes that a gzip file may unpack to, the larger of both. Images pack to a fifth or a twentieth;
-# zeros, and so a file that is meant to exhaust the memory, to a thousandth.
+# A gzip file may unpack to so many bytes, or to so many times its size; the larger limit counts.
+# gzip packs images to a fifth or a twentieth of their size. It packs zeros to a thousandth, and so
+# a file that is made to exhaust the memory.
 UNPACKED, UNPACKED_TIMES = 1 << 26, 100
 
 
 def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
-    """Return the array of an IDX file of bytes; a raw file is mapped read-only, not read.
+    """Return the array in an IDX file of unsigned bytes.
+
+    A raw file is mapped into memory read-only; a gzipped one is unpacked into memory.
 
     Parameters
     ----------
     path
-        Raw or gzipped, whatever its name.
+        The file, raw or gzipped; its name does not matter.
     ndim
-        The dimensions it must have: 3 for images, 1 for labels.
+        The number of dimensions that it must have: 3 for images, 1 for labels.
 
     Raises
     ------
     DataError
-        If it is no such file, is empty, or its length is not what its header says.
+        If it is not such a file, has no elements, or has a length that contradicts its header.
     StorageError
         If it cannot be read.
     """
@@ -65,38 +68,40 @@ def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray
             claimed = math.prod(shape)
             if claimed > max(UNPACKED, UNPACKED_TIMES * size):
                 raise DataError(
-                    f"{path}: its header says {_text(shape)}, {claimed:,} bytes, in a gzip file of "
-                    f"{size:,}. If that is right, unpack it first."
+                    f"{path}: its header says {_text(shape)}, which is {claimed:,} bytes, but the "
+                    f"gzip file has only {size:,}. If that is right, unpack the file first."
                 )
             array = np.empty(claimed, np.uint8)
             filled = 0
-            while piece := file.read(min(PIECE, claimed - filled)):
-                array[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-                filled += len(piece)
+            while chunk := file.read(min(CHUNK, claimed - filled)):
+                array[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+                filled += len(chunk)
             _check_length(filled + len(file.read(1)), shape, path)
     except MemoryError as error:
-        raise DataError(f"{path}: it does not fit into memory. Unpack it first.") from error
+        raise DataError(f"{path}: it does not fit into memory. Unpack the file first.") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is a damaged gzip file: {error}. Fetch or make it again."
+            f"{path} is a damaged gzip file: {error}. Download or create it again."
         ) from error
     return array.reshape(shape)
 
 
 def _shape(start: bytes, path: Path, ndim: int) -> tuple[int, ...]:
-    """Return the dimensions that a file's first bytes state."""
+    """Return the dimensions that a file's header (its first bytes) gives."""
     kind = "images" if ndim == 3 else "labels"
     expected = bytes([0, 0, UNSIGNED_BYTE, ndim])
     if start[:4] != expected:
         raise DataError(
-            f"{path}: its first bytes are {start[:4].hex(' ') or 'missing'}, where an IDX file of "
+            f"{path}: its first bytes are {start[:4].hex(' ') or 'missing'}, but an IDX file of "
             f"{kind} begins with {expected.hex(' ')}. Is it the right file?"
         )
     if len(start) < 4 + 4 * ndim:
-        raise DataError(f"{path}: the file ends within its header. Fetch or make it again.")
+        raise DataError(f"{path}: the file ends within its header. Download or create it again.")
     shape = tuple(int.from_bytes(start[at : at + 4], "big") for at in range(4, 4 + 4 * ndim, 4))
     if 0 in shape:
-        raise DataError(f"{path}: its header says {_text(shape)}, so it is empty. Give data.")
+        raise DataError(
+            f"{path}: its header says {_text(shape)}, so it is empty. Use a file with data."
+        )
     return shape
 
 
@@ -105,8 +110,8 @@ def _check_length(payload: int, shape: tuple[int, ...], path: Path) -> None:
     if payload != expected:
         found = f"more than {expected:,}" if payload > expected else f"{payload:,}"
         raise DataError(
-            f"{path}: its header says {_text(shape)}, {expected:,} bytes, and it holds {found}. "
-            "It was cut or changed: fetch or make it again."
+            f"{path}: its header says {_text(shape)}, which is {expected:,} bytes, but it holds "
+            f"{found}. It was cut or changed: download or create it again."
         )
 
 

@@ -1,7 +1,7 @@
-"""What the four published MNIST files are: their names, sizes and digests.
+"""The four published MNIST files: their names, sizes and digests, and how a copy is verified.
 
-A file is MNIST's if the SHA-256 of its decoded bytes is the one below, wherever it came from and
-however it is packed: what lies in the data folder and what a mirror sends pass the same check.
+A file is MNIST's if the SHA-256 of its decoded bytes is the one below. Its source and its packing
+do not matter: files in the data folder and files from a mirror pass the same check.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlp_cli.storage.files import storage_errors
 
 
 class MnistFile(NamedTuple):
-    """One published file: its name without `.gz`, and its decoded bytes' number and SHA-256."""
+    """One published file: its name without `.gz`, its decoded size in bytes, and its SHA-256."""
 
     name: str
     size: int
@@ -27,7 +27,7 @@ class MnistFile(NamedTuple):
 
     @property
     def largest(self) -> int:
-        """The bytes that a copy can have, gzipped badly: deflate adds 5 bytes to each few 1000."""
+        """The most bytes that a copy can have: poor gzip adds 5 bytes to each few thousand."""
         return self.size + self.size // 100 + 1000
 
 
@@ -54,33 +54,36 @@ TEST_LABELS = MnistFile(
 
 MNIST_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
-PIECE = 1 << 20  # bytes decoded at once
-IDX_START, GZIP_START = b"\0", b"\x1f"  # a byte each: `peek` promises no more
+CHUNK = 1 << 20  # bytes decoded at once
+IDX_START, GZIP_START = b"\0", b"\x1f"  # one byte each: `peek` guarantees no more
 
 
 class CutShortError(DataError):
-    """The bytes are right as far as they go, but end early."""
+    """The data end early."""
 
 
 def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterator[bytes]:
-    """Yield the decoded bytes of what claims to be `file`, raw or gzipped; they are it at the end.
+    """Yield the decoded bytes of a stream that should hold `file`, and verify them at the end.
 
-    Only a reader that comes to the end without an exception has MNIST's file. Never more than one
-    byte above the file's size is yielded, whatever the stream holds.
+    The bytes are MNIST's file only if the iteration ends without an exception. At most one byte
+    more than the file's size is yielded, whatever the stream holds.
 
     Parameters
     ----------
-    stream, file
-        What is read, and what it should hold.
+    stream
+        Read from its current position; raw or gzipped.
+    file
+        What the stream should hold.
     layers
-        How often it may be gzipped, one within the other. `read_idx` unpacks one.
+        How many times the stream may be gzipped. `read_idx` unpacks one layer.
 
     Raises
     ------
     CutShortError
         If the stream ends early.
     DataError
-        If it holds anything else.
+        If the stream holds anything else. The messages continue a sentence, as in "it is longer
+        than 60,008 bytes".
     """
     digest, size = hashlib.sha256(), 0
     content: BufferedReader | gzip.GzipFile = stream
@@ -90,11 +93,11 @@ def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterat
                 content = gzip.GzipFile(fileobj=content, mode="rb")
         start = content.peek(1)[:16]
         if start and start[:1] != IDX_START:
-            raise DataError(f"it is no IDX file, it begins with {start!r}")
-        while piece := content.read(min(PIECE, file.size + 1 - size)):
-            size += len(piece)
-            digest.update(piece)
-            yield piece
+            raise DataError(f"it is not an IDX file: it begins with {start!r}")
+        while chunk := content.read(min(CHUNK, file.size + 1 - size)):
+            size += len(chunk)
+            digest.update(chunk)
+            yield chunk
     except EOFError as error:
         raise CutShortError("its gzip file ends early") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -104,11 +107,11 @@ def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterat
     if size > file.size:
         raise DataError(f"it is longer than {file.size:,} bytes")
     if digest.hexdigest() != file.sha256:
-        raise DataError(f"its SHA-256 is {digest.hexdigest()[:8]}… and not {file.sha256[:8]}…")
+        raise DataError(f"its SHA-256 is {digest.hexdigest()[:8]}…, not {file.sha256[:8]}…")
 
 
 def find(folder: Path, file: MnistFile) -> Path | None:
-    """Return the copy of `file` in `folder` that verifies, a raw one before a gzipped one.
+    """Return the path of a verified copy of `file` in `folder`, or None; raw before gzipped.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def find(folder: Path, file: MnistFile) -> Path | None:
 
 
 def damaged(folder: Path, file: MnistFile) -> list[Path]:
-    """Return the copies of `file` in `folder` that do not verify.
+    """Return the paths of the copies of `file` in `folder` that fail verification.
 
     Raises
     ------
@@ -130,10 +133,10 @@ def damaged(folder: Path, file: MnistFile) -> list[Path]:
 
 
 def _copies(folder: Path, file: MnistFile) -> list[Path]:
-    # The archives of some sites spell it train-images.idx3-ubyte.
+    # Some sites spell the name train-images.idx3-ubyte.
     names = dict.fromkeys((file.name, file.name.replace("-idx", ".idx")))
     paths = [folder / f"{name}{suffix}" for suffix in ("", ".gz") for name in names]
-    with storage_errors("look into", folder):
+    with storage_errors("read the folder", folder):
         return [path for path in paths if path.is_file()]
 
 

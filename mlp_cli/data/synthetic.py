@@ -1,17 +1,19 @@
-"""Drawn digits: a data set that needs no download, made by the program in a second or two.
+"""Synthetic digits: a data set that the program draws in a second or two, without a download.
 
-Each digit is written in the ways that people write it, as strokes through a few points of a grid.
-An image takes one of them and moves it: every point a little by itself, then all of them by a
-random quadratic map (position, size, slant, slope, bend). Smooth curves through the moved points
-are inked with a round pen of random width and brightness, and with grain. As in MNIST, ink is
-bright, paper is 0, and an image has 28×28 pixels.
+Each digit has a few ways of writing it, as people have. A way is a set of strokes through points of
+a grid. For each image one way is chosen and changed at random: first every point moves a little by
+itself, then a quadratic map moves all points together (position, size, slant, slope, bend). A round
+pen of random width and brightness draws smooth curves through the moved points, with grain. As in
+MNIST, ink is bright, paper is 0, and an image has 28×28 pixels.
 
-The set is made to be hard for a linear classifier and easy for a small hidden layer, so it shows
-whether a network learns; it is no substitute for MNIST, whose accuracies it says nothing about.
+The set is hard for a linear classifier and easy for a network with a small hidden layer, so it
+shows whether a network learns. It is no substitute for MNIST: accuracies on it say nothing about
+MNIST.
 
-The bytes are the same on every machine: numbers come from PCG64's uniform floats alone, and are
-only added, multiplied, divided, rooted, compared and cut off, one element at a time. IEEE 754
-defines each of these to the last bit; sines, matrix products and long sums it does not.
+The bytes are the same on every machine. All random numbers are PCG64's uniform floats, and the
+arithmetic is addition, subtraction, multiplication, division, square root, comparison and
+truncation, element by element. IEEE 754 defines each of these to the last bit. The last bits of
+sines, matrix products and long sums differ between machines.
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ Pen = tuple[Floats, NDArray[np.intp], Floats]
 TRAIN, TEST = 10_000, 2_000
 SEED = 28
 SIDE = 28
-CHUNK = 64  # images drawn at once: their buffers stay in cache. Another number draws other images
+# Images drawn at once: so few that their buffers stay in the cache. The order of the random numbers
+# depends on it, so another value gives other images.
+BLOCK = 64
 
-# The ways to write each digit. A way is strokes, a stroke is points, a point is its column, 0 to 6,
-# and its row, 0 (top) to 9. A stroke is a smooth curve: a corner is where two of them meet.
+# The ways to write each digit. A way is a tuple of strokes, a stroke is a sequence of points, and a
+# point is its column (0 to 6) and its row (0, the top, to 9). A stroke is a smooth curve: a corner
+# needs two strokes that meet.
 WAYS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (
         ("30 11 03 06 18 39 58 66 63 51 30",),
@@ -78,36 +83,38 @@ WAYS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
 )
 
-# The random map, term by term: the least and the greatest coefficient in x and in y. u and v are a
-# point's place right of and below the centre of the grid, in half heights; so are x and y.
+# The random quadratic map: for each term the bounds of its coefficient in x and in y. A point at
+# (u, v) moves to (x, y). Both are measured from the centre of the grid, to the right and down, in
+# half heights of a digit.
 MAP = (
     # term       in x            in y
     ("1", (-0.32, 0.32), (-0.32, 0.32)),  # position
     ("u", (0.75, 1.15), (-0.15, 0.15)),  # width; slope
     ("v", (-0.45, 0.10), (0.75, 1.05)),  # slant; height
-    ("uu", (0.00, 0.00), (-0.20, 0.20)),  # bend of what lies
+    ("uu", (0.00, 0.00), (-0.20, 0.20)),  # bend of horizontal strokes
     ("uv", (-0.15, 0.15), (-0.10, 0.10)),  # taper
-    ("vv", (-0.10, 0.10), (0.00, 0.00)),  # bend of what stands
+    ("vv", (-0.10, 0.10), (0.00, 0.00)),  # bend of vertical strokes
 )
 HALF_HEIGHT = 8.5  # pixels
-JITTER = 0.08  # of a point by itself, half heights
-RADIUS = (0.75, 1.75)  # of the pen, pixels
-INK = (170.0, 255.0)
-GRAIN = 0.2  # of the ink, at most this part is missing in a pixel
+JITTER = 0.08  # the most that a point moves by itself in u and in v, in half heights
+RADIUS = (0.75, 1.75)  # of the pen, in pixels
+INK = (170.0, 255.0)  # brightness of a pixel that is fully covered
+GRAIN = 0.2  # the largest share of the ink that may be missing in a pixel
 SPACING = 0.45  # between the pen's stops, in rows
 
 
-def synthetic() -> tuple[Pixels, Pixels, Pixels, Pixels]:
-    """Return images (n, 28, 28) and labels (n,) to train on, then those to test on.
+def draw_digits() -> tuple[Pixels, Pixels, Pixels, Pixels]:
+    """Return training images (10,000, 28, 28) and labels (10,000,), then 2,000 of both for testing.
 
-    Every digit occurs equally often, in random order. No argument, no state: each call returns the
-    same bytes.
+    All are uint8. Every digit occurs equally often, in random order. There is no argument and no
+    state: each call returns the same bytes.
     """
     generator = np.random.Generator(np.random.PCG64(SEED))
     return *_draw_set(TRAIN, generator), *_draw_set(TEST, generator)
 
 
 def _draw_set(n: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """Draw n images (n, 28, 28) and their labels (n,)."""
     order = np.argsort(generator.random(n), kind="stable")
     labels = (order % len(WAYS)).astype(np.uint8)
     way = generator.random(n)
@@ -116,22 +123,24 @@ def _draw_set(n: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
         for i, strokes in enumerate(ways):
             pen = _pen(strokes)
             rows = np.flatnonzero((labels == digit) & (np.floor(way * len(ways)) == i))
-            for start in range(0, len(rows), CHUNK):
-                chunk = rows[start : start + CHUNK]
-                x, y = _path(pen, len(chunk), generator)
-                images[chunk] = _ink(x, y, generator)
+            for start in range(0, len(rows), BLOCK):
+                block = rows[start : start + BLOCK]
+                x, y = _path(pen, len(block), generator)
+                images[block] = _ink(x, y, generator)
     return images, labels
 
 
 def _pen(strokes: tuple[str, ...]) -> Pen:
-    """Return how a pen follows strokes through P different points, making K stops.
+    """Return the K stops of a pen that follows strokes through P different points.
 
     Returns
     -------
     points
         (2, P) u and v of the points.
-    near, weights
-        (4, K) four points for each stop, and their weights: the stop is their weighted sum.
+    near
+        (4, K) for each stop, the indices of the four points that determine it.
+    weights
+        (4, K) the weights of these points: a stop is their weighted sum.
     """
     names = sorted({name for stroke in strokes for name in stroke.split()})
     places = [(int(name[0]), int(name[1])) for name in names]
@@ -149,7 +158,7 @@ def _pen(strokes: tuple[str, ...]) -> Pen:
 
 
 def _catmull_rom(t: float) -> tuple[float, float, float, float]:
-    """Return the weights of four points at t, 0 to 1 from the second to the third of them."""
+    """Return the weights of four points; t runs from 0 at the second point to 1 at the third."""
     return (
         (-t + 2 * t * t - t * t * t) / 2,
         (2 - 5 * t * t + 3 * t * t * t) / 2,
@@ -159,7 +168,7 @@ def _catmull_rom(t: float) -> tuple[float, float, float, float]:
 
 
 def _path(pen: Pen, n: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return x and y (K, n), in pixels, of a pen's stops in n images: moved, then mapped."""
+    """Move a pen's stops at random for n images; return their x and y (K, n) in pixels."""
     points, near, weights = pen
     jitter = JITTER * (2 * generator.random((*points.shape, n)) - 1)
     u, v = points[:, :, None] + jitter
@@ -177,7 +186,7 @@ def _path(pen: Pen, n: int, generator: np.random.Generator) -> tuple[Floats, Flo
 
 
 def _ink(x: Floats, y: Floats, generator: np.random.Generator) -> Pixels:
-    """Return n images (n, 28, 28) of a round pen moved through stops x and y (K, n)."""
+    """Return n images (n, 28, 28) that a round pen draws through the stops x and y (K, n)."""
     n = x.shape[1]
     pixel = np.arange(SIDE)[:, None]
     dx2 = np.square(pixel - x[:, None, :], dtype=np.float32)  # (K, 28, n)
@@ -194,6 +203,6 @@ def _ink(x: Floats, y: Floats, generator: np.random.Generator) -> Pixels:
 
 
 def _between(bounds: tuple[float, float], n: int, generator: np.random.Generator) -> Floats:
-    """Return n uniform numbers between two bounds."""
+    """Draw n uniform numbers between two bounds."""
     low, high = bounds
     return low + (high - low) * generator.random(n)

@@ -1,6 +1,7 @@
-"""One transfer of one file from one place, a URL or a folder: `download` decides which and when.
+"""One transfer of one file from one mirror, which is a URL or a folder.
 
-Nothing here believes what a server says; every wait has a limit, and so has every amount.
+`download` decides which mirror is asked and when. Nothing that a server claims is trusted: every
+wait has a limit, and so has every amount of data.
 """
 
 from __future__ import annotations
@@ -24,21 +25,22 @@ from urllib3.util import Retry
 from mlp_cli.data.mnist import MnistFile
 
 # Limits, in seconds, bytes and counts.
-CONNECT = 3.0  # to one address
-PATIENCE = 10.0  # for a header, and for each next piece of a body
-RATE, WINDOW = 10_000, 20.0  # bytes a second, over how long
+CONNECT = 3.0  # to connect to one address
+PATIENCE = 10.0  # for the header, and for each chunk of the body
+MIN_RATE, WINDOW = 10_000, 20.0  # bytes a second, measured over so many seconds
 REDIRECTS = 5
-PIECE = 1 << 16
+CHUNK = 1 << 16  # bytes read at once
 
-NETWORK_ERRORS = (OSError, HTTPError, HTTPException, ValueError)  # requests' own are OSErrors
+NETWORK_ERRORS = (OSError, HTTPError, HTTPException, ValueError)  # requests' are OSErrors
 Progress = Callable[[str, int, int | None], None]
 
 
 class MirrorError(Exception):
-    """A mirror did not give a file: why, and what to try next.
+    """A mirror failed to send a file; `remedy` says what to try.
 
-    That is the "next" mirror, for this file or "dead" for all; its other "name" of the file; or the
-    same "again", after `wait` seconds if it asked for them.
+    "next": the next mirror. "dead": the next mirror, and never this one again. "name": this mirror
+    with the other name of the file. "again": the same request, after at least `wait` seconds, which
+    the mirror asked for.
     """
 
     Remedy = Literal["next", "dead", "name", "again"]
@@ -50,21 +52,22 @@ class MirrorError(Exception):
 
 
 class Header(NamedTuple):
-    """What is known of a body before it comes, such as that it is of no use."""
+    """What is known before the body arrives: its type, its length, and why it is refused, if so."""
 
     kind: str
     length: int | None
     refusal: MirrorError | None = None
 
 
-Source = Generator[Header | bytes, None, None]  # the header, then the pieces of the body
+Source = Generator[Header | bytes, None, None]  # the header, then the chunks of the body
 
 
 class Body(io.RawIOBase):
-    """The bytes of a source as they arrive, waited for no longer than the limits allow.
+    """The bytes of a source as they arrive; every read has a time limit.
 
-    A thread of its own does the waiting, because a name server, or a header that comes byte by
-    byte, heeds no timeout. It may be left behind, and keeps no process from ending.
+    A separate thread reads the source, because a slow name server, or a header that arrives byte by
+    byte, ignores the timeouts of sockets. It is a daemon thread: if it hangs, the process can still
+    end.
     """
 
     def __init__(
@@ -90,15 +93,15 @@ class Body(io.RawIOBase):
             self._arrived.put(error)
 
     def _next(self, limit: float) -> Header | bytes:
-        """Return what arrived next: the header, a piece, or b"" at the end."""
+        """Return what arrives next: the header, a chunk, or b"" at the end."""
         wait = max(min(limit - time.monotonic(), PATIENCE), 0)
         try:
             item = self._arrived.get(timeout=wait)
         except queue.Empty:
-            item = TimeoutError(f"nothing came for {wait:.1f} s")
+            item = TimeoutError(f"no data for {wait:.1f} s")
         if not isinstance(item, Exception):
             return item
-        if not isinstance(item, NETWORK_ERRORS):  # a defect
+        if not isinstance(item, NETWORK_ERRORS):  # a defect of the program
             raise item
         if self._header is not None:
             raise MirrorError(f"got {self.amount}: {_reason(item)}", "again") from item
@@ -106,39 +109,53 @@ class Body(io.RawIOBase):
         raise MirrorError(_reason(item), "again" if broken else "dead") from item
 
     def open(self, limit: float) -> Header:
-        """Return the header, if it comes in time."""
+        """Return the header.
+
+        Raises
+        ------
+        MirrorError
+            If it does not arrive before `limit`, as `time.monotonic` counts it.
+        """
         header = self._next(limit)
         assert isinstance(header, Header)
         self._header, self._window = header, (time.monotonic(), 0)
         return header
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what has arrived."""
+        """Move bytes that have arrived into the buffer; return their number, 0 at the end.
+
+        Raises
+        ------
+        MirrorError
+            If the transfer fails, stops, is too slow, or is larger than the file can be.
+        """
         if not self._unread:
-            self._unread = self._piece()
+            self._unread = self._chunk()
         n = min(len(buffer), len(self._unread))
         buffer[:n], self._unread = self._unread[:n], self._unread[n:]
         return n
 
     def readable(self) -> bool:
-        """Whether this can be read."""
+        """Return True: the bytes can be read."""
         return True
 
-    def _piece(self) -> bytes:
-        piece = self._next(self._deadline)
-        assert isinstance(piece, bytes) and self._header is not None
-        if not piece:
-            self._arrived.put(b"")  # the end stays the end
-        self._received += len(piece)
+    def _chunk(self) -> bytes:
+        chunk = self._next(self._deadline)
+        assert isinstance(chunk, bytes) and self._header is not None
+        if not chunk:
+            self._arrived.put(b"")  # so that a further read finds the end again
+        self._received += len(chunk)
         self._progress(self._file.name, self._received, self._header.length)
         if self._received > self._file.largest:
-            raise MirrorError(f"got {self.amount}, more than the file can have")
+            raise MirrorError(f"got {self.amount}, more than the file can be")
         now, (start, before) = time.monotonic(), self._window
         if now - start > WINDOW:
-            if self._received - before < RATE * (now - start):
-                raise MirrorError(f"got {self.amount}: below {RATE / 1000:g} kB/s", "dead")
+            if self._received - before < MIN_RATE * (now - start):
+                raise MirrorError(
+                    f"got {self.amount}: slower than {MIN_RATE / 1000:g} kB/s", "dead"
+                )
             self._window = now, self._received
-        return piece
+        return chunk
 
     @property
     def amount(self) -> str:
@@ -150,12 +167,12 @@ class Body(io.RawIOBase):
 
 
 def is_url(mirror: str) -> bool:
-    """Whether a mirror is asked over the network."""
+    """Whether a mirror is a URL, not a folder."""
     return mirror.lower().startswith(("http:", "https:"))
 
 
 def source_of(mirror: str, name: str) -> Source:
-    """Return what a mirror, a base URL or a folder, holds under a name."""
+    """Return the file called `name` of a mirror, which is a base URL or a folder."""
     if is_url(mirror):
         return _from_url(f"{mirror.rstrip('/')}/{name}")
     if mirror.startswith("file:"):
@@ -168,18 +185,19 @@ def _from_folder(folder: Path, name: str) -> Source:
         raise NotADirectoryError("there is no such folder")
     path = folder / name
     if not path.is_file():
-        refusal = MirrorError(f"it has no {name.removesuffix('.gz')}, gzipped or raw", "name")
+        refusal = MirrorError(f"there is no {name.removesuffix('.gz')}, gzipped or raw", "name")
         yield Header("", None, refusal)
         return
     with path.open("rb", buffering=0) as file:
         yield Header("file", path.stat().st_size)
-        while piece := file.read(PIECE):
-            yield piece
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def _from_url(url: str) -> Source:
     with requests.Session() as session:
-        # They may lead away from TLS: the digest decides, and passwords stay behind.
+        # A redirect may lead from https to http: the digest protects the content, and requests
+        # drops a password at such a redirect.
         session.max_redirects = REDIRECTS
         with session.get(
             url,
@@ -190,16 +208,17 @@ def _from_url(url: str) -> Source:
         ) as response:
             kind = response.headers.get("Content-Type", "no type")
             yield Header(kind, response.raw.length_remaining, _refusal(response))
-            while piece := response.raw.read1(PIECE, decode_content=False):
-                yield piece
+            while chunk := response.raw.read1(CHUNK, decode_content=False):
+                yield chunk
 
 
 def _drop_redirect(response: requests.Response, **_: Any) -> None:
-    if response.is_redirect:  # else requests would read its body, whatever its size
+    if response.is_redirect:  # otherwise requests reads its body, of any size
         response.close()
 
 
 def _refusal(response: requests.Response) -> MirrorError | None:
+    """Return the error that a response's status means, None if the body should be the file."""
     status, text = response.status_code, f"HTTP {response.status_code} {response.reason}"
     if status in (408, 425, 429) or status >= 500:
         try:
@@ -211,7 +230,7 @@ def _refusal(response: requests.Response) -> MirrorError | None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause in words: requests wraps it in sentences of its own."""
+    """Return the innermost cause in words; requests wraps it in several exceptions."""
     proxy = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
     causes = [error]
     while causes:
@@ -223,7 +242,7 @@ def _reason(error: BaseException) -> str:
     return f"{proxy}{getattr(error, 'strerror', None) or error or type(error).__name__}"
 
 
-def shown(text: str) -> str:
-    """Return a line without passwords in URLs, or what a mirror sent to control a terminal."""
+def printable(text: str) -> str:
+    """Return a line without passwords in URLs and without a mirror's control characters."""
     text = re.sub("//[^/ ]*@", "//", text)
     return "".join(c if c.isprintable() else " " for c in text)[:400]

@@ -1,21 +1,21 @@
-"""A run's folder: who may have it, and what stands in it.
+"""A run's folder: which process may write to it, and its files.
 
-    env.json        versions, processor, BLAS, threads: written first, so it marks a run's folder
+    env.json        versions, processor, BLAS, threads; written first, so it marks a run's folder
     config.yaml     the resolved configuration
-    metrics.jsonl   a line an epoch
-    last.npz        the newest checkpoint, all that resuming needs
-    best.npz        the best on validation
-    divergence.json what went wrong, where the training diverged
-    result.json     written last, so it is there only where the run finished
+    metrics.jsonl   one line per epoch
+    last.npz        the newest checkpoint, with all that resuming needs
+    best.npz        the checkpoint that is best on validation
+    divergence.json a report, if the training diverged
+    result.json     written last, so it is there only if the run has finished
 
-A folder that holds any of these but `config.yaml` holds a run: a user's own `config.yaml` is none.
+A folder that holds any of these files except `config.yaml` holds a run. `config.yaml` alone does
+not count, because it may be the user's own file.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.storage.files import atomic_write, make_folder, storage_errors, sync_folder
-from mlp_cli.storage.strict_json import to_json
+from mlp_cli.storage.strict_json import from_json, to_json
 
 Mode = Literal["new", "resume", "overwrite"]
 
@@ -40,12 +40,12 @@ FILES = (
     "result.json",
 )
 
-# Left behind where a process was killed in the middle of a write.
+# A file that `atomic_writer` leaves behind if its process is killed.
 _TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
 
 
 class RunFolder:
-    """The paths in a run's folder, and the writes that touch more than one line of it."""
+    """The paths of the files in a run's folder, and the operations on them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,18 +64,18 @@ class RunFolder:
         Raises
         ------
         ConfigError
-            If somebody else has written to it since `keep_metrics`: another process trains this
-            run, on a file system without locks.
+            If another process has written to the file since `keep_metrics`. Then it trains this
+            run too, on a file system without locks.
         StorageError
-            If it cannot be written; the lines before are still whole.
+            If the line cannot be written. The lines before it stay whole.
         """
         content = f"{line}\n".encode()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             before = os.fstat(file.fileno()).st_size
             if before != self._metrics_size:
-                raise self._taken()
+                raise self._in_use()
             try:
-                if file.write(content) < len(content):  # the disk took some of it, and is full
+                if file.write(content) < len(content):  # a full disk may take a part of it
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
                 file.truncate(before)
@@ -88,29 +88,31 @@ class RunFolder:
         Raises
         ------
         StorageError
-            If that fails.
+            If the file cannot be written.
         """
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             os.fsync(file.fileno())
 
     def keep_metrics(self, epochs: int) -> int:
-        """Cut `metrics.jsonl` back to its first `epochs` epochs: what came after is trained again.
+        """Keep the lines of the first `epochs` epochs in `metrics.jsonl`, and remove the others.
+
+        A resumed training writes the lines of the later epochs again.
 
         Returns
         -------
-        How many of them it has.
+        The number of lines that are kept. It is less than `epochs` if lines are missing.
 
         Raises
         ------
         StorageError
-            If it cannot be read or written.
+            If the file cannot be read or written.
         """
         lines: list[bytes] = []
         if self.metrics.exists():
             with storage_errors("read", self.metrics):
                 lines = self.metrics.read_bytes().splitlines(keepends=True)
         kept: list[bytes] = []
-        for line in lines:  # one may be torn, or there twice
+        for line in lines:  # a line may be incomplete, or occur twice
             if len(kept) < epochs and _epoch(line) == len(kept) + 1:
                 kept.append(line)
         content = b"".join(kept)
@@ -119,27 +121,30 @@ class RunFolder:
         return len(kept)
 
     def read_result(self) -> dict[str, Any] | None:
-        """Return the content of `result.json`, or None where the run is not finished.
+        """Return the content of `result.json`, or None if the run has not finished.
 
         Raises
         ------
         StorageError
-            If it is there and cannot be read.
+            If the file is there, but cannot be read or is damaged.
         """
         if not self.result.exists():
             return None
         with storage_errors("read", self.result):
             text = self.result.read_bytes()
         try:
-            result = json.loads(text)
+            result = from_json(text)
+            if not isinstance(result, dict):
+                raise ValueError("it is not a JSON object")
         except ValueError as error:
             raise StorageError(
-                f"{self.result} is damaged: {error}. Remove it and resume, to have it made again."
+                f"{self.result} is damaged: {error}. Remove it and resume the run, which writes it "
+                "again."
             ) from error
-        return dict(result)
+        return result
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Write `result.json`, whole: the run is finished.
+        """Write `result.json`, whole or not at all. It marks the run as finished.
 
         Raises
         ------
@@ -149,7 +154,7 @@ class RunFolder:
         atomic_write(self.result, (to_json(result, indent=2) + "\n").encode())
 
     def remove_outcome(self) -> None:
-        """Remove `result.json` or `divergence.json`, where they are: the run goes on.
+        """Remove `result.json` and `divergence.json` if they are there, because the run continues.
 
         Raises
         ------
@@ -161,7 +166,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove a run's files, and nothing else that may lie beside them.
+        """Remove the run's files. Other files in the folder stay.
 
         Raises
         ------
@@ -169,44 +174,44 @@ class RunFolder:
             If one cannot be removed.
         """
         with storage_errors("clear", self.path):
-            # env.json last: until then the folder is still known for a run.
+            # env.json last: until then the folder is recognised as a run's.
             for name in reversed(FILES):
                 (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; a second trainer of one run is refused.
+        """Lock the folder for this process, so that no other process can train the same run.
 
-        What killed processes left in the middle of a write is swept: nobody else writes here now.
+        Temporary files of killed processes are removed: no other process writes here now.
 
         Raises
         ------
         ConfigError
-            If another process is training here.
+            If another process is training this run.
         StorageError
-            If the folder cannot be opened or swept.
+            If the folder cannot be opened.
         """
         with storage_errors("open", self.path):
             descriptor = os.open(self.path, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._sweep()
+                self._remove_temporary_files()
             except BlockingIOError as error:
-                raise self._taken() from error
+                raise self._in_use() from error
             except OSError:
-                pass  # a file system without locks: then `append_metrics` notices
+                pass  # a file system without locks: `append_metrics` notices a second process
             yield
         finally:
             os.close(descriptor)
 
-    def _taken(self) -> ConfigError:
+    def _in_use(self) -> ConfigError:
         return ConfigError(
             f"{self.path}: another process is training this run. Wait for it, or choose another "
             "--out."
         )
 
-    def _sweep(self) -> None:
+    def _remove_temporary_files(self) -> None:
         for path in self.path.iterdir():
             if _TEMPORARY.fullmatch(path.name):
                 with suppress(OSError):
@@ -214,23 +219,24 @@ class RunFolder:
 
 
 def _epoch(line: bytes) -> int | None:
-    """Return the epoch of a line of `metrics.jsonl`, None where it is torn."""
+    """Return the epoch of a line of `metrics.jsonl`, or None if the line is incomplete."""
     try:
-        record = json.loads(line) if line.endswith(b"\n") else None
+        record = from_json(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return record.get("epoch") if isinstance(record, dict) else None
 
 
 def check_out(path: Path, mode: Mode) -> None:
-    """Refuse a folder that `mode` does not allow, before anything is made or removed.
+    """Refuse a folder that `mode` does not allow. Nothing is made or removed.
 
     Raises
     ------
     ConfigError
-        If it holds a run and `mode` is new, or holds files and no run.
+        If the folder holds a run and `mode` is "new", or if it holds files and no run.
     StorageError
-        If it is no folder or cannot be read, or a run's file is no file.
+        If `path` is not a folder or cannot be read, or if one of a run's files is not a regular
+        file.
     """
     try:
         with storage_errors("use", path):
@@ -246,23 +252,23 @@ def check_out(path: Path, mode: Mode) -> None:
         )
     if holds_run and mode == "new":
         raise ConfigError(
-            f"--out {path}: the folder already holds a run. Give --resume to go on with it, "
+            f"--out {path}: the folder already holds a run. Give --resume to continue it, "
             "--overwrite to replace it, or another folder."
         )
     for name in sorted(names & set(FILES)):
-        if not (path / name).is_file():  # opening a FIFO would wait for ever
-            raise StorageError(f"{path / name}: no regular file, as a run's are. Remove it.")
+        if not (path / name).is_file():  # opening a FIFO would wait forever
+            raise StorageError(f"{path / name}: it is not a regular file. Remove it.")
 
 
 def claim(out: Path | None, config_name: str) -> RunFolder:
-    """Make the run's folder: `out`, or without it the first free `runs/<name>-1`, `-2`, ….
+    """Make the run's folder: `out`, or if it is None the first free `runs/<name>-1`, `-2`, ….
 
-    Making a folder is atomic, so any number of runs may start at once and none gets another's.
+    Making a folder is atomic, so runs that start at the same time get different folders.
 
     Raises
     ------
     StorageError
-        If it cannot be made.
+        If the folder cannot be made.
     """
     if out is not None:
         with storage_errors("make", out):

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and read with suspicion.
+"""Files that are written whole or not at all, and strict readers of untrusted files.
 
-`files` writes a file under a temporary name and renames it, and turns the system's errors into
-messages. `npz` reads and writes NumPy's archives without trusting what they claim. `checkpoint` is
-the format of `best.npz` and `last.npz`: arrays, a JSON header and a digest. `strict_json` writes
-JSON without NaN and infinity.
+files         atomic writes, folders, locks, and the errors of the file system
+npz           `.npz` files: a writer, and a reader that accepts exactly what it writes
+checkpoint    a network's arrays, a JSON header and a digest, in one `.npz`
+strict_json   JSON without NaN, with bounded depth
 """

@@ -1,9 +1,9 @@
-"""Files that land whole or not at all.
+"""Files that are written whole or not at all.
 
-A file is written under a unique name beside its final one, forced to disk, and renamed; then the
-folder is forced to disk too. At any instant, whatever is killed or unplugged, a reader sees the
-whole old file or the whole new one (Pillai et al., OSDI 2014: never rely on the order of renames
-and writes alone).
+A file is written under a temporary name in the same folder, forced to disk (`fsync`), and renamed.
+Then the folder is forced to disk too. So a reader sees the whole old file or the whole new one,
+even if the process is killed or the power fails. Each `fsync` is needed, because file systems may
+reorder writes and renames (Pillai et al., OSDI 2014).
 """
 
 from __future__ import annotations
@@ -37,24 +37,25 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"cannot {action} {path}: {error.strerror or error}. "
-            "Check the free space and the permissions, or choose another place."
+            "Check the free space and the permissions, or choose another folder."
         ) from error
 
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that becomes `path` when the block ends without an exception.
+    """Open a temporary file that becomes `path` if the block ends without an exception.
 
-    Where the block raises, the temporary file is removed and `path` is left as it was.
+    If the block raises, the temporary file is removed and `path` stays as it was.
 
     Raises
     ------
     OSError
-        If it cannot be written, or `path` is a folder or device, which renaming would replace.
+        If the file cannot be written, or if `path` is a folder or a device, which the rename would
+        replace.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "a folder or device stands there")
-    # Named before it is made, so that a signal at any instant leaves nothing behind.
+        raise OSError(errno.EINVAL, "it is a folder or a device")
+    # The name is chosen before the file is made: a signal between the two leaves no file behind.
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as file:  # unlike mkstemp's, its mode follows the umask
@@ -82,7 +83,7 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where it is not there; force their names to disk."""
+    """Make a folder and its parents if they are missing, and force their names to disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
@@ -90,18 +91,18 @@ def make_folder(folder: Path) -> None:
 
 
 def prepare_folder(folder: Path, names: Sequence[str]) -> None:
-    """Make a folder for files of these names, and sweep it of what killed processes left.
+    """Make a folder for files of these names, and remove what killed processes left there.
 
-    A temporary file is swept when it is a day old: a younger one may be in use.
+    Only temporary files that are more than a day old are removed: a younger one may be in use.
 
     Raises
     ------
     StorageError
-        If it cannot be made, or nothing can be written into it.
+        If the folder cannot be made, or nothing can be written into it.
     """
     with storage_errors("write into", folder):
         make_folder(folder)
-        with tempfile.TemporaryFile(dir=folder):  # to know it before any work is done
+        with tempfile.TemporaryFile(dir=folder):  # fail before any work is done
             pass
         for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
             if not _changed_within(DAY, path):
@@ -113,26 +114,34 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> None:
 def wait_for_other_fetchers(
     folder: Path, patience: float, deadline: float, on_wait: Callable[[], object]
 ) -> Iterator[None]:
-    """Wait for other processes that fill `folder` in such a block, to find there what they wrote.
+    """If another process is in such a block for `folder`, wait for it and then use its files.
 
-    It saves work, and nothing may depend on it: not every file system has locks, and a holder is
-    waited for no longer than `patience` seconds without a temporary file that grew within the last
-    minute, the sign that it writes: one that was stopped, or left by a kill, is none.
+    The block holds a lock on the folder. The lock saves work, and nothing may depend on it: not
+    every file system has locks, and the waiting has limits.
 
     Parameters
     ----------
-    folder, patience
-        As above.
+    folder
+        Where the processes write.
+    patience
+        Seconds to wait without a sign of progress, which is a temporary file in `folder` that
+        changed within the last minute. A stopped process, or an old file of a killed one, gives no
+        such sign.
     deadline
-        When the waiting ends at the latest, by `time.monotonic`.
+        The time at which the waiting ends in any case, as `time.monotonic` counts it.
     on_wait
-        Called before the waiting begins.
+        Called once before the waiting begins.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be opened.
     """
     with storage_errors("open", folder):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
         until, waiting = time.monotonic() + patience, False
-        while not _locked(descriptor) and time.monotonic() < min(until, deadline):
+        while not _try_lock(descriptor) and time.monotonic() < min(until, deadline):
             if not waiting:
                 on_wait()
             waiting = True
@@ -147,28 +156,28 @@ def wait_for_other_fetchers(
 def _changed_within(seconds: float, path: Path) -> bool:
     try:
         return time.time() - path.stat().st_mtime < seconds
-    except OSError:  # it has just become the file that it was for
+    except OSError:  # the file has just been renamed to its final name
         return True
 
 
-def _locked(descriptor: int) -> bool:
-    """Lock an open folder; return False where another process has."""
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open folder; return False if another process holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # no locks on this file system
+    except OSError:  # this file system has no locks
         pass
     return True
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in `folder` to disk, so that a rename survives a loss of power."""
+    """Force the names in `folder` to disk, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # which a file system gives that cannot do it at all
+        if error.errno != errno.EINVAL:  # EINVAL: this file system cannot sync folders
             raise
     finally:
         os.close(descriptor)

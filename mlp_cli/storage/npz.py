@@ -1,16 +1,19 @@
-"""The `.npz` files that NumPy's `savez` writes: written without it, and read strictly.
+"""`.npz` files as NumPy's `savez` writes them: a writer without `savez`, and a strict reader.
 
-    member, member, …      a local header of zip, then an `.npy`: its header, then its elements
+    member, member, …      a zip local header, then an `.npy`: its header, then its elements
     central directory      an entry for each member
-    end                    perhaps with the zip64 records of a large file
+    end                    in a large file, with zip64 records
 
-A zip file can say everything twice, in its members and in its directory, and leave room between
-and around them. Here the members are read one after the other from the first byte, each believed
-only as far as the file goes, and the directory must then name the same ones and nothing else: no
-byte of the file is left over. So a member cannot lie over another, hide, or claim more memory than
-the file has bytes. NumPy's own reader evaluates a member's header as Python, allocates what
-that claims, and lets a dozen kinds of exceptions through. NumPy's `savez` takes the members as
-keywords beside options of its own, and which names are options differs between releases.
+A zip file gives each name and length twice, in the member and in the directory, and may have unused
+bytes between and around them. This reader reads the members in order from the first byte. No length
+is trusted beyond the end of the file. The directory must then name the same members in the same
+order, and no byte of the file may be left over. So members cannot overlap or be hidden, and none
+can claim more memory than the file has bytes.
+
+Why not NumPy's own functions: its reader evaluates a member's header as a Python literal, allocates
+the memory that the header claims, and raises a dozen kinds of exceptions. Its writer `savez` takes
+the arrays as keywords beside its own options, and the names of those options differ between
+releases.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _ZIP64_END = 56 + 20
-_IN_ZIP64 = 0xFFFFFFFF  # stands for a length that is in the extra field
+_IN_ZIP64 = 0xFFFFFFFF  # in place of a length that the extra field holds
 _ZIP64 = struct.Struct("<2H2Q")
 
 _NPY_START = b"\x93NUMPY\x01\x00"
@@ -43,12 +46,12 @@ _TYPES = re.compile(r"[<>](?:f[48]|U[1-9][0-9]{0,7})")
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays to an open file, by name and in their order, none of them compressed.
+    """Write arrays to an open file under their names, in their order, uncompressed.
 
     Raises
     ------
     ValueError
-        If an array could only be pickled.
+        If an array holds Python objects, which could only be pickled.
     OSError
         If the file cannot be written.
     """
@@ -59,25 +62,28 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_npz(file: BufferedReader, size: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an open file, by name: float32, float64 and text, nothing else.
+    """Return the arrays of an open file by name. Only float32, float64 and text are allowed.
 
     Parameters
     ----------
-    file, size
-        At its first byte, and how many it has.
+    file
+        The file, at its first byte.
+    size
+        The number of its bytes.
 
     Raises
     ------
     ValueError
-        If it is not what `savez` writes of such arrays, whole.
+        If the file is not exactly what `savez` writes for such arrays. The message is a reason that
+        continues a sentence, as in "it ends early".
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     arrays: dict[str, NDArray[Any]] = {}
     while (start := _read(file, 4)) == b"PK\3\4":
         name, length = _local_header(file, start, size)
         if name in arrays:
-            raise ValueError(f"the name {name!r} stands twice in it")
+            raise ValueError(f"it holds the name {name!r} twice")
         if len(arrays) == MAX_MEMBERS:
             raise ValueError(f"it has more than {MAX_MEMBERS} members")
         arrays[name] = _array(file, name, length)
@@ -87,7 +93,7 @@ def read_npz(file: BufferedReader, size: int) -> dict[str, NDArray[Any]]:
         start = _read(file, _ZIP64_END)[-4:]
     end = _END.unpack(start + _read(file, _END.size - 4))
     if end[0] != b"PK\5\6" or end[4] != len(arrays) or end[7] or file.read(1):
-        raise ValueError("its directory is not that of its members")
+        raise ValueError("its directory does not match its members")
     return arrays
 
 
@@ -99,40 +105,40 @@ def _read(file: BufferedReader, length: int) -> bytes:
 
 
 def _local_header(file: BufferedReader, start: bytes, size: int) -> tuple[str, int]:
-    """Return a member's name, and how many bytes of the file are its content."""
+    """Read a local header; return the member's name and the number of bytes of its content."""
     fields = _LOCAL.unpack(start + _read(file, _LOCAL.size - 4))
     _, _, flags, method, _, _, _, packed, length, name_length, extra_length = fields
     if method:
         raise ValueError("it is compressed")
     if flags:
-        raise ValueError("a member is encrypted or of another kind")
+        raise ValueError("a member is encrypted or has other flags")
     name = _read(file, name_length).decode("ascii")
     extra = _read(file, extra_length)
     if packed == length == _IN_ZIP64 and len(extra) == _ZIP64.size:
         kind, _, length, packed = _ZIP64.unpack(extra)
         if kind != 1:
-            raise ValueError(f"{name!r} has no length")
+            raise ValueError(f"{name!r} does not give its length")
     if packed != length or length > size - file.tell():
-        raise ValueError(f"{name!r} claims more bytes than there are")
+        raise ValueError(f"{name!r} claims more bytes than the file has")
     if not name.endswith(".npy"):
-        raise ValueError(f"{name!r} is no array")
+        raise ValueError(f"{name!r} is not an array")
     return name.removesuffix(".npy"), length
 
 
 def _array(file: BufferedReader, name: str, length: int) -> NDArray[Any]:
-    """Return the array that the next `length` bytes are."""
+    """Read the next `length` bytes as an `.npy`, and return its array."""
     start = _read(file, min(length, len(_NPY_START) + 2))
     header_length = int.from_bytes(start[-2:], "little")
     if start[:-2] != _NPY_START:
-        raise ValueError(f"{name!r} is no array")
+        raise ValueError(f"{name!r} is not an array")
     header = _read(file, header_length).decode("latin-1")
     found = _NPY_HEADER.fullmatch(header)
     if not found or not _TYPES.fullmatch(found[1]):
-        raise ValueError(f"{name!r} is described by {header.strip()!r}")
+        raise ValueError(f"{name!r} has the unsupported header {header.strip()!r}")
     dtype = np.dtype(found[1])
     shape = tuple(int(n) for n in found[2].split(",") if n.strip())
     if math.prod(shape) * dtype.itemsize != length - len(start) - header_length:
-        raise ValueError(f"{name!r} is described by {header.strip()!r}, in {length} bytes")
+        raise ValueError(f"{name!r} has {length} bytes and the header {header.strip()!r}")
     array = np.empty(shape, dtype)
     if file.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:
         raise ValueError("it ends early")
@@ -140,10 +146,10 @@ def _array(file: BufferedReader, name: str, length: int) -> NDArray[Any]:
 
 
 def _directory_entry(file: BufferedReader, start: bytes, name: str) -> bytes:
-    """Pass over the directory's entry of a member, and return the four bytes behind it."""
+    """Check the directory's entry of one member; return the four bytes after the entry."""
     fields = _CENTRAL.unpack(start + _read(file, _CENTRAL.size - 4))
     name_length, extra_length, comment_length = fields[10:13]
     rest = _read(file, name_length + extra_length + comment_length)
     if fields[0] != b"PK\1\2" or rest[:name_length] != f"{name}.npy".encode():
-        raise ValueError("its directory is not that of its members")
+        raise ValueError("its directory does not match its members")
     return _read(file, 4)

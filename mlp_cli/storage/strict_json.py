@@ -1,11 +1,83 @@
-"""JSON as the program writes and reads it: finite numbers, bounded depth."""
+"""Strict JSON: finite numbers, each key once, bounded depth, valid UTF-8.
+
+Python's `json` also reads and writes NaN and Infinity, which other programs refuse.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+MAX_DEPTH = 20  # lists and objects within each other, many more than the program's files have
+
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return strict JSON: a NaN or an infinity would be a defect, and raises `ValueError`."""
+    """Return a value as strict JSON.
+
+    Raises
+    ------
+    ValueError
+        If it holds a NaN or an infinity, which would be a defect of the program.
+    """
     return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def from_json(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value of a text in strict JSON.
+
+    Parameters
+    ----------
+    text
+        The JSON; bytes must be UTF-8.
+    max_depth
+        How many lists and objects may stand within each other. 0 allows none.
+
+    Raises
+    ------
+    ValueError
+        If `text` is not such JSON. The message is a reason that continues a sentence, as in
+        "it is not valid UTF-8".
+    """
+    too_deep = f"it is nested more than {max_depth} deep"
+    try:
+        value = json.loads(
+            text if isinstance(text, str) else text.decode(), object_pairs_hook=_object
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not valid UTF-8") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is not valid JSON ({error.msg}: {place})") from error
+    except RecursionError as error:
+        raise ValueError(too_deep) from error
+    if _is_deeper(value, max_depth):
+        raise ValueError(too_deep)
+    try:
+        to_json(value).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half of a surrogate pair") from error
+    except ValueError as error:
+        raise ValueError("it holds a number that is not finite") from error
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's pairs as a dict; `json` by itself would keep the last of equal keys."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"it holds the key {key[:40]!r} twice")
+        found[key] = value
+    return found
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether a value has more than `depth` lists and objects within each other."""
+    level = [value]  # one level at a time: recursion would exceed Python's limit
+    for _ in range(depth + 1):
+        level = [node for node in level if isinstance(node, dict | list)]
+        if not level:
+            return False
+        parts = [node.values() if isinstance(node, dict) else node for node in level]
+        level = [child for part in parts for child in part]
+    return True

@@ -287,7 +287,7 @@ def test_predictions_replace_no_device(target: str, train: Train, tmp_path: Path
         timeout=60,
     )
     assert done.returncode == 7
-    assert b"a folder or device stands there" in done.stderr
+    assert b"it is a folder or a device" in done.stderr
     assert not (tmp_path / target).is_file()
 
 
@@ -425,12 +425,12 @@ SIZES: list[tuple[tuple[int, ...], int, list[str], int | bytes]] = [
     ((50, 9, 3), 10, ["training.batch_size=1"], 80),
     ((50, 9, 3), 10, ["training.batch_size=7", "optimizer.name=adam"], 12),
     ((50, 9, 3), 49, ["training.batch_size=7"], 2),
-    ((50, 9, 3), 50, [], b"data.validation: 50 images to hold out"),
+    ((50, 9, 3), 50, [], b"data.validation: cannot hold out 50 images"),
     ((50, 9, 3), 10, ["training.epochs=0"], b"training.epochs: found 0; must be"),
     ((20, 5, 1), 5, [], 2),
     ((20, 5, 1), 5, ["loss=mse", "optimizer.name=rmsprop"], 2),
     ((1, 1, 1), 0, [], 2),
-    ((1, 1, 1), 1, [], b"data.validation: 1 images to hold out"),
+    ((1, 1, 1), 1, [], b"data.validation: cannot hold out 1 images"),
     ((2, 1, 2), 1, ["model.hidden=[]"], 2),
     ((0, 1, 1), 0, [], b"is empty"),
     ((1, 0, 1), 0, [], b"is empty"),

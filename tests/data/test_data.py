@@ -45,8 +45,8 @@ def test_gzipped_files_are_the_same_data(own_images: Callable[..., Path]) -> Non
 
 
 def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
-    drawn = np.random.default_rng(0)
-    images = drawn.integers(0, 256, (9, 3, 2)).astype(np.uint8)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (9, 3, 2)).astype(np.uint8)
     labels = (np.arange(9) % 4).astype(np.uint8)
     split = whole(images, labels)
     mean, std = pixel_statistics(split)
@@ -72,7 +72,7 @@ def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:
     assert pixel_statistics(whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))) == (0.0, 1.0)
 
 
-def test_streams_of_random_numbers_are_independent_functions() -> None:
+def test_generators_depend_on_their_arguments_alone() -> None:
     first = generator(0, "order", 3).random(4)
     np.testing.assert_array_equal(first, generator(0, "order", 3).random(4))
     for other in (
@@ -90,21 +90,21 @@ def damage(folder: Path, name: str, array: np.ndarray) -> None:
 def test_files_that_do_not_belong_together(own_images: Callable[..., Path]) -> None:
     folder = own_images()
     damage(folder, "train-labels-idx1-ubyte", np.zeros(599))
-    with pytest.raises(DataError, match=r"599 labels.*600 images"):
+    with pytest.raises(DataError, match=r"holds 599 labels, but .* holds 600 images"):
         load_dataset(own(folder), folder)
 
 
 def test_test_images_of_another_size(own_images: Callable[..., Path]) -> None:
     folder = own_images()
     damage(folder, "t10k-images-idx3-ubyte", np.zeros((150, 8, 9)))
-    with pytest.raises(DataError, match=r"8×9 pixels.*8×8"):
+    with pytest.raises(DataError, match=r"have 8×9 pixels, but the training images have 8×8"):
         load_dataset(own(folder), folder)
 
 
 def test_a_class_that_is_tested_but_not_trained(own_images: Callable[..., Path]) -> None:
     folder = own_images()
     damage(folder, "t10k-labels-idx1-ubyte", np.full(150, 10))
-    with pytest.raises(DataError, match=r"label 10.*0 to 9"):
+    with pytest.raises(DataError, match=r"has label 10, but the training labels are 0 to 9"):
         load_dataset(own(folder), folder)
     assert load_dataset(own(folder, test=False), folder).test is None
 
@@ -112,7 +112,7 @@ def test_a_class_that_is_tested_but_not_trained(own_images: Callable[..., Path])
 def test_as_many_held_out_as_there_are(own_images: Callable[..., Path]) -> None:
     folder = own_images()
     assert len(load_dataset(own(folder, validation=599), folder).train) == 1
-    with pytest.raises(ConfigError, match="600 images to hold out"):
+    with pytest.raises(ConfigError, match="cannot hold out 600 images"):
         load_dataset(own(folder, validation=600), folder)
 
 

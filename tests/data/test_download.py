@@ -139,7 +139,7 @@ def test_a_slow_mirror_is_left_for_good(
             assert time.monotonic() - started < 1.5
             assert len(slow.requests) == 1
         fetch.check()
-        assert "below 10 kB/s" in fetch.lines[0]
+        assert "slower than 10 kB/s" in fetch.lines[0]
 
 
 def test_everything_has_a_deadline(fetch: Fetch, monkeypatch) -> None:
@@ -341,8 +341,8 @@ def test_a_folder_of_raw_files_given_as_a_url_is_a_mirror(fetch: Fetch, shelf: P
     [
         (PACKED["images"][:-9], "ends early"),
         (flip(PACKED["images"], 999), "damaged gzip|SHA-256"),
-        (HTML, "no IDX file"),
-        (None, "it has no images, gzipped or raw"),
+        (HTML, "not an IDX file"),
+        (None, "there is no images, gzipped or raw"),
     ],
 )
 def test_a_wrong_folder_is_left_for_the_next_mirror(
@@ -440,7 +440,7 @@ def test_an_interruption_leaves_nothing(fetch: Fetch, good: Server) -> None:
 def test_a_lock_without_a_transfer_is_not_waited_for(
     left: bool, fetch: Fetch, good: Server, monkeypatch
 ) -> None:
-    monkeypatch.setattr(download, "TURN", 0.3)
+    monkeypatch.setattr(download, "FETCHER_PATIENCE", 0.3)
     fetch.folder.mkdir(parents=True)
     if left:  # by a process that was killed or stopped a while ago
         (fetch.folder / ".images.x.tmp").write_bytes(b"")
@@ -460,7 +460,7 @@ def test_a_lock_without_a_transfer_is_not_waited_for(
 def test_a_transfer_is_waited_for_and_its_files_are_taken(
     fetch: Fetch, good: Server, monkeypatch
 ) -> None:
-    monkeypatch.setattr(download, "TURN", 0.3)
+    monkeypatch.setattr(download, "FETCHER_PATIENCE", 0.3)
     fetch.folder.mkdir(parents=True)
     temporary = fetch.folder / ".images.x.tmp"
     temporary.write_bytes(b"")

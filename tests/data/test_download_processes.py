@@ -56,7 +56,7 @@ from mlp_cli.data import download
 from mlp_cli.data.mnist import MnistFile, find
 files, locks = json.loads(sys.argv[1])
 files = [MnistFile(*file) for file in files]
-download.MIRRORS, download.TURN = (), 20.0
+download.MIRRORS, download.FETCHER_PATIENCE = (), 20.0
 if not locks:
     fcntl.flock = lambda *_: None
 
@@ -279,7 +279,7 @@ def test_without_a_network(proof: Proof, tmp_path: Path) -> None:
         done = execute(*command, cwd=tmp_path, **ways[trial % len(ways)])
         assert time.monotonic() - started < 10
         assert done.returncode == 4, done.stderr
-        assert "no mirror gave t10k-labels-idx1-ubyte:" in done.stderr
+        assert "cannot fetch t10k-labels-idx1-ubyte from any mirror:" in done.stderr
         assert "Traceback" not in done.stderr
         assert names(tmp_path / "data" / "mnist") == []
 

@@ -133,8 +133,8 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
     "D6 silence": (
         10,
         {
-            "no answer": Wrong(lambda c, x, at: c.stall(), "nothing came for|timed out", 1),
-            "header by the byte": Wrong(drip_header, "nothing came for", 1),
+            "no answer": Wrong(lambda c, x, at: c.stall(), "no data for|timed out", 1),
+            "header by the byte": Wrong(drip_header, "no data for", 1),
             "within": Wrong(stall_within, "got .* of ", 3),
         },
     ),
@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
             "captive portal": Wrong(
                 body(lambda x, at: HTML, "Content-Type: text/html"), "text/html, 0.1 kB", 1
             ),
-            "control characters": Wrong(body(lambda x, at: b"\x1b[2J"), "no IDX file", 1),
+            "control characters": Wrong(body(lambda x, at: b"\x1b[2J"), "not an IDX file", 1),
             "header of 1 MB": Wrong(
                 lambda c, x, at: c.send(b"HTTP/1.1 200 " + b"x" * 10**6), "", None
             ),
@@ -213,9 +213,9 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
                 1,
             ),
             "too many layers": Wrong(
-                body(lambda x, at: gzip.compress(gzip.compress(x))), "no IDX file", 1
+                body(lambda x, at: gzip.compress(gzip.compress(x))), "not an IDX file", 1
             ),
-            "endless": Wrong(endless, "more than the file can have", 1),
+            "endless": Wrong(endless, "more than the file can be", 1),
         },
     ),
 }

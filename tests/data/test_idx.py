@@ -71,7 +71,7 @@ WRONG = {
 def test_wrong_files_are_refused_by_name(fault: str, pack, tmp_path: Path) -> None:
     content, words = WRONG[fault]
     if fault == "huge" and pack is gzip.compress:
-        words = "in a gzip file of 90. If that is right, unpack it first"
+        words = "but the gzip file has only 90. If that is right, unpack the file first"
     (tmp_path / "f").write_bytes(pack(content))
     with pytest.raises(DataError, match=words) as caught:
         read_idx(tmp_path / "f", ndim=3)
@@ -118,17 +118,19 @@ def test_two_members_are_one_file(proof: Proof, tmp_path: Path) -> None:
         assert right_or_refused(tmp_path / "f", b"".join([*parts, parts[1] or b"\1"]) + b"\1")
 
 
-@pytest.mark.proof("I1 headers and lengths drawn at random")
+@pytest.mark.proof("I1 headers and lengths at random")
 def test_no_header_is_believed(proof: Proof, tmp_path: Path) -> None:
     for seed in proof.trials(quick=300, long=10_000):
-        drawn = np.random.default_rng(seed)
+        generator = np.random.default_rng(seed)
         sizes = [0, 1, 2, 3, 5, 255, 256, 65536, 2**31 - 1, 2**31, 2**32 - 1]
-        ndim, kind = int(drawn.choice([1, 3])), int(drawn.choice([8, 8, 8, 9, 13, 0]))
-        shape = [int(drawn.choice(sizes)) for _ in range(int(drawn.choice([ndim, 1, 2, 3])))]
+        ndim, kind = int(generator.choice([1, 3])), int(generator.choice([8, 8, 8, 9, 13, 0]))
+        shape = [
+            int(generator.choice(sizes)) for _ in range(int(generator.choice([ndim, 1, 2, 3])))
+        ]
         expected = math.prod(shape) if math.prod(shape) < 10_000 else 60
-        payload = drawn.bytes(max(0, expected + int(drawn.choice([0, 0, -1, 1, 4]))))
-        content = header(*shape, kind=kind, zeros=int(drawn.choice([0, 0, 0, 1]))) + payload
-        content = bytes(content) if drawn.random() < 0.5 else gzip.compress(content, 1)
+        payload = generator.bytes(max(0, expected + int(generator.choice([0, 0, -1, 1, 4]))))
+        content = header(*shape, kind=kind, zeros=int(generator.choice([0, 0, 0, 1]))) + payload
+        content = bytes(content) if generator.random() < 0.5 else gzip.compress(content, 1)
         (tmp_path / "f").unlink(missing_ok=True)
         (tmp_path / "f").write_bytes(content)
         try:

@@ -1,1 +1,1 @@
-"""What tests of several departments share."""
+"""Helpers for the tests of several departments."""

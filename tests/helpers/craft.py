@@ -1,4 +1,4 @@
-"""Checkpoints put together byte by byte, to say what no honest writer would."""
+"""Checkpoints built byte by byte, with content that the program never writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlp_cli.storage.checkpoint import _digest
 
 
 def flipped(content: bytes, bits: Iterable[int]) -> bytes:
-    """The content with these bits flipped."""
+    """Return the content with these bits flipped."""
     changed = bytearray(content)
     for bit in bits:
         changed[bit // 8] ^= 1 << bit % 8
@@ -25,21 +25,21 @@ def flipped(content: bytes, bits: Iterable[int]) -> bytes:
 
 
 def npy(array: np.ndarray) -> bytes:
-    """The bytes of an array's `.npy`."""
+    """Return the bytes of an array's `.npy`."""
     file = io.BytesIO()
     np.save(file, array, allow_pickle=True)
     return file.getvalue()
 
 
 def raw_npy(header: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
-    """The bytes of an `.npy` whose header says anything."""
+    """Return the bytes of an `.npy` with any text as its header."""
     text = f"{header}\n".encode()
     length = struct.pack("<H" if version[0] == 1 else "<I", len(text))
     return b"\x93NUMPY" + version + length + text + content
 
 
 def described(descr: str, shape: object, order: object = False) -> str:
-    """The text of an `.npy`'s header."""
+    """Return the text of an `.npy`'s header."""
     return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
 
 
@@ -52,7 +52,7 @@ def zipped(
     before: bytes = b"",
     after: bytes = b"",
 ) -> bytes:
-    """A zip file as `savez` writes it; `length` is what every local header claims, if given."""
+    """Return a zip file as `savez` writes it; every local header claims `length`, if given."""
     body, directory = bytearray(before), bytearray()
     for name, content in members:
         at, claimed = len(body), len(content) if length is None else length
@@ -75,9 +75,9 @@ def zipped(
 def sealed(
     arrays: Mapping[str, np.ndarray], header: object, raw: Mapping[str, bytes] | None = None
 ) -> bytes:
-    """A checkpoint whose digest is right; a header that is text is taken as it is.
+    """Return a checkpoint with a correct digest; if the header is a text, it is used as it is.
 
-    `raw` are the bytes of further `.npy` members, or of others in place of the arrays'.
+    `raw` holds the bytes of `.npy` members that are added, or that replace those of the arrays.
     """
     text = header if isinstance(header, str) else json.dumps(header, ensure_ascii=False)
     members = {name: npy(array) for name, array in arrays.items()}
@@ -87,7 +87,7 @@ def sealed(
 
 
 def opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """A checkpoint's arrays and its header, read by NumPy."""
+    """Return a checkpoint's arrays and header, as NumPy reads them."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = dict(archive)
     header = json.loads(str(arrays.pop("header")))

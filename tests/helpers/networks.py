@@ -1,4 +1,4 @@
-"""Networks, update rules and kernels that several tests go through."""
+"""Networks, update rules and kernels for several tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if importlib.util.find_spec("numba"):
 
     KERNELS.append(FastKernels)
 
-# Update rules by name, with options.
+# The names of update rules, with options.
 RULES = [
     ("sgd", {}),
     ("sgd", {"weight_decay": 0.1}),
@@ -39,28 +39,29 @@ RULES = [
 
 
 def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
-    """A network of drawn shape, with every activation, loss and initialiser in turn.
+    """Return a random network, its inputs x, its targets y, and the generator.
 
-    Each third one is normalised.
+    Seeds go through all activations, losses and initialisers. Every third network has batch
+    normalisation.
     """
-    drawn = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     names = list(itertools.product(ACTIVATIONS, LOSSES, INITIALISERS))
     activation, loss, init = names[seed * 37 % len(names)]
-    hidden = [int(m) for m in drawn.integers(1, 40, drawn.integers(0, 4))]
-    sizes = [int(drawn.integers(1, 60)), *hidden, int(drawn.integers(2, 11))]
+    hidden = [int(m) for m in generator.integers(1, 40, generator.integers(0, 4))]
+    sizes = [int(generator.integers(1, 60)), *hidden, int(generator.integers(2, 11))]
     network = Network(sizes, activation, loss, "float64", batch_norm=seed % 3 == 0)
-    network.initialise(init, drawn)
+    network.initialise(init, generator)
     for gamma in network.gammas:
-        gamma *= drawn.uniform(0.5, 2, gamma.shape)
-    K = int(drawn.integers(1, 40))
-    x = drawn.normal(size=(K, sizes[0]))
+        gamma *= generator.uniform(0.5, 2, gamma.shape)
+    K = int(generator.integers(1, 40))
+    x = generator.normal(size=(K, sizes[0]))
     targets = one_hot(sizes[-1], 0.1 if seed % 5 == 0 else 0.0, network.dtype)
-    y = targets[drawn.integers(sizes[-1], size=K)]
-    return network, x, y, drawn
+    y = targets[generator.integers(sizes[-1], size=K)]
+    return network, x, y, generator
 
 
 def draw_passes(network: Network, K: int, seed: int, parts: int = 1) -> Backpropagation:
-    """The passes of a drawn network, with dropout and noise of either kind, or not."""
+    """Return the passes of a network; the seed chooses dropout and noise."""
     dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
     noise = Noise((0, 0.3)[seed // 3 % 2], (0, 0.2)[seed // 5 % 2])
     return Backpropagation(network, K, parts=parts, dropout=dropout, noise=noise)

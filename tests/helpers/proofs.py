@@ -1,8 +1,8 @@
-"""Proofs: tests of a fault by trials, few in the suite and many under `pytest -m proof`.
+"""Proofs: tests that repeat a fault in many trials.
 
-A test marked `@pytest.mark.proof("C2 SIGKILL at a random instant")` takes the fixture `proof` and
-loops over its trials. In the suite a few are made; `python -m pytest -m proof` makes them all and
-prints a table of them. A trial's number is its seed, so that a failure can be repeated.
+A test with the mark `@pytest.mark.proof("C2 SIGKILL at a random instant")` uses the fixture `proof`
+and loops over its trials. The normal suite runs a few of them. `python -m pytest -m proof` runs all
+and prints a table. The number of a trial is its seed, so that a failure can be repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass
 class Proof:
-    """The trials of one fault: how many were begun, and how many were survived."""
+    """The trials of one fault: how many began, and how many the program survived."""
 
     fault: str
     long: bool
@@ -25,11 +25,11 @@ class Proof:
     survived: int = 0
 
     def trials(self, quick: int, long: int) -> Iterator[int]:
-        """Yield the numbers of the trials: the first `quick` ones, or `long`."""
+        """Yield the numbers of the trials: `quick` of them in the suite, `long` in a proof."""
         return self._count(range(long if self.long else quick))
 
     def points(self, points: Sequence[T], quick: int) -> Iterator[T]:
-        """Yield every point, or in the suite `quick` of them at even distances, ends included."""
+        """Yield every point; in the suite only `quick` of them, evenly spaced, with both ends."""
         self.exhaustive = True
         if self.long or len(points) <= quick:
             return self._count(points)
@@ -43,14 +43,14 @@ class Proof:
 
     @property
     def bound(self) -> str:
-        """What the trials say of the fault's rate: with no failure in n it is below 3/n (95 %)."""
+        """The bound on the rate of failure: below 3/n (95 %) if no trial of n failed."""
         if self.survived < self.begun or not self.begun:
             return "FAILED"
         return "every point" if self.exhaustive else f"below {min(1, 3 / self.begun):.2%}"
 
 
 def table(proofs: Sequence[Proof]) -> list[str]:
-    """Return the lines of the table: fault, trials, survived, bound."""
+    """Return the lines of the table: fault, trials, survived trials, bound."""
     width = max(len(proof.fault) for proof in proofs)
     head = f"{'fault':<{width}} {'trials':>8} {'survived':>8}  rate of failure (95 %)"
     return [head, "-" * len(head)] + [

@@ -1,4 +1,4 @@
-"""What tests ask of a run's folder."""
+"""Reading and comparing the folders of runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def records(run: Path) -> list[dict[str, Any]]:
 
 
 def timeless(value: Any) -> Any:
-    """The same without what depends on the clock."""
+    """Return the value without the keys that depend on the clock."""
     if isinstance(value, dict):
         return {k: timeless(v) for k, v in value.items() if "second" not in k}
     return [timeless(v) for v in value] if isinstance(value, list) else value
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Two runs are the same bit for bit, times apart."""
+    """Check that two runs are equal bit for bit, except for their times."""
     assert timeless(records(one)) == timeless(records(other))
     results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
     assert timeless(results[0]) == timeless(results[1])

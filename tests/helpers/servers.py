@@ -1,4 +1,4 @@
-"""Real local servers that misbehave: sockets, threads and as much HTTP as a fault needs."""
+"""Local servers that can misbehave: real sockets and threads, and a minimum of HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """What a client asked for, and when."""
+    """A client's request: the path, the headers, and the time of its arrival."""
 
     path: str
     headers: dict[str, str]
@@ -22,7 +22,7 @@ class Request(NamedTuple):
 
 
 class Client:
-    """The server's side of one connection."""
+    """One connection, seen from the server."""
 
     def __init__(self, connection: socket.socket, request: Request, stopped: threading.Event):
         self.connection = connection
@@ -34,25 +34,25 @@ class Client:
             self.connection.sendall(content)
 
     def reply(self, body: bytes = b"", *headers: str, status: str = "200 OK") -> None:
-        """Send a header of just these lines, and a body."""
+        """Send a header with only these lines, and a body."""
         lines = [f"HTTP/1.1 {status}", "Connection: close", *headers]
         self.send("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
 
     def answer(self, body: bytes, *headers: str, status: str = "200 OK") -> None:
-        """Send what a well-behaved server would."""
+        """Send a correct response."""
         self.reply(body, f"Content-Length: {len(body)}", *headers, status=status)
 
     def stall(self, seconds: float = 30) -> bool:
-        """Say nothing for so long; return False where the test has ended meanwhile."""
+        """Send nothing for some seconds; return False if the test ended meanwhile."""
         return not self._stopped.wait(seconds)
 
     def reset(self) -> None:
-        """End the connection by a RST."""
+        """End the connection with a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Server:
-    """Serves each connection of 127.0.0.1, at `url`, by a function; `requests` are kept."""
+    """Calls `behave` for each connection to `url` on 127.0.0.1, and keeps the requests."""
 
     def __init__(self, behave: Callable[[Client], None], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
@@ -98,10 +98,10 @@ class Server:
     def _converse(self, connection: socket.socket) -> None:
         text = b""
         while b"\r\n\r\n" not in text:
-            piece = connection.recv(1 << 16)
-            if not piece:
+            chunk = connection.recv(1 << 16)
+            if not chunk:
                 return
-            text += piece
+            text += chunk
         first, *lines = text.decode("latin-1").split("\r\n")
         headers = dict(re.split(": *", line, maxsplit=1) for line in lines if line)
         request = Request(first.split(" ")[1], headers, time.monotonic())
@@ -111,7 +111,7 @@ class Server:
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """A URL whose connections are never established: its queue of them is full."""
+    """Yield a URL whose connections are never established, because the server's queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         waiting = [socket.socket() for _ in range(3)]
         for client in waiting:
@@ -123,7 +123,7 @@ def black_hole() -> Iterator[str]:
 
 
 def closed_port() -> str:
-    """A URL that refuses connections."""
+    """Return a URL that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return f"http://127.0.0.1:{port}/mnist"

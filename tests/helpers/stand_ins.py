@@ -1,4 +1,4 @@
-"""Two small files in the place of MNIST's: who serves them, and who fetches them."""
+"""Two small files in place of MNIST's, and functions that serve and fetch them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mlp_cli.errors import DownloadError
 
 
 def idx(array: np.ndarray) -> bytes:
-    """An IDX file's bytes for a uint8 array."""
+    """Return the bytes of an IDX file with a uint8 array."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
-# Noise, which does not compress, and labels, which do.
+# Images of noise, which cannot be compressed, and labels, which can.
 RAW = {
     "images": idx(np.random.default_rng(5).integers(0, 256, (40, 28, 28)).astype(np.uint8)),
     "labels": idx(np.arange(900, dtype=np.uint8) % 10),
@@ -55,7 +55,7 @@ def serve_packed(client: Client) -> None:
         client.answer(content)
 
 
-# `mlp` for these files, without the built-in mirrors: python -c MLP FILES ARGUMENT...
+# A program that is `mlp` with these files and no built-in mirrors: python -c MLP FILES ARGUMENT...
 MLP = """
 import json, sys
 from mlp_cli.cli.main import main
@@ -73,7 +73,7 @@ def names(folder: Path) -> list[str]:
 
 
 class Fetch:
-    """`fetch_mnist` into a folder, with what it told on the way."""
+    """Calls `fetch_mnist` for a folder, and keeps its log lines and its progress."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,7 +91,7 @@ class Fetch:
         return [path.name for path in paths]
 
     def fails(self, *mirrors: object, **options: Any) -> str:
-        """The message, where nothing can be had; nothing may be left behind."""
+        """Check that a fetch fails and leaves no files; return the message."""
         with pytest.raises(DownloadError) as caught:
             self(*mirrors, **options)
         assert names(self.folder) == []
@@ -102,5 +102,5 @@ class Fetch:
         return str(caught.value)
 
     def check(self) -> None:
-        """Exactly the right files are there."""
+        """Check that the folder holds exactly the right files."""
         assert {path.name: path.read_bytes() for path in self.folder.iterdir()} == RAW

@@ -1,8 +1,8 @@
-"""System calls under strace: every one that changes a folder, a fault at each, and power losses.
+"""System calls of a command under strace, faults at each of them, and power failures.
 
-`trace` runs a command and tells its calls, `with_fault` runs it again with a fault at one of them,
-and `Disk` replays them in the style of ALICE (Pillai et al., OSDI 2014): what a disk may hold after
-a loss of power between any two of them.
+`trace` runs a command and returns its calls. `with_fault` runs it again with a fault at one call.
+`Disk` replays the calls in the style of ALICE (Pillai et al., OSDI 2014), and gives the states in
+which a power failure between any two calls may leave a disk.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ NAMES = (
     *("openat", "write", "pwrite64", "writev", "ftruncate", "fsync", "fdatasync", "fchmod"),
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir", "link", "lseek"),
 )
-HARMLESS = ("lseek",)  # traced, for the places of writes, but no fault is put into it
+HARMLESS = ("lseek",)  # traced for the positions of writes, but never made to fail
 
 
 class Call(NamedTuple):
-    """One system call, the `number`th of its name in its thread, from 1."""
+    """One system call; `number` counts the calls of this name in its thread from 1."""
 
     thread: int
     name: str
@@ -44,7 +44,7 @@ class Call(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The path it is about, without what is drawn in a temporary file's name."""
+        """The first path of the call, without the random part of a temporary file's name."""
         return re.sub(r"\.\w+\.tmp$", ".tmp", self.paths[0]) if self.paths else ""
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Call(NamedTuple):
 
 @cache
 def usable() -> bool:
-    """Whether strace is there and may trace."""
+    """Whether strace is installed and allowed to trace."""
     found = shutil.which("strace")
     return bool(found) and not subprocess.run([found, "true"], capture_output=True).returncode
 
@@ -62,7 +62,7 @@ def strace(
     command: Sequence[object], folder: Path, log: Path, environ: Mapping[str, str], *options: str
 ) -> subprocess.CompletedProcess[str]:
     if not usable():
-        pytest.skip("needs strace, and the right to trace")
+        pytest.skip("needs strace and the permission to trace")
     return subprocess.run(
         [
             *("strace", "-f", "-qq", "-y", "-xx", "-s", "10000000", "-o", str(log)),
@@ -80,7 +80,7 @@ def strace(
 def trace(
     command: Sequence[object], folder: Path, log: Path, environ: Mapping[str, str]
 ) -> list[Call]:
-    """Run a command that must succeed; return its calls, those that changed nothing included."""
+    """Run a command that must succeed; return all its traced calls."""
     done = strace(command, folder, log, environ)
     assert done.returncode == 0, done.stderr
     return list(read(log, folder))
@@ -94,18 +94,18 @@ def with_fault(
     call: Call,
     fault: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with `error=…` or `signal=…` at a call of its earlier run."""
+    """Run a command with `error=…` or `signal=…` at one call of its traced run."""
     done = strace(
         command, folder, log, environ, "-e", f"inject={call.name}:{fault}:when={call.number}"
     )
-    # strace counts in each thread and child: `uname`, which Python asks, may be hit as well.
+    # strace counts in each thread and child, so a call of a child (`uname`) may fail as well.
     hit = [found.target for found in read(log, folder) if found[1:3] == call[1:3]]
     assert call.target in hit, f"{call} was missed"
     return done
 
 
 def touching(calls: Sequence[Call], folder: Path) -> list[Call]:
-    """Those of the calls that write into a folder, or make its files last."""
+    """Return the calls that write into a folder or force its files to disk."""
     inside = str(folder)
     return [
         call
@@ -121,7 +121,7 @@ _PATHS = re.compile(r'<((?:\\x[0-9a-f]{2}|[^<>"\\])*)>|"((?:\\x[0-9a-f]{2})*)"')
 
 
 def read(log: Path, folder: Path) -> Iterator[Call]:
-    """Read strace's log, in the order in which the calls began."""
+    """Yield the calls in strace's log, in the order in which they began."""
     begun: dict[int, str] = {}
     numbers: Counter[tuple[int, str]] = Counter()
     for line in log.read_text().splitlines():
@@ -161,52 +161,52 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", "")) if text.startswith("\\x") else text.encode()
 
 
-# ---------------------------------------------------------------- losses of power
+# ---------------------------------------------------------------- power failures
 
 
 @dataclass
 class File:
-    """What a file holds, and what of it is surely on disk: the writes before its last fsync."""
+    """A file's content, and the part that is surely on disk: the writes before its last fsync."""
 
     content: bytes = b""
     on_disk: bytes = b""
     unsynced: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def write(self, at: int, piece: bytes) -> None:
-        self.content = _patched(self.content, at, piece)
-        self.unsynced.append((at, piece))
+    def write(self, at: int, chunk: bytes) -> None:
+        self.content = _patched(self.content, at, chunk)
+        self.unsynced.append((at, chunk))
 
     def sync(self) -> None:
         self.on_disk, self.unsynced = self.content, []
 
     def after_loss(self) -> set[bytes]:
-        """What may be read afterwards: any write may be missing, or its place hold zeros."""
+        """Return the possible contents after a power failure: writes may be missing or zeros."""
         found = {self.on_disk, self.content}
         for last in range(len(self.unsynced) + 1):
             begun = self._with(self.unsynced[:last])
             found |= {begun, self._with(self.unsynced[last:])}
             found.add(self._with(self.unsynced[:last] + self.unsynced[last + 1 :]))
-        zeros = [(at, bytes(len(piece))) for at, piece in self.unsynced]
+        zeros = [(at, bytes(len(chunk))) for at, chunk in self.unsynced]
         found.add(self._with(zeros))
         return found
 
     def _with(self, writes: Sequence[tuple[int, bytes]]) -> bytes:
         content = self.on_disk
-        for at, piece in writes:
-            content = _patched(content, at, piece)
+        for at, chunk in writes:
+            content = _patched(content, at, chunk)
         return content
 
 
-def _patched(content: bytes, at: int, piece: bytes) -> bytes:
+def _patched(content: bytes, at: int, chunk: bytes) -> bytes:
     content = content.ljust(at, b"\0")
-    return content[:at] + piece + content[at + len(piece) :]
+    return content[:at] + chunk + content[at + len(chunk) :]
 
 
 Names = dict[str, File | None]  # None: a folder
 
 
 class Disk:
-    """A folder in which calls are replayed, and what a disk may hold of it after a power loss."""
+    """Replays calls in a folder, and gives its possible states after a power failure."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)
@@ -223,7 +223,7 @@ class Disk:
         self.names = dict(self._durable)
 
     def replay(self, call: Call) -> None:
-        """Do what a call did."""
+        """Apply the effect of a call."""
         paths = [path for path in call.paths if path.startswith(self.folder)]
         if not paths or call.result is None or call.result < 0:
             return
@@ -280,9 +280,10 @@ class Disk:
         self.changes = [change for change in self.changes if change[0] != path]
 
     def after_loss(self) -> Iterator[dict[str, bytes]]:
-        """Every choice of changed names, each with every kind of missing data, one file at a time.
+        """Yield the possible states as contents by path.
 
-        A file is there only where the folders above it are.
+        They combine every subset of the changed names with every kind of missing data, one file at
+        a time. A file exists only if the folders above it do.
         """
         every = range(len(self.changes))
         for chosen in chain.from_iterable(combinations(every, n) for n in range(len(every) + 1)):

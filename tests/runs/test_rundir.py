@@ -204,7 +204,7 @@ def test_what_is_no_file_is_refused_before_anything_is_opened(
         path.mkdir()
     else:
         path.symlink_to(path if kind == "link to itself" else "nowhere")
-    with pytest.raises(StorageError, match=f"run/{name}: no regular file"):
+    with pytest.raises(StorageError, match=f"run/{name}: it is not a regular file"):
         check_out(tmp_path / "run", mode)
 
 
@@ -244,7 +244,8 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     lines = [f'{{"epoch": {epoch}}}\n'.encode() for epoch in (1, 2, 3)]
     for line in lines:
         folder.append_metrics(line.decode().rstrip())
-    torn = [lines[0], lines[0], b'{"ep\n', lines[1], b"7\n", lines[2], b'{"epoch": 4}']
+    deep = b'{"epoch": 3, "a": ' + b"[" * 100_000 + b"\n"
+    torn = [lines[0], lines[0], b'{"ep\n', lines[1], b"7\n", deep, lines[2], b'{"epoch": 4}']
     folder.metrics.write_bytes(b"".join(torn))
     assert folder.keep_metrics(4) == 3
     assert folder.metrics.read_bytes() == b"".join(lines)
@@ -276,9 +277,31 @@ def test_a_line_of_metrics_for_which_there_is_no_room_leaves_those_before(tmp_pa
     assert (tmp_path / "metrics.jsonl").read_text() == "one\n"
 
 
-def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+DAMAGED = [
+    (b"", r"it is not valid JSON \(.*: line 1, column 1\)"),
+    (b"{", r"it is not valid JSON \(.*: line 1, column 2\)"),
+    (b"[]", "it is not a JSON object"),
+    (b"null", "it is not a JSON object"),
+    (b'{"test_accuracy": NaN}', "it holds a number that is not finite"),
+    (b'{"epochs": 1, "epochs": 2}', "it holds the key 'epochs' twice"),
+    (b'{"dataset": "\xff"}', "it is not valid UTF-8"),
+    (b'{"a":' * 100_000, "it is nested more than 20 deep"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), DAMAGED)
+def test_a_damaged_result_is_one_message(content: bytes, reason: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read_result() is None
-    folder.result.write_text("{")
-    with pytest.raises(StorageError, match="is damaged"):
+    folder.result.write_bytes(content)
+    remedy = "Remove it and resume the run, which writes it again"
+    with pytest.raises(StorageError, match=f"result.json is damaged: {reason}. {remedy}"):
         folder.read_result()
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_result({"dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None})
+    assert folder.read_result() == {
+        "dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None
+    }  # fmt: skip

@@ -116,8 +116,8 @@ def test_a_flipped_bit_is_refused_or_harmless(proof: Proof, tmp_path: Path) -> N
 def test_flipped_bits_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
     whole = load_checkpoint(SUBJECT)
     for seed in proof.trials(quick=500, long=10_000):
-        drawn = np.random.default_rng(seed)
-        bits = drawn.integers(0, 8 * SIZE, drawn.choice([1, 2, 3, 8, 100]))
+        generator = np.random.default_rng(seed)
+        bits = generator.integers(0, 8 * SIZE, generator.choice([1, 2, 3, 8, 100]))
         assert outcome(tmp_path / "f", flipped(CONTENT, bits), whole) != "silent"
 
 
@@ -139,9 +139,9 @@ def test_a_zeroed_block_is_refused_or_harmless(proof: Proof, tmp_path: Path) -> 
 def test_swapped_blocks_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
     whole = load_checkpoint(SUBJECT)
     for seed in proof.trials(quick=300, long=10_000):
-        drawn = np.random.default_rng(seed)
-        length = drawn.choice([1, 4, 64, 512, 4096])
-        a, b = sorted(drawn.integers(0, SIZE - length, 2))
+        generator = np.random.default_rng(seed)
+        length = generator.choice([1, 4, 64, 512, 4096])
+        a, b = sorted(generator.integers(0, SIZE - length, 2))
         b = max(b, min(a + length, SIZE - length))
         parts = [CONTENT[:a], CONTENT[b : b + length], CONTENT[a + length : b]]
         swapped = b"".join([*parts, CONTENT[a : a + length], CONTENT[b + length :]])

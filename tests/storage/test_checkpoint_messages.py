@@ -102,7 +102,7 @@ def remedied(error: MlpError) -> str:
     [
         (no_zip, CheckpointError, "is damaged or no checkpoint of mlp: "),
         (compressed, CheckpointError, "it is compressed"),
-        (doubled, CheckpointError, "stands twice in it"),
+        (doubled, CheckpointError, "it holds the name 'header' twice"),
         (inflated, CheckpointError, "claim more bytes than|header"),
         (nameless, CheckpointError, "header"),
         (changed("header", np.ones(())), CheckpointError, ": its header or its digest is missing$"),

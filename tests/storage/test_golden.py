@@ -143,7 +143,8 @@ def compressed(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> bytes:
 
 ANY = np.zeros(3, np.float32)
 FIRST, LAST, MIDDLE, BIAS = "layers.0.weight", "layers.2.bias", "layers.1.weight", "layers.1.bias"
-DIRECTORY = "its directory is not that of its members"
+DIRECTORY = "its directory does not match its members"
+UNSUPPORTED = "'layers.1.bias' has the unsupported header"
 DIGEST = "its digest does not match its content"
 DAMAGED = "damaged or no checkpoint of mlp: "
 FORMAT = "checkpoint format .*, where this release reads 1"
@@ -171,11 +172,11 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "transposed": (member(MIDDLE, lambda w: npy(w.T.copy().reshape(w.shape))), *[DIGEST] * 2),
     "Fortran's order": (
         member(MIDDLE, lambda w: npy(np.asfortranarray(w))),
-        *["'layers.1.weight' is described by .*'fortran_order': True"] * 2,
+        *["'layers.1.weight' has the unsupported header .*'fortran_order': True"] * 2,
     ),
-    "complex": (array(BIAS, lambda b: b * 1j), *["'layers.1.bias' is described by .*<c"] * 2),
-    "integers": (array(BIAS, lambda b: b.astype(int)), *["layers.1.bias' is described by"] * 2),
-    "half precision": (array(BIAS, lambda b: b.astype("f2")), *["1.bias' is described by"] * 2),
+    "complex": (array(BIAS, lambda b: b * 1j), *[f"{UNSUPPORTED} .*<c"] * 2),
+    "integers": (array(BIAS, lambda b: b.astype(int)), *[UNSUPPORTED] * 2),
+    "half precision": (array(BIAS, lambda b: b.astype("f2")), *[UNSUPPORTED] * 2),
     "big-endian": (
         array(BIAS, lambda b: b.astype(">f4")),
         *[r"layers.1.bias has shape \(4,\), type >f4; .* needs \(4,\), type float32"] * 2,

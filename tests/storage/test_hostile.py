@@ -162,13 +162,13 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     },
 }
 WORDS = {
-    "double names": "stands twice",
+    "double names": "it holds the name 'digest' twice",
     "3,000 members": "more than 1000 members",
     "bomb of 10 GiB": "is compressed",
-    "claims of 10 GiB": "claims more bytes than there are",
-    "claims of an array of 10 GiB": "claims more bytes than there are",
-    "lengths that differ": "claims more bytes than there are",
-    "npy: huge shape": ", in ",
+    "claims of 10 GiB": "claims more bytes than the file has",
+    "claims of an array of 10 GiB": "claims more bytes than the file has",
+    "lengths that differ": "claims more bytes than the file has",
+    "npy: huge shape": " bytes and the header ",
     "encrypted": "is encrypted",
     "object array that runs code": "'|O'",
     "enormous network": "needs (65536, 20)",
@@ -352,8 +352,8 @@ def test_images_that_exhaust_memory_are_refused(tmp_path: Path) -> None:
     honest = images.read_bytes(), labels.read_bytes()
     huge = struct.pack(">HBB3I", 0, 8, 3, *[2**32 - 1] * 3)
     for path, content, words in (
-        (images, packed_zeros(10, 1 << 15, 1 << 15, gigabytes=10), "npack it first"),
-        (labels, packed_zeros((4 << 30) - 1, gigabytes=4), "npack it first"),
+        (images, packed_zeros(10, 1 << 15, 1 << 15, gigabytes=10), "npack the file first"),
+        (labels, packed_zeros((4 << 30) - 1, gigabytes=4), "npack the file first"),
         (images, packed_zeros(1, 24_000, 25_000, gigabytes=6), "does not fit into memory"),
         (images, packed_zeros(60, 5, 4, gigabytes=1), "more than 1,200"),
         (images, huge, "It was cut or changed"),

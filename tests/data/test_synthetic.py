@@ -1,4 +1,4 @@
-"""Drawn digits: the same bytes at each call, whole, balanced, and as hard as they claim to be."""
+"""Synthetic digits: equal bytes at each call, balanced, and as hard as the module says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mlp_cli.data.synthetic import WAYS, synthetic
+from mlp_cli.data.synthetic import WAYS, draw_digits
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import Network
 from mlp_cli.nn.optimizers import SGD
 
-IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = synthetic()
+IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = draw_digits()
 BOTH = pytest.mark.parametrize(
     ("images", "labels", "n"),
     [(IMAGES, LABELS, 10_000), (TEST_IMAGES, TEST_LABELS, 2_000)],
@@ -40,7 +40,9 @@ def test_the_order_is_shuffled(images, labels, n: int) -> None:
 
 def test_each_call_returns_the_same_bytes_whatever_the_global_state() -> None:
     np.random.seed(1)
-    for first, second in zip((IMAGES, LABELS, TEST_IMAGES, TEST_LABELS), synthetic(), strict=True):
+    for first, second in zip(
+        (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS), draw_digits(), strict=True
+    ):
         np.testing.assert_array_equal(first, second)
         assert not np.shares_memory(first, second)
 
