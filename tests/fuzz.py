@@ -32,10 +32,9 @@ with atheris.instrument_imports(include=["mlp_cli", "yaml", "json"]):
     from mlp_cli.data.idx import read_idx
     from mlp_cli.errors import CheckpointError, ConfigError, DataError
     from mlp_cli.inference.model import Model
-    from mlp_cli.runs.resume import FIRST_FIELDS
     from mlp_cli.storage.checkpoint import load_checkpoint
+    from mlp_cli.storage.header import FIRST_STATE_FIELDS, State
     from mlp_cli.storage.npz import read_npz
-    from mlp_cli.training.trainer import State
 
 from golden.make import FOLDER, probes
 from helpers.craft import npy, sealed
@@ -66,7 +65,7 @@ def checkpoint(data: bytes) -> None:
     except CheckpointError:
         return
     with suppress(CheckpointError):
-        found.record("state", State, required=FIRST_FIELDS)
+        found.record("state", State, required=FIRST_STATE_FIELDS)
     with suppress(CheckpointError):
         model = Model(found)
         if model.image_shape == probes().shape[1:]:

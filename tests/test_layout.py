@@ -35,7 +35,7 @@ HOMES = {
     "pydantic": "config",
     "pydantic_core": "config",
     "requests": "data.transfer",
-    "tqdm": "cli.progress",
+    "tqdm": "reports.progress",
     "urllib3": "data.transfer",
     "yaml": "config.yaml12",
 }

@@ -16,11 +16,11 @@ from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, sho
 @click.option("--force", is_flag=True, help="Fetch the files even if they are already there.")
 def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
-    from mlp_cli.cli.progress import TerminalObserver
     from mlp_cli.data.download import fetch_mnist
+    from mlp_cli.reports.progress import ProgressObserver
 
     folder = data_dir / "mnist"
-    with TerminalObserver() as observer:
+    with ProgressObserver() as observer:
         fetched = fetch_mnist(
             folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
         )

@@ -27,21 +27,18 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     The gradient that `train` computes is compared in float64, on random inputs, with the sum over
     single examples, with outer products by tiling, and with central differences.
     """
-    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.select import build_engine, choose_engine, hold_blas
     from mlp_cli.config.load import load_config
 
-    config, fast = load_config(config_path, overrides), want_fast(os.environ)
-    hidden, batch_size = config.model.hidden, config.training.batch_size
-    threads = choose_threads(None, hidden, batch_size, fast, os.environ)
+    config = load_config(config_path, overrides)
+    choice = choose_engine(config.model.hidden, config.training.batch_size, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
-    from mlp_cli.compute.select import choose_kernels
-    from mlp_cli.compute.threads import ThreadTeam
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
     from mlp_cli.storage.strict_json import to_json
 
-    found = check_gradient(config, ThreadTeam(threads), choose_kernels(fast))
+    found = check_gradient(config, build_engine(choice))
     show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

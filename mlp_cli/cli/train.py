@@ -60,15 +60,15 @@ def train(
     if (resume or overwrite) and out is None:
         raise click.UsageError("--resume and --overwrite need --out, which names the run.")
 
-    from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
+    from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.config.load import load_config
 
-    config, fast = load_config(config_path, overrides), want_fast(os.environ)
+    config = load_config(config_path, overrides)
     hidden, batch_size = config.model.hidden, config.training.batch_size
-    threads = choose_threads(threads, hidden, batch_size, fast, os.environ)
+    engine = choose_engine(hidden, batch_size, os.environ, threads)
     hold_blas(os.environ)  # before anything imports NumPy
 
-    from mlp_cli.cli.progress import TerminalObserver
+    from mlp_cli.reports.progress import ProgressObserver
     from mlp_cli.reports.text import result_text
     from mlp_cli.runs.train import RunOptions, train_run
     from mlp_cli.storage.strict_json import to_json
@@ -79,11 +79,10 @@ def train(
         out=out,
         mode="resume" if resume else "overwrite" if overwrite else "new",
         config_name=config_path.stem,
+        engine=engine,
     )
-    with TerminalObserver(
-        quiet=quiet, epochs=config.training.epochs, signals=_signals()
-    ) as observer:
-        folder, result = train_run(config, options, threads, fast, observer)
+    with ProgressObserver(quiet=quiet) as observer:
+        folder, result = train_run(config, options, observer, _signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show(to_json({**result, "run": str(folder)}))

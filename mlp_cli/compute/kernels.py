@@ -1,7 +1,4 @@
-"""Ways to run the operations of a training: each by NumPy, or another that `run` chooses.
-
-This module imports NumPy alone.
-"""
+"""Ways to run the operations of a training: by NumPy here, or by compiled code in `fast`."""
 
 from __future__ import annotations
 
@@ -10,42 +7,45 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlp_cli.nn.ops import Operations
+from mlp_cli.nn.ops import Ops
 
-# What a member, by its number, does with the operations that it is given.
-Work = Callable[[Operations, int], None]
+# Calls the operations that it is given, as a worker with this number.
+Program = Callable[[Ops, int], None]
+
+# Runs a program that was prepared, as a worker with this number.
+Task = Callable[[int], None]
 
 
-class Meeting(Protocol):
-    """What kernels have to know of a team."""
+class Workers(Protocol):
+    """What kernels have to know of a team of threads."""
 
     size: int
 
-    def meet(self, me: int) -> None:
-        """Wait for the other members."""
+    def barrier(self, worker: int) -> None:
+        """Wait for the other workers."""
 
 
 class Kernels(Protocol):
-    """A way to run sequences of operations.
+    """A way to run programs of operations.
 
     Attributes
     ----------
     name
-        What the record of a run calls it.
+        The name in the record of a run.
     reads
-        Rows of images that it likes to read at once.
+        The number of images that it reads best at once.
     compile_seconds
-        How long it took to make itself ready.
+        How long compiling took, or loading what was compiled before.
     """
 
     name: str
     reads: int
     compile_seconds: float
 
-    def prepare(self, work: Work, team: Meeting, dtype: np.dtype[Any]) -> Callable[[int], None]:
-        """Return what each member calls, with its number, to do the work.
+    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
+        """Return the task that runs the program.
 
-        The work is the same sequence on the same arrays at every call.
+        The program must be the same sequence on the same arrays at every call.
         """
 
 
@@ -53,16 +53,16 @@ class NumPyKernels:
     """Each operation is a few calls of NumPy, made anew at every step."""
 
     name = "numpy"
-    reads = 1024  # a call takes as long for a few rows as for one
+    reads = 1024  # a call takes about as long for a few rows as for one
     compile_seconds = 0.0
 
-    def prepare(self, work: Work, team: Meeting, dtype: np.dtype[Any]) -> Callable[[int], None]:
-        """Return what each member calls, with its number, to do the work."""
-        operations = Operations(team.meet)
+    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
+        """Return the task that runs the program."""
+        ops = Ops(workers.barrier)
 
-        def run(me: int) -> None:
-            # Numbers that overflow are looked for, and reported, by the trainer.
+        def run(worker: int) -> None:
+            # The trainer looks for numbers that overflow, and reports them.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                work(operations, me)
+                program(ops, worker)
 
         return run

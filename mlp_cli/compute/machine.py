@@ -23,7 +23,7 @@ def available_cores() -> int:
 
 
 def describe(threads: int, kernels: str) -> dict[str, Any]:
-    """Return what the results of a run depend on beside its configuration."""
+    """Return what the results of a run depend on, beside its configuration."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -42,7 +42,7 @@ def describe(threads: int, kernels: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's name, as well as it is known."""
+    """Return the name of the processor, as far as it is known."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -51,7 +51,7 @@ def processor() -> str:
 
 
 def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name what differs between two records among the things that change a result's last bits."""
+    """Return what differs between two records and can change the last bits of a result."""
     return [
         f"{key}: {then.get(key)} then, {now[key]} now"
         for key in ("numpy", "blas", "processor", "threads", "kernels")

@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import available_cores
 from mlp_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mlp_cli.compute.kernels import Kernels
+    from mlp_cli.compute.engine import Engine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-# Multiplications in the forward pass of one minibatch, for each of the two times that the threads
-# meet over a hidden layer. Below it the meetings cost more than a second thread saves: NumPy's go
-# through the interpreter, those of compiled code take less than a microsecond.
-WORTH_MEETING, WORTH_MEETING_FAST = 8_000_000, 600_000
+# Multiplications in the forward pass of one minibatch, for each of the two barriers of a hidden
+# layer. With fewer, the barriers cost more than a second thread saves. Those of NumPy's kernels go
+# through the interpreter; those of compiled code take less than a microsecond.
+WORTH_A_BARRIER, WORTH_A_BARRIER_FAST = 8_000_000, 600_000
 
 
 def choose_threads(
@@ -34,15 +33,15 @@ def choose_threads(
     fast: bool,
     environ: Mapping[str, str],
 ) -> int:
-    """Return the threads for a training: `--threads`, else OMP_NUM_THREADS, else by the net.
+    """Return the threads of a training: `option`, else OMP_NUM_THREADS, else by the network.
 
-    The last is a fixed rule, so that a run can be repeated: one thread for a small step, every core
-    that the process may use for a larger one.
+    The rule is fixed, so that a run can be repeated: one thread for a small step, every core that
+    the process may use for a larger one.
 
     Raises
     ------
     ConfigError
-        If OMP_NUM_THREADS is set to something that is no number of threads.
+        If OMP_NUM_THREADS is set and is not a number of threads.
     """
     if option is not None:
         return option
@@ -53,20 +52,20 @@ def choose_threads(
                 f"OMP_NUM_THREADS={text}: no number of threads. Set it to 1 or more, or unset it."
             )
         return int(text)
-    # 784 inputs and 10 classes stand for any data: the rule must not wait for the data to be read.
+    # 784 inputs and 10 classes stand for any data, since the data are not read yet.
     work = batch_size * sum(n * m for n, m in pairwise((784, *hidden, 10)))
-    meetings = 2 * len(hidden)
-    worth = WORTH_MEETING_FAST if fast else WORTH_MEETING
-    return available_cores() if meetings and work / meetings >= worth else 1
+    barriers = 2 * len(hidden)
+    worth = WORTH_A_BARRIER_FAST if fast else WORTH_A_BARRIER
+    return available_cores() if barriers and work / barriers >= worth else 1
 
 
 def want_fast(environ: Mapping[str, str]) -> bool:
-    """Return whether a training runs on the compiled kernels: MLP_KERNELS, else where installed.
+    """Return whether to use the compiled kernels: as MLP_KERNELS says, else if they are installed.
 
     Raises
     ------
     ConfigError
-        If MLP_KERNELS is neither numpy nor fast, or asks for what is not installed.
+        If MLP_KERNELS is neither numpy nor fast, or names what is not installed.
     """
     wanted, installed = environ.get("MLP_KERNELS", ""), find_spec("numba") is not None
     if wanted not in ("", "numpy", "fast"):
@@ -77,26 +76,59 @@ def want_fast(environ: Mapping[str, str]) -> bool:
 
 
 def hold_blas(environ: MutableMapping[str, str]) -> None:
-    """Hold the BLAS libraries that NumPy may use to one thread, by the variables they heed."""
+    """Hold the BLAS libraries that NumPy may use to one thread, by their variables."""
     for name in THREAD_VARIABLES:
         environ[name] = "1"
 
 
-def choose_kernels(fast: bool) -> Kernels:
-    """Return what runs the operations of a step: compiled code, or NumPy.
+class EngineChoice(NamedTuple):
+    """What computes a training: how many threads, and whether they run compiled kernels."""
+
+    threads: int
+    fast: bool
+
+
+def choose_engine(
+    hidden: Sequence[int],
+    batch_size: int,
+    environ: Mapping[str, str],
+    threads: int | None = None,
+    kernels: str | None = None,
+) -> EngineChoice:
+    """Choose for a network with these hidden layers: `threads` and `kernels` if they are given.
 
     Raises
     ------
     ConfigError
-        If Numba is installed and does not load, as where it does not know this NumPy yet.
+        If the environment or `kernels` name what cannot be had.
     """
-    if not fast:
-        return NumPyKernels()
+    fast = want_fast(environ if kernels is None else {"MLP_KERNELS": kernels})
+    return EngineChoice(choose_threads(threads, hidden, batch_size, fast, environ), fast)
+
+
+def build_engine(choice: EngineChoice) -> Engine:
+    """Start the threads, and load the kernels: compiled code, or NumPy.
+
+    Raises
+    ------
+    ConfigError
+        If Numba is installed and does not load, for example because it does not know this NumPy
+        yet; or if the system does not give so many threads.
+    """
+    from mlp_cli.compute.engine import Engine
+    from mlp_cli.compute.kernels import NumPyKernels
+    from mlp_cli.compute.threads import ThreadTeam
+
+    threads = ThreadTeam(choice.threads)
+    if not choice.fast:
+        return Engine(threads, NumPyKernels())
     try:
-        from mlp_cli.compute.fast.kernels import FastKernels
-    except (ImportError, OSError) as error:  # the latter where a library of its is gone
+        from mlp_cli.compute.fast.kernels import (
+            FastKernels,  # its import takes long, and needs the extra
+        )
+    except (ImportError, OSError) as error:  # the latter if a library that it needs is missing
         raise ConfigError(
             f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
-            "them, or mend the extra: pip install 'mlp-cli[fast]'"
+            "them, or reinstall the extra: pip install 'mlp-cli[fast]'"
         ) from error
-    return FastKernels()
+    return Engine(threads, FastKernels())

@@ -1,9 +1,10 @@
-"""Threads that compute one thing together, each its own part.
+"""Threads that compute one thing together, each its own share.
 
-NumPy lets go of the interpreter inside its calls, so plain threads fill the cores. The products are
-split by hand and BLAS is held to one thread: a pool of BLAS's own waits for its slowest member by
-spinning, and where another program takes a core for a while, the threads that wait keep that member
-from the cores that are left. Members of a team wait asleep, and lose only the core that is taken.
+NumPy releases the interpreter lock inside its calls, so plain threads fill the cores. The products
+are split by hand, and BLAS is held to one thread. A thread pool of BLAS's own waits for its slowest
+thread by spinning. If another program takes a core for a while, the spinning threads keep the slow
+one from the cores that are left. The workers of a team wait asleep, and lose only the core that was
+taken.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from queue import SimpleQueue
 
 from mlp_cli.errors import ConfigError
 
-Work = Callable[[int], object]
+Task = Callable[[int], object]
 
 
 class _AbandonedError(Exception):
-    """Another member failed, so nobody will come to the meeting."""
+    """Another worker failed, so it will not come to the barrier."""
 
 
 class ThreadTeam:
-    """`size` threads, the caller's own among them; the others sleep until there is work.
+    """`size` workers: the caller's thread, and others that sleep until there is a task.
 
-    They end with the process. Wherever the members meet, each has seen all that the others wrote
-    before.
+    The threads end with the process. After a barrier, each worker sees all that the others wrote
+    before it.
 
     Attributes
     ----------
     size
-        How many members there are: `work` and `meet` know them as 0 to size − 1.
+        The number of workers. `run` and `barrier` number them from 0 to size − 1.
 
     Raises
     ------
@@ -40,60 +41,60 @@ class ThreadTeam:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._members = range(size)
-        # One letter box for each pair: what one puts in twice is never taken for two members.
-        self._boxes = [[SimpleQueue[bool]() for _ in self._members] for _ in self._members]
-        self._work = [SimpleQueue[Work]() for _ in self._members]
+        self._workers = range(size)
+        # One letter box for each pair: two messages of one worker never count for two workers.
+        self._boxes = [[SimpleQueue[bool]() for _ in self._workers] for _ in self._workers]
+        self._tasks = [SimpleQueue[Task]() for _ in self._workers]
         self._done = SimpleQueue[BaseException | None]()
-        for me in self._members[1:]:
+        for worker in self._workers[1:]:
             try:
-                threading.Thread(target=self._serve, args=(me,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
             except RuntimeError as error:
                 raise ConfigError(
                     f"{size} threads: {error}. Give fewer, by --threads or OMP_NUM_THREADS."
                 ) from error
 
-    def run(self, work: Work) -> None:
-        """Call `work(me)` in each member, and return when all have returned.
+    def run(self, task: Task) -> None:
+        """Call `task(worker)` in each worker, and return when all have returned.
 
         Raises
         ------
         BaseException
-            What a member raised; the team is then of no more use.
+            What a worker raised. The team cannot be used after that.
         """
         if self.size == 1:
-            work(0)
+            task(0)
             return
-        for me in self._members[1:]:
-            self._work[me].put(work)
-        self._call(work, 0)
-        errors = [error for _ in self._members if (error := self._done.get()) is not None]
-        # What made the others give up, not that they did.
+        for worker in self._workers[1:]:
+            self._tasks[worker].put(task)
+        self._call(task, 0)
+        errors = [error for _ in self._workers if (error := self._done.get()) is not None]
+        # First what made the others give up, then that they gave up.
         for error in sorted(errors, key=lambda error: isinstance(error, _AbandonedError)):
             raise error
 
-    def meet(self, me: int) -> None:
-        """Wait in `work` until every member has come here as often."""
+    def barrier(self, worker: int) -> None:
+        """Wait, within a task, until every worker has come here equally often."""
         if self.size == 1:
             return
-        mine = self._boxes[me]
-        for other in self._members:
-            if other != me:
-                self._boxes[other][me].put(True)
-        for other in self._members:
-            if other != me and not mine[other].get():
+        own = self._boxes[worker]
+        for other in self._workers:
+            if other != worker:
+                self._boxes[other][worker].put(True)
+        for other in self._workers:
+            if other != worker and not own[other].get():
                 raise _AbandonedError
 
-    def _serve(self, me: int) -> None:
+    def _serve(self, worker: int) -> None:
         while True:
-            self._call(self._work[me].get(), me)
+            self._call(self._tasks[worker].get(), worker)
 
-    def _call(self, work: Work, me: int) -> None:
+    def _call(self, task: Task, worker: int) -> None:
         error = None
         try:
-            work(me)
+            task(worker)
         except BaseException as raised:
             error = raised
-            for other in self._members:
-                self._boxes[other][me].put(False)
+            for other in self._workers:
+                self._boxes[other][worker].put(False)
         self._done.put(error)

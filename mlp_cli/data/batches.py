@@ -1,28 +1,54 @@
-"""Minibatches: the order of an epoch's rows, and how they reach the network.
+"""Minibatches: the order of the rows of an epoch, and how they reach the network.
 
 The order, and the keys of what is drawn in each step, are functions of (seed, epoch). A
-`BatchReader` turns rows of a split into the network's inputs and targets, in buffers made once.
+`BatchReader` turns rows of a split into inputs and targets of the network, in buffers made once.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from mlp_cli.data.dataset import Split
 from mlp_cli.data.distortion import Distorter
 from mlp_cli.nn.buffers import Array, Bits, Rows
-from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.nn.ops import NUMPY, Ops
 from mlp_cli.rng import generator
 
 
 def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:
-    """Return the rows in the order of one epoch (counted from 0), a function of the arguments."""
+    """Return the rows in the order of an epoch, counted from 0: a function of the arguments."""
     return generator(seed, "order", epoch).permutation(rows)
 
 
 def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
-    """Return the key of what is drawn in each step of one epoch, a function of the arguments."""
+    """Return the key of each step of an epoch, counted from 0: a function of the arguments.
+
+    Dropout and noise of a step are functions of its key.
+    """
     return generator(seed, "dropout", epoch).integers(0, 2**64, steps, np.uint64)
+
+
+class InputScaling(NamedTuple):
+    """The network sees (pixel / 255 − mean) / std; both are scalars or arrays (inputs,)."""
+
+    mean: float | Array = 0.0
+    std: float | Array = 1.0
+
+
+def standard_scaling(split: Split) -> InputScaling:
+    """Return the scaling to mean 0 and deviation 1 over all pixels of a split.
+
+    The deviation is taken as 1 if all pixels are equal, so that it can be divided by.
+    """
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(split), 1000):  # in parts: bincount copies to 64 bits
+        counts += np.bincount(split.images[split.rows[start : start + 1000]].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = float(counts @ values / counts.sum())
+    deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
+    return InputScaling(mean, deviation or 1.0)
 
 
 def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Array:
@@ -34,39 +60,38 @@ def one_hot(classes: int, smoothing: float, dtype: np.dtype[np.floating]) -> Arr
 
 
 class BatchReader:
-    """Reads rows of a split as (pixel / 255 − mean) / std, with their targets, into fixed buffers.
+    """Reads rows of a split, scaled, with their targets, into buffers made once.
 
     Parameters
     ----------
     split, classes
-        Where from, and how many classes a target has.
-    mean, std
-        Scalars or (inputs,) arrays.
+        The images and labels, and the number of classes of a target.
+    scaling
+        Of the inputs.
     capacity
         Rows that the buffers of targets and labels hold.
     dtype
         float32 or float64.
     at_once
-        Rows that one `read` takes at most; the capacity, if it is not given.
+        The most rows that one `read` takes. If it is None, it is the capacity.
     smoothing
-        As for `one_hot`.
+        The ε of `one_hot`.
     distorter
-        Distorts the images that are read, where it is given.
+        Distorts the images that are read; None leaves them as they are.
 
     Attributes
     ----------
     rows
-        (capacity,) which images to read: the caller's to fill.
+        (capacity,) which images to read. The caller fills it.
     y, labels
-        (capacity, classes) and (capacity,): what has been read since.
+        (capacity, classes) and (capacity,): what was read since.
     """
 
     def __init__(
         self,
         split: Split,
         classes: int,
-        mean: float | Array,
-        std: float | Array,
+        scaling: InputScaling,
         capacity: int,
         dtype: np.dtype[np.floating],
         at_once: int | None = None,
@@ -76,13 +101,14 @@ class BatchReader:
         at_once = capacity if at_once is None else at_once
         self._split = split
         self._distorter = distorter
+        mean, std = scaling
         self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
         self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
         self._one_hot = one_hot(classes, smoothing, dtype)
         inputs = split.images.shape[1]
         self._pixels = np.empty((at_once, inputs), np.uint8)
-        # Two, where more is to come: a thread may read into the one while another, a step behind,
-        # still computes with the other.
+        # Two buffers if one read does not take all: a worker may read into one of them while
+        # another, a step behind, still computes with the other.
         self._x = [
             np.empty((at_once, inputs), dtype) for _ in range(2 if at_once < capacity else 1)
         ]
@@ -92,24 +118,28 @@ class BatchReader:
         self.y = np.empty((capacity, classes), dtype)
 
     def read(
-        self, start: int, stop: int, part: int = 0, parts: int = 1, do: Operations = NUMPY
+        self, start: int, stop: int, worker: int = 0, workers: int = 1, ops: Ops = NUMPY
     ) -> Array:
         """Read the images `rows[start:stop]`: return inputs x (stop − start, inputs).
 
-        x is a view of a buffer, good until the call after the next, or the next where one call
-        reads all. Of several threads, each reads one of the parts, and x is whole when all have.
+        x is a view of a buffer. It is valid until the call after the next one, or until the next
+        one if a call reads all rows. Each worker reads its share, and x is whole when all have.
         """
         n = stop - start
-        low, high = n * part // parts, n * (part + 1) // parts
+        low, high = n * worker // workers, n * (worker + 1) // workers
         at = slice(start + low, start + high)
-        rows, soon = self.rows[at], self.rows[stop + low : stop + high]
+        rows, prefetch_rows = self.rows[at], self.rows[stop + low : stop + high]
         whole = self._x[start // len(self._pixels) % len(self._x)]
         x, pixels, split = whole[low:high], self._pixels[low:high], self._split
+        scale, shift = self._scale, self._shift
         if self._distorter is None:
-            do.read(split.images, rows, soon, x, self._scale, self._shift, pixels)
+            ops.read_images(split.images, rows, prefetch_rows, x, scale, shift, pixels)
         else:
-            scale, shift = self._scale, self._shift
-            self._distorter.read(split.images, rows, start + low, x, scale, shift, part, do)
+            self._distorter.read(split.images, rows, start + low, x, scale, shift, worker, ops)
         classes = self._classes[low:high]
-        do.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
+        ops.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
         return whole[:n]
+
+    def x(self, n: int) -> Array:
+        """Return the inputs x (n, inputs) that a read of the first n rows left."""
+        return self._x[0][:n]

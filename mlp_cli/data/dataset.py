@@ -175,17 +175,3 @@ def _split(
 def whole(images: Pixels, labels: Pixels) -> Split:
     """Return the split of all images, (n, height, width) or (n, inputs), with labels (n,)."""
     return Split(images.reshape(len(images), -1), labels, np.arange(len(images)))
-
-
-def pixel_statistics(split: Split) -> tuple[float, float]:
-    """Return the mean and the standard deviation of pixel / 255 over all pixels of a split.
-
-    The deviation is 1 if all pixels are equal, so that a division by it is possible.
-    """
-    counts = np.zeros(256, np.int64)
-    for start in range(0, len(split), 1000):  # in parts: bincount copies to 64 bits
-        counts += np.bincount(split.images[split.rows[start : start + 1000]].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    mean = float(counts @ values / counts.sum())
-    deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
-    return mean, deviation or 1.0

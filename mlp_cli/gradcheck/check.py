@@ -1,11 +1,11 @@
-"""The batched gradient proved on a network: by single examples, by tiling, by differences.
+"""The proof of the batched gradient on a network: by single examples, tiling and differences.
 
-What `train` computes with one product a layer, ΔW = δᵀ a, is computed three more times, in float64
-on drawn inputs, by the `references`.
+`train` computes ΔW = δᵀ a with one product a layer. Here it is computed three more times, in
+float64 on random inputs, by the `references`.
 
-An error is relative: ‖found − expected‖ / ‖expected‖ over a layer's weights or biases, and for
-differences |found − expected| / max(‖g at the places of d‖, 10⁻⁴ C), since the rounding of C alone
-leaves an error of about 10⁻¹⁶ C / h.
+An error is relative: ‖found − expected‖ / ‖expected‖ over the weights or biases of a layer. For
+differences it is |found − expected| / max(‖g at the places of d‖, 10⁻⁴ C), since the rounding of C
+alone leaves an error of about 10⁻¹⁶ C / h.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import Engine
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import one_hot
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.references import difference_error, loop_gradient, tiled_gradient
-from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise, columns_first
-from mlp_cli.nn.buffers import Array
-from mlp_cli.nn.network import Network, owned
-from mlp_cli.nn.ops import Operations
-from mlp_cli.nn.optimizers import SGD
+from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
+from mlp_cli.nn.buffers import Array, columns_first
+from mlp_cli.nn.network import Network, owned_slices
+from mlp_cli.nn.ops import Ops
+from mlp_cli.nn.optimizers import SGD, Optimizer
 from mlp_cli.rng import generator
 from mlp_cli.training.build import build_network, build_regularisers
 
@@ -51,7 +50,7 @@ class LayerCheck:
 
     @property
     def wrong(self) -> bool:
-        """Whether an error is above its tolerance, or is no number."""
+        """Whether an error is above its tolerance, or not a number."""
         return any(not error <= TOLERANCE[way] for way, error in self.errors.items())
 
 
@@ -59,8 +58,8 @@ class LayerCheck:
 class GradientCheck:
     """The layers' checks, and the seconds that each way took.
 
-    `tiling_examples` is the K that the tiling, and `tiling_product_seconds` with it, was run on:
-    as many examples as keep the tiles under 256 MB.
+    `tiling_examples` is the K of the tiling and of `tiling_product_seconds`: as many examples as
+    keep the tiles under 256 MB.
     """
 
     batch_size: int
@@ -78,7 +77,7 @@ class GradientCheck:
         return [f"layer {layer.layer}" for layer in self.layers if layer.wrong]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as plain data; an error that is no number is null."""
+        """Return the figures as plain data; an error that is not a number is null."""
         found = asdict(self)
         for layer in found["layers"]:
             layer["errors"] = {
@@ -87,34 +86,38 @@ class GradientCheck:
         return {**found, "wrong": self.wrong}
 
 
-def check_gradient(config: Config, team: ThreadTeam, kernels: Kernels) -> GradientCheck:
-    """Check the gradient of the network that a configuration describes, at its first weights.
+def check_gradient(config: Config, engine: Engine) -> GradientCheck:
+    """Check the gradient of the network that a configuration describes, at its initial weights.
 
-    The team and the kernels are those that `train` would have.
+    The engine is the one that `train` would use. The number of inputs is MNIST's, or that of the
+    files in `data.path`. No other data are read.
 
-    The inputs' number is MNIST's, or that of the files in `data.path`; no other data are read.
+    Raises
+    ------
+    DataError
+        If the files in `data.path` are missing or malformed.
     """
     inputs, classes = MNIST_INPUTS, MNIST_CLASSES
     if config.data.path is not None:
         dataset = load_dataset(config, Path(config.data.path))
         inputs, classes = dataset.inputs, dataset.classes
     network = build_network(config, inputs, classes, "float64")
-    drawn = generator(config.seed, "gradcheck")
+    random = generator(config.seed, "gradcheck")
     K = min(config.training.batch_size, LARGEST_BATCH)
-    regularisers = build_regularisers(config)
-    x = drawn.uniform(0, 1, (K, inputs))
+    regularisers = build_regularisers(config.regularisation)
+    x = random.uniform(0, 1, (K, inputs))
     y = one_hot(classes, regularisers.label_smoothing, np.dtype("float64"))
-    y = y[drawn.integers(classes, size=K)]
+    y = y[random.integers(classes, size=K)]
     backpropagate = Backpropagation(
         network,
         K,
-        parts=team.size,
+        workers=engine.workers,
         dropout=regularisers.dropout,
         noise=regularisers.noise,
     )
     rule = config.optimizer
-    descends = rule.name == "sgd" and not rule.momentum and rule.clip_norm is None
-    return compare(network, backpropagate, x, y, drawn, team, kernels, descends=descends)
+    is_plain_sgd = rule.name == "sgd" and not rule.momentum and rule.clip_norm is None
+    return compare(network, backpropagate, x, y, random, engine, is_plain_sgd=is_plain_sgd)
 
 
 def compare(
@@ -122,46 +125,46 @@ def compare(
     backpropagate: Backpropagation,
     x: Array,
     y: Array,
-    drawn: np.random.Generator,
-    team: ThreadTeam,
-    kernels: Kernels,
+    random: np.random.Generator,
+    engine: Engine,
     *,
-    descends: bool = False,
+    is_plain_sgd: bool = False,
 ) -> GradientCheck:
-    """Compare `backpropagate`'s gradient for inputs x (K, n) and targets y (K, c).
+    """Compare the gradient of `backpropagate` for inputs x (K, n) and targets y (K, c).
 
-    The team is the one whose members `backpropagate` was made for. A training that `descends`, by
-    plain SGD, may never write its gradient down: then the one compared is how far a step at η = 1
-    moves parameters away from 0.
+    `backpropagate` must have been made for the workers of the engine. With plain SGD, compiled code
+    never writes the gradient down. Then the gradient is what a step at η = 1 subtracts from
+    parameters of 0.
     """
-    zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in range(team.size)]
-    key = drawn.integers(0, 2**64, 1, np.uint64)
-    left = x.copy()  # noise and dropout write over it
+    workers = range(engine.workers)
+    zs = [columns_first(len(y), y.shape[1], network.dtype) for _ in workers]
+    key = random.integers(0, 2**64, 1, np.uint64)
+    disturbed = x.copy()  # noise and dropout write over it
     moved = np.zeros_like(network.parameters)
-    pieces = [owned(network, part, team.size) for part in range(team.size)]
-    descent = SGD(moved, backpropagate.gradient, 0, parts=pieces)
-    factors = descent.factors([1.0], 1)[0]
+    shares = [owned_slices(network, worker, engine.workers) for worker in workers]
+    sgd = Optimizer(SGD(), moved, backpropagate.gradient, 0, shares=shares)
+    factors = sgd.rule.factors([1.0], 1)[0]
 
-    def batch(do: Operations, me: int) -> None:
-        backpropagate(left, y, zs[me], me, do, key)
+    def batch(ops: Ops, worker: int) -> None:
+        backpropagate(disturbed, y, zs[worker], worker, ops, key)
 
-    def step(do: Operations, me: int) -> None:
-        batch(do, me)
-        descent.step(factors, me, do)
+    def step(ops: Ops, worker: int) -> None:
+        batch(ops, worker)
+        sgd.step(factors, worker, ops)
 
-    batched = kernels.prepare(batch, team, network.dtype)
-    team.run(kernels.prepare(step, team, network.dtype) if descends else batched)
-    gradient = network.views(-moved if descends else backpropagate.gradient.copy())
-    inputs = [left.copy(), *map(np.copy, backpropagate.outputs)]
+    batched = engine.prepare(batch, network.dtype)
+    engine.run(engine.prepare(step, network.dtype) if is_plain_sgd else batched)
+    gradient = network.views(-moved if is_plain_sgd else backpropagate.gradient.copy())
+    inputs = [disturbed.copy(), *map(np.copy, backpropagate.outputs)]
     deltas = [*map(np.copy, backpropagate.deltas)]
-    batched_seconds = _seconds(lambda: team.run(batched))
+    batched_seconds = _seconds(lambda: engine.run(batched))
 
     started = time.perf_counter()
     loop = network.views(loop_gradient(backpropagate, inputs[0], y))
     loop_seconds = time.perf_counter() - started
 
     largest = max(W.size for W in network.weights)
-    examples = max(1, min(len(x), TILING_BYTES // (3 * 8 * largest)))  # two tiles, their product
+    examples = max(1, min(len(x), TILING_BYTES // (3 * 8 * largest)))  # two tiles and their product
     started = time.perf_counter()
     tiled = [
         tiled_gradient(delta[:examples], a[:examples])
@@ -187,24 +190,26 @@ def compare(
         forward.forward(inputs[0], zs[0], key=key)
         return float(network.loss.values(zs[0], y).mean()), [a > 0 for a in forward.activations]
 
-    # Where minibatch normalisation cancels an error, as with two examples, rounding is left of it.
-    least = 1e-3 * float(max(np.linalg.norm(part) for parts in gradient for part in parts))
+    # If minibatch normalisation cancels an error, as it may with two examples, rounding is left.
+    least = 1e-3 * float(max(np.linalg.norm(of) for kind in gradient for of in kind))
     layers = []
     for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
-        parts = [
-            (vectors[layer], found[layer], expected[layer])
-            for vectors, found, expected in zip(network.parts, gradient, loop, strict=True)
+        kinds = [  # W and b, and γ if there is one
+            (parameters[layer], found[layer], expected[layer])
+            for parameters, found, expected in zip(
+                network.parameter_views, gradient, loop, strict=True
+            )
             if layer < len(found)
         ]
         errors = {
-            "loop": max(_relative(found, expected, least) for _, found, expected in parts),
+            "loop": max(_relative(found, expected, least) for _, found, expected in kinds),
             "tiling": _relative(
                 gradient.weights[layer] if examples == len(x) else products[layer],
                 tiled[layer],
                 least,
             ),
             "differences": max(
-                difference_error(cost, part, found, drawn) for part, found, _ in parts
+                difference_error(cost, parameters, found, random) for parameters, found, _ in kinds
             ),
         }
         shape = network.weights[layer].shape
@@ -227,7 +232,7 @@ def _relative(found: Array, expected: Array, least: float) -> float:
 
 
 def _seconds(work: Callable[[], None]) -> float:
-    """Return the shortest time of a few calls; the first also warms the caches."""
+    """Return the shortest time of a few calls; the first call also warms the caches."""
     times = []
     for _ in range(5):
         started = time.perf_counter()

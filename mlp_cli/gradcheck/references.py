@@ -1,11 +1,11 @@
-"""The gradient in the slow ways that nobody doubts: by single examples, by tiling, by differences.
+"""The gradient in slow ways that nobody doubts: by single examples, by tiling, by differences.
 
-loop         the examples one by one, each layer's outer product δ_i a_j, summed over k
-tiling       all K outer products at once, δ and a tiled to (K, m, n), summed over k
-differences  (C(p − 2hd) − 8 C(p − hd) + 8 C(p + hd) − C(p + 2hd)) / 12h against g · d, where d
-is ±1 at some drawn places of one layer's weights or biases and 0 elsewhere, and g
-the gradient; central differences whose error falls with h⁴. A relu has a kink:
-where a unit changes sides on the way, d is drawn again and h is halved
+loop         the examples one by one: the outer product δ_i a_j of each layer, summed over k
+tiling       all K outer products at once: δ and a tiled to (K, m, n), summed over k
+differences  (C(p − 2hd) − 8 C(p − hd) + 8 C(p + hd) − C(p + 2hd)) / 12h against g · d. Here g
+             is the gradient, and d is ±1 at a few random places of the weights or biases of one
+             layer and 0 elsewhere. The error of these central differences falls with h⁴. A relu
+             has a kink: if a neuron crosses it on the way, d is drawn again and h is halved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.ops import EPSILON
 
 DIRECTIONS = 5  # for each layer's weights and each layer's biases
-PLACES = 30  # where one of them is not 0: few, so that few relus come near their kinks
+PLACES = 30  # where d is not 0: few, so that few relus come near their kinks
 STEP = 1e-5  # h, at first
 REDRAWS = 100
 
@@ -29,8 +29,8 @@ REDRAWS = 100
 def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
     """Return the gradient (P,) as the sum over single examples, each by outer products.
 
-    x (K, n) is what noise and dropout made of the inputs; the hidden layers' noises and masks are
-    `backpropagate`'s.
+    x (K, n) are the inputs after noise and dropout. The noises and masks of the hidden layers are
+    those of `backpropagate`.
     """
     network, K = backpropagate.network, len(x)
     f, last = network.activation, len(network.weights) - 1
@@ -94,15 +94,15 @@ def tiled_gradient(delta: Array, a: Array) -> Array:
 
 def difference_error(
     cost: Callable[[], tuple[float, list[NDArray[np.bool_]]]],
-    part: Array,
+    parameters: Array,
     gradient: Array,
-    drawn: np.random.Generator,
+    random: np.random.Generator,
 ) -> float:
-    """Return the largest relative error of a part's gradient along drawn directions.
+    """Return the largest relative error of a gradient of parameters along random directions.
 
-    `cost` returns C, and which neurons are on which side of a kink.
+    `cost` returns C, and on which side of a kink each neuron is.
     """
-    places = part.reshape(-1)  # a view: the parts of the parameters' vector are contiguous
+    places = parameters.reshape(-1)  # a view: the views of the vector are contiguous
     g = gradient.reshape(-1)
 
     def cost_at(at: NDArray[np.int64], step: Array) -> tuple[float, list[NDArray[np.bool_]]]:
@@ -114,8 +114,8 @@ def difference_error(
 
     worst, found, h = 0.0, 0, STEP
     for _ in range(REDRAWS):
-        at = drawn.choice(len(places), min(PLACES, len(places)), replace=False)
-        signs = drawn.choice([-1.0, 1.0], len(at))
+        at = random.choice(len(places), min(PLACES, len(places)), replace=False)
+        signs = random.choice([-1.0, 1.0], len(at))
         probes = [cost_at(at, step * h * signs) for step in (-2, -1, 1, 2)]
         costs = [value for value, _ in probes]
         if not all(map(np.array_equal, probes[0][1], probes[-1][1])):
@@ -127,4 +127,4 @@ def difference_error(
         found += 1
         if found == DIRECTIONS:
             return worst
-    return math.nan  # no direction without a kink: nothing is proved
+    return math.nan  # no direction without a kink was found: nothing is proved

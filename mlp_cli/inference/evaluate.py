@@ -1,4 +1,4 @@
-"""Scores of trained networks on a split of their data: of one, or of several as a committee."""
+"""Scores of a trained network on a split of its data, or of several networks as a committee."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mlp_cli.training.metrics import Scores
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model or committee made of a split: its scores, and each image's class, in order.
+    """The scores of a model or committee on a split, and the class of each image, in order.
 
-    `source` holds the images, of `image_shape`; `split` is the split's name.
+    `source` holds the images, each of `image_shape`, and `split` is the name of the split.
     """
 
     dataset: str
@@ -35,7 +35,7 @@ class Evaluation:
     probabilities: Array  # (n,), of the predicted class
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as plain data."""
+        """Return the scores as plain data, ready for JSON."""
         scores = self.scores
         return {
             "dataset": self.dataset,
@@ -57,7 +57,7 @@ def evaluate_checkpoints(paths: Sequence[Path], split: str, data_dir: Path) -> E
     Raises
     ------
     MlpError
-        As its subclasses say, if a checkpoint or the data are missing, damaged or do not fit.
+        If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
     models = [load(path) for path in paths]
     if split != "test":
@@ -72,10 +72,11 @@ def evaluate_checkpoints(paths: Sequence[Path], split: str, data_dir: Path) -> E
 
 
 def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str]) -> Evaluation:
-    """Score one model by its own loss, or several as one committee; `names` go into the result.
+    """Score one model by its own loss, or several models as one committee.
 
-    A committee's log-probabilities are the mean of its members', made to sum to 1 again; its loss
-    is the cross-entropy.
+    The log-probabilities of a committee are the mean of those of its members, normalised so that
+    the probabilities sum to 1. Its loss is the cross-entropy. `names` are the data set, the split
+    and the checkpoints.
 
     Raises
     ------
@@ -89,13 +90,13 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         if (model.image_shape, model.classes) != (first.image_shape, first.classes):
             raise CheckpointError(
                 f"{model.path} takes images of {model.image_shape} in {model.classes} classes, "
-                f"{first.path} of {first.image_shape} in {first.classes}: no committee."
+                f"{first.path} of {first.image_shape} in {first.classes}: they are no committee."
             )
     labels = split.labels[split.rows]
     if split.images.shape[1] != first.network.sizes[0] or labels.max() >= first.classes:
         raise DataError(
             f"the data are images of {split.images.shape[1]} pixels with labels up to "
-            f"{labels.max()}, where {first.path} takes {first.network.sizes[0]} pixels and labels "
+            f"{labels.max()}, but {first.path} takes {first.network.sizes[0]} pixels and labels "
             f"up to {first.classes - 1}. Give the data that it was trained on."
         )
     if len(models) == 1:
@@ -123,7 +124,7 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
 
 
 def _check_same_split(models: Sequence[Model], split: str) -> None:
-    """Refuse a committee whose members held out different images: some would know the others'."""
+    """Refuse a committee whose members held out different images: some trained on the others'."""
     if split == "validation" and not models[0].config.data.validation:
         raise ConfigError(
             f"{models[0].path}: trained with data.validation: 0, so there is no validation split. "

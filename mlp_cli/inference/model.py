@@ -1,17 +1,18 @@
-"""Trained networks as something to ask: a checkpoint becomes a model."""
+"""Load trained networks and predict with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
+from mlp_cli.data.batches import InputScaling
 from mlp_cli.data.dataset import Split, whole
 from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
@@ -24,17 +25,8 @@ SCALING = ("mean", "std")
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
 
-@dataclass(frozen=True)
-class _Data:
-    """What a header says of the data that were trained on."""
-
-    name: str
-    image_shape: list[int]
-    classes: int
-
-
 def trained_by(checkpoint: Checkpoint) -> Config:
-    """Return the configuration that a checkpoint was trained by.
+    """Return the configuration that a checkpoint was trained with.
 
     Raises
     ------
@@ -48,14 +40,17 @@ def trained_by(checkpoint: Checkpoint) -> Config:
 
 
 class Model:
-    """A trained network, its inputs' scaling, and the configuration it was trained by.
+    """A trained network, the scaling of its inputs, and the configuration it was trained with.
 
     Attributes
     ----------
-    network, mean, std
-        The network sees (pixel / 255 − mean) / std.
+    path
+        The checkpoint.
+    network, scaling
+        The network, without batch normalisation, which is folded into its weights; and the scaling
+        of its inputs.
     config, dataset, image_shape, classes
-        What it was trained by and on.
+        What it was trained with and on.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -68,17 +63,17 @@ class Model:
         """
         self.path = checkpoint.path
         self.config = config = trained_by(checkpoint)
-        data = checkpoint.record("data", _Data)
+        data = checkpoint.data()
         sides = data.image_shape
         if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
-            raise checkpoint.unfit(f"its data.image_shape is {sides}, where [height, width] is due")
+            raise checkpoint.unfit(f"its data.image_shape is {sides}, not [height, width]")
         if not 0 < data.classes <= 256:  # labels are bytes
-            raise checkpoint.unfit(f"its data.classes is {data.classes}, where 1 to 256 is due")
+            raise checkpoint.unfit(f"its data.classes is {data.classes}, not 1 to 256")
         self.dataset, self.image_shape, self.classes = data.name, (sides[0], sides[1]), data.classes
         sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
         dtype = config.training.dtype
         norm = config.model.batch_norm
-        # So far the sizes are only words: memory is taken for them when the arrays have them too.
+        # So far the sizes are claims. No memory is taken for them before the arrays have them too.
         stored_parameters(checkpoint, sizes, norm, dtype)
         self.network = network = Network(
             sizes, config.model.activation, config.loss, dtype, batch_norm=norm
@@ -88,11 +83,10 @@ class Model:
         if norm:
             self.network = network.without_norm()
             network.fold(network.parameters, network.statistics, self.network)
-        self.mean, self.std = (
-            _scaling(checkpoint, f"input.{name}", sizes[0], dtype) for name in SCALING
-        )
-        if not (self.std > 0).all():
-            raise checkpoint.unfit(f"its input.std is {self.std}, where it is due above 0")
+        mean, std = (_scaling(checkpoint, f"input.{name}", sizes[0], dtype) for name in SCALING)
+        if not (std > 0).all():
+            raise checkpoint.unfit(f"its input.std is {std}, not above 0")
+        self.scaling = InputScaling(mean, std)
 
     def predict_proba(self, images: Pixels) -> Array:
         """Return the classes' probabilities (n, classes).
@@ -100,8 +94,7 @@ class Model:
         Parameters
         ----------
         images
-            `uint8`, (n, height, width) or (n, inputs), 0 to 255, as MNIST has them: bright ink on
-            black.
+            `uint8`, (n, height, width) or (n, inputs), 0 to 255, as in MNIST: bright ink on black.
 
         Raises
         ------
@@ -112,17 +105,17 @@ class Model:
         return np.exp(self.network.loss.log_probabilities(z))
 
     def predict(self, images: Pixels) -> NDArray[np.int64]:
-        """Return the likeliest class of each image, (n,); `images` as for `predict_proba`."""
+        """Return the most likely class (n,) of each image; `images` as for `predict_proba`."""
         classes: NDArray[np.int64] = self.logits(self._split(images)).argmax(axis=1)
         return classes
 
     def logits(self, split: Split) -> Array:
         """Return the last layer's weighted inputs z (n, classes), in the split's order."""
         with np.errstate(over="ignore", invalid="ignore"):
-            z, _, _ = Forward(self.network, split, self.mean, self.std)()
+            z, _, _ = Forward(self.network, split, self.scaling, NumPyKernels())()
         if not (np.abs(z) < LARGEST_LOGIT).all():
             raise CheckpointError(
-                f"{self.path}: its weights are so large that no probabilities come of its outputs. "
+                f"{self.path}: its weights are so large that its outputs give no probabilities. "
                 "Use another checkpoint, or train again with a lower optimizer.learning_rate."
             )
         return z
@@ -133,7 +126,7 @@ class Model:
         if images.dtype != np.uint8 or images.shape[1:] not in (self.image_shape, (inputs,)):
             height, width = self.image_shape
             raise DataError(
-                f"images of type {images.dtype} and shape {images.shape}, where {self.path} takes "
+                f"images of type {images.dtype} and shape {images.shape}, but {self.path} takes "
                 f"uint8 of shape (n, {height}, {width}) or (n, {inputs})."
             )
         return whole(images, np.zeros(len(images), np.uint8))
@@ -142,7 +135,7 @@ class Model:
 def stored_parameters(
     checkpoint: Checkpoint, sizes: Sequence[int], batch_norm: bool, dtype: DTypeLike
 ) -> dict[str, Array]:
-    """Return the arrays of a network with layers of these sizes, as `Network.named` names them.
+    """Return the arrays of a network with layers of these sizes, by the names of `Network.named`.
 
     Raises
     ------
@@ -163,8 +156,8 @@ def restore_parameters(network: Network, checkpoint: Checkpoint, others: Iterabl
     Raises
     ------
     CheckpointError
-        As for `stored_parameters`, and if it holds more arrays than these, the inputs' scaling
-        and those named as `others`.
+        As for `stored_parameters`; and if it holds other arrays than these, the scaling of the
+        inputs and `others`.
     """
     stored = stored_parameters(checkpoint, network.sizes, network.batch_norm, network.dtype)
     checkpoint.check_names({*stored, *(f"input.{name}" for name in SCALING), *others})
@@ -179,7 +172,7 @@ def _scaling(checkpoint: Checkpoint, name: str, inputs: int, dtype: DTypeLike) -
 
 
 def load(run_or_checkpoint: str | Path) -> Model:
-    """Load a trained network: a checkpoint, or a run's folder, which means its `best.npz`.
+    """Load a trained network: a checkpoint, or the folder of a run, which means its `best.npz`.
 
     Raises
     ------
@@ -192,7 +185,7 @@ def load(run_or_checkpoint: str | Path) -> Model:
     if path.is_dir():
         if not (path / "best.npz").is_file():
             raise ConfigError(
-                f"{path}: the folder holds no best.npz. Give a run that has finished an epoch."
+                f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
             )
         path = path / "best.npz"
     return Model(load_checkpoint(path))

@@ -17,8 +17,8 @@ from mlp_cli.nn.buffers import Array
 class Activation(NamedTuple):
     """An activation f and its derivative, both in place; `s` is scratch of the same shape.
 
-    `apply(z, s)` turns z into a = f(z). `backward(delta, a, s)` multiplies delta by f′(z), which it
-    takes from a alone, so that no z need be kept.
+    `apply(z, s)` turns z into a = f(z). `backward(delta, a, s)` multiplies delta by f′(z). It
+    computes f′(z) from a alone, so z need not be kept.
     """
 
     apply: Callable[[Array, Array], None]

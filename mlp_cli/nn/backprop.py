@@ -11,13 +11,13 @@ neurons (its units, indexed i; its inputs, indexed j):
     C       scalar   cost: the mean over the minibatch of each example's loss
     δ       (K, m)   errors                     δ = ∂C/∂z
 
-One example's gradient is the outer product ∂C/∂w_ij = δ_i a_j. For the minibatch
+The gradient of one example is the outer product ∂C/∂w_ij = δ_i a_j. For the minibatch
 
     ΔW = δᵀ a        (m, K)(K, n) = (m, n)
 
-and the product sums the K outer products over the index that the two factors share: that is where
-the batch went. C is a mean, so the factor 1/K stands in δ of the last layer, from where every other
-δ inherits it, and no gradient is divided by K again:
+and the product sums the K outer products over the index that its two factors share: that is where
+the batch went. C is a mean, so the factor 1/K stands in δ of the last layer. Every other δ inherits
+it from there, and no gradient is divided by K again:
 
     δ_L = (softmax(z) − y) / K           softmax with cross-entropy
     δ_L = (a − y) ⊙ a ⊙ (1 − a) / K      sigmoid with the quadratic cost
@@ -25,49 +25,49 @@ the batch went. C is a mean, so the factor 1/K stands in δ of the last layer, f
     ΔW  = δᵀ a
     Δb  = Σ_k δ_k = 1ᵀ δ                 (K,)(K, m) = (m,)
 
-(Nielsen, Neural Networks and Deep Learning, chapter 2, equations BP1 to BP4, in rows for columns.)
+(Nielsen, Neural Networks and Deep Learning, chapter 2, equations BP1 to BP4, with an example in
+each row instead of each column.)
 
-A step may be computed by several threads. Each then owns some rows of every W, and the elements of
-b that go with them: it computes those columns of z, a and δ and those rows of ΔW, and meets the
-others wherever one needs what all of them wrote, which is the whole a for the layer above and the
-whole δ for the layer below. z and δ of the last layer are so small that every thread computes them
-for itself. With one thread the part is the whole.
+A step may be computed by several threads, the workers: `layers` says who owns what. They wait for
+each other at a barrier before one of them reads what all of them wrote: the whole a for the layer
+above, and the whole δ for the layer below. A single worker owns everything.
 
-Two regularisers change the forward pass of hidden layers, and with it the backward one:
+Two regularisers change the forward pass of hidden layers, and so the backward pass:
 
     batch normalisation   a = f(γ ẑ + b), ẑ = (z − μ) / √(σ² + ε), z = a Wᵀ: b is its β
     dropout               the layer above sees a ⊙ r, r = 0 with probability p, else 1 / (1 − p)
 
 (Ioffe and Szegedy, 2015; Srivastava et al., 2014, scaled in training instead of afterwards.)
 
-What the lines below call is `operations`: NumPy's, or those that only note what compiled code then
-does. This module does no input or output.
+The lines below call `ops`: either NumPy's operations, or a recorder that writes the same calls down
+as a program for compiled code.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mlp_cli.nn.activations import ACTIVATIONS
-from mlp_cli.nn.buffers import Array, Bits, Drawn, Norm
+from mlp_cli.nn.buffers import Array, Bits, RandomBuffer
+from mlp_cli.nn.layers import HiddenBuffers, HiddenLayer, OutputLayer, WorkerLayers
 from mlp_cli.nn.network import Network, rows_of
-from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.nn.ops import NUMPY, Ops
 
 IDENTITY = ACTIVATIONS["identity"]
-NO_KEY = np.zeros(1, np.uint64)  # for networks without dropout
+NO_KEY = np.zeros(1, np.uint64)  # for networks without dropout and noise
 
 
 class Dropout(NamedTuple):
-    """How likely an input, and a hidden neuron, is dropped in a step: 0 ≤ p < 1."""
+    """The probability that an input, and a hidden neuron, is dropped in a step: 0 ≤ p < 1."""
 
     inputs: float = 0.0
     hidden: float = 0.0
 
 
 class Noise(NamedTuple):
-    """The deviation of what a step adds to the inputs, and to the hidden neurons' z."""
+    """The deviation of the noise that a step adds to the inputs, and to z of hidden neurons."""
 
     inputs: float = 0.0
     hidden: float = 0.0
@@ -75,7 +75,15 @@ class Noise(NamedTuple):
 
 NO_DROPOUT = Dropout()
 NO_NOISE = Noise()
-NOISE_STREAM = 2**16  # the first of noise; those of dropout begin at 0
+NOISE_STREAM = 2**16  # noise of layer l has stream 2¹⁶ + l, and its dropout has stream l
+
+
+class _InputRows(NamedTuple):
+    """The rows of x that a worker disturbs, and its random numbers for them."""
+
+    rows: slice
+    mask: RandomBuffer | None
+    noise: RandomBuffer | None
 
 
 class Backpropagation:
@@ -88,23 +96,24 @@ class Backpropagation:
     K
         Examples in a minibatch.
     gradient
-        (P,) vector that receives the gradient; made here where it is not given.
-    parts
-        How many threads call the passes, each with its own `part` from 0, and with operations
-        whose `meet` waits for the others.
+        (P,) vector that receives the gradient. If it is None, a new one is made.
+    workers
+        The number of threads that call the passes. Each gives its number, from 0, and `ops` whose
+        `barrier` waits for the others.
     dropout, noise
-        How likely inputs and hidden neurons are dropped, and what is added to them: functions of a
-        call's key.
+        Whether inputs and hidden neurons are dropped, and what is added to them. What is drawn is a
+        function of the key of a call.
 
     Attributes
     ----------
     activations, outputs, deltas
-        a (K, m) of each hidden layer, the same with dropout, which the layer above sees, and
-        δ = ∂C/∂z (K, m) of every layer, as the last call left them.
+        a (K, m) of each hidden layer; the same after dropout, which the layer above sees; and
+        δ = ∂C/∂z (K, m) of every layer. All as the last call left them.
     masks, noises
-        Each hidden layer's r (K, m) and what was added to its z (K, m), where there is any.
+        r (K, m) of each hidden layer, and what was added to its z (K, m). Empty without dropout or
+        noise.
     gradient
-        ∂C/∂parameters (P,); its views are `weight_gradients`, ΔW (m, n), `bias_gradients`, Δb (m,)
+        ∂C/∂parameters (P,). Its views are `weight_gradients`, ΔW (m, n), `bias_gradients`, Δb (m,),
         and `gamma_gradients`, Δγ (m,).
     """
 
@@ -114,201 +123,125 @@ class Backpropagation:
         K: int,
         gradient: Array | None = None,
         *,
-        parts: int = 1,
+        workers: int = 1,
         dropout: Dropout = NO_DROPOUT,
         noise: Noise = NO_NOISE,
     ) -> None:
         self.network = network
         self.dropout = dropout
         self.noise = noise
-        dtype = network.dtype
-        if gradient is None:
-            gradient = np.zeros_like(network.parameters)
-        self.gradient = gradient
-        views = network.views(gradient)
+        self.gradient = np.zeros_like(network.parameters) if gradient is None else gradient
+        views = network.views(self.gradient)
         self.weight_gradients, self.bias_gradients, self.gamma_gradients = views
-
-        def hidden() -> list[Array]:
-            return [columns_first(K, m, dtype) for m in network.sizes[1:-1]]
-
-        self.activations, hidden_deltas = hidden(), hidden()
-        self.masks = hidden() if dropout.hidden else []
-        self.noises = hidden() if noise.hidden else []
-        self.outputs = hidden() if dropout.hidden else self.activations
-        self.hats = hidden() if network.batch_norm else []  # ẑ
-        self._ones = np.ones(K, dtype)
-        self._last = network.weights[-1].T, network.biases[-1]
-        self._parts = [
-            _Part(
-                self,
-                rows_of(part, parts, K),
-                [rows_of(part, parts, m) for m in network.sizes[1:]],
-                hidden_deltas,
+        hidden = [
+            HiddenBuffers.of(
+                K,
+                m,
+                network.dtype,
+                dropout=dropout.hidden > 0,
+                noise=noise.hidden > 0,
+                batch_norm=network.batch_norm,
             )
-            for part in range(parts)
+            for m in network.sizes[1:-1]
         ]
-        self.deltas = self._parts[0].deltas
+        self._ones = np.ones(K, network.dtype)
+        self._layers = [
+            WorkerLayers.of(network, hidden, views, K, worker, workers) for worker in range(workers)
+        ]
+        self._inputs = [self._input_rows(rows_of(worker, workers, K)) for worker in range(workers)]
+        self.activations = [layer.a for layer in hidden]
+        self.outputs = [layer.output for layer in hidden]
+        self.masks = [layer.mask for layer in hidden if layer.mask is not None]
+        self.noises = [layer.noise for layer in hidden if layer.noise is not None]
+        self.deltas = [*(layer.delta for layer in hidden), self._layers[0].output.whole_delta]
+
+    def _input_rows(self, rows: slice) -> _InputRows:
+        shape = rows.stop - rows.start, self.network.sizes[0]
+        mask, noise = (
+            RandomBuffer.over(np.empty(shape, self.network.dtype), rows.start) if amount else None
+            for amount in (self.dropout.inputs, self.noise.inputs)
+        )
+        return _InputRows(rows, mask, noise)
 
     def forward(
-        self, x: Array, z: Array, part: int = 0, do: Operations = NUMPY, key: Bits = NO_KEY
+        self, x: Array, z: Array, worker: int = 0, ops: Ops = NUMPY, key: Bits = NO_KEY
     ) -> None:
-        """Compute the last layer's weighted inputs z (K, c) for the inputs x (K, n).
+        """Compute z (K, c) of the last layer for the inputs x (K, n).
 
-        Every part computes all of z, into a buffer of its own. Noise and dropout are functions of
-        the key (1,), this step's own; what they make of x is written over it.
+        Every worker computes all of z, into a buffer of its own. Noise and dropout are functions of
+        the key (1,) of this step. Those of the inputs are written over x.
         """
-        mine, f, a = self._parts[part], self.network.activation, x
-        self._disturb(x, part, do, key)
-        # The last W is read whole. Between that and its updates lie the meetings over the hidden
-        # layers; where there are none, these two stand in.
-        if not self.activations:
-            do.meet(part)
-        for layer, (WT, b, out, s) in enumerate(mine.forward):
-            do.product(a, WT, out)  # z = a Wᵀ + b
-            if mine.norms:
-                do.normalise(out, mine.norms[layer])  # γ ẑ
-            if mine.noises:
-                noise = mine.noises[layer]
-                do.deviate(noise, key, NOISE_STREAM + layer + 1, self.noise.hidden)
-                do.add(out, noise.r.T, out)  # + noise
-            do.activate(f, out, b, s)  # a = f(z)
-            if mine.masks:
-                mask, dropped = mine.masks[layer]
-                do.draw(mask, key, layer + 1, self.dropout.hidden)
-                do.multiply(out, mask.r.T, dropped)  # a ⊙ r
-            do.meet(part)
-            a = self.outputs[layer]
-        WT, b = self._last
-        do.product(a, WT, z)
-        do.activate(IDENTITY, z, b, z)
-        if not self.activations:
-            do.meet(part)
+        f, hidden, output = self.network.activation, *self._layers[worker]
+        self._disturb_inputs(x, worker, ops, key)
+        # The W of the last layer is read whole. The barriers over the hidden layers lie between
+        # that and its updates; without hidden layers, the two barriers below do.
+        if not hidden:
+            ops.barrier(worker)
+        a = x
+        for layer in hidden:
+            z_own = layer.a  # the activation is applied in place
+            ops.product(a, layer.W.T, z_own)  # z = a Wᵀ + b
+            if layer.norm is not None:
+                ops.normalise(z_own, layer.norm)  # γ ẑ
+            if layer.noise is not None:
+                stream = NOISE_STREAM + layer.number
+                ops.add_noise(z_own.T, layer.noise, key, stream, self.noise.hidden)
+            ops.activate(f, z_own, layer.b, layer.scratch)  # a = f(z)
+            if layer.mask is not None:
+                ops.dropout_mask(layer.mask, key, layer.number, self.dropout.hidden)
+                ops.multiply(layer.a, layer.mask.r.T, layer.dropped)  # a ⊙ r
+            ops.barrier(worker)
+            a = layer.output
+        ops.product(a, output.W.T, z)
+        ops.activate(IDENTITY, z, output.b, z)
+        if not hidden:
+            ops.barrier(worker)
 
-    def _disturb(self, x: Array, part: int, do: Operations, key: Bits) -> None:
-        """Add noise to the inputs x (K, n) and drop some, each part its own examples."""
-        mine = self._parts[part]
-        own = x[mine.rows]
-        if mine.input_noise is not None:
-            do.deviate(mine.input_noise, key, NOISE_STREAM, self.noise.inputs)
-            do.add(own, mine.input_noise.r, own)
-        if mine.input_mask is not None:
-            do.draw(mine.input_mask, key, 0, self.dropout.inputs)
-            do.multiply(own, mine.input_mask.r, own)
-        if mine.input_noise is not None or mine.input_mask is not None:
-            do.meet(part)
+    def _disturb_inputs(self, x: Array, worker: int, ops: Ops, key: Bits) -> None:
+        """Add noise to the inputs x (K, n) and drop some: each worker those of its own examples."""
+        rows, mask, noise = self._inputs[worker]
+        if noise is not None:
+            ops.add_noise(x[rows], noise, key, NOISE_STREAM, self.noise.inputs)
+        if mask is not None:
+            ops.dropout_mask(mask, key, 0, self.dropout.inputs)
+            ops.multiply(x[rows], mask.r, x[rows])
+        if noise is not None or mask is not None:
+            ops.barrier(worker)
 
-    def backward(self, x: Array, y: Array, z: Array, part: int = 0, do: Operations = NUMPY) -> None:
+    def backward(self, x: Array, y: Array, z: Array, worker: int = 0, ops: Ops = NUMPY) -> None:
         """Write the gradient for the inputs x (K, n), targets y (K, c) and `forward`'s z (K, c).
 
-        Every part writes its own rows. When it returns, no part reads what another may change.
+        Every worker writes its own rows. When it returns, no worker reads what another may change.
         """
-        network, mine = self.network, self._parts[part]
-        do.error(network.loss, z, y, mine.deltas[-1], mine.scratch)
-        for layer, (deltaT, dW, db) in mine.backward:
-            a = self.outputs[layer - 1] if layer else x
-            do.product(deltaT, a, dW)  # ΔW = δᵀ a
-            if not mine.norms or layer == len(mine.norms):
-                do.product(deltaT, self._ones, db)  # Δb = δᵀ 1
-            if layer:  # nobody needs the error of the pixels
-                W, delta, a, s = mine.errors[layer - 1]
-                do.product(mine.deltas[layer], W, delta)  # δ W
-                if mine.masks:
-                    do.multiply(delta, mine.masks[layer - 1][0].r.T, delta)  # ⊙ r
-                do.derive(network.activation, delta, a, s)  # ⊙ f′(z)
-                if mine.norms:
-                    below, dgamma, dbeta = mine.norm_gradients[layer - 1]
-                    do.unnormalise(delta, below, dgamma, dbeta)
-                do.meet(part)
+        hidden, output = self._layers[worker]
+        ops.output_delta(self.network.loss, z, y, output.whole_delta, output.scratch)
+        layers: list[OutputLayer | HiddenLayer] = [output, *reversed(hidden)]
+        for layer in layers:
+            below = layer.below
+            a = x if below is None else below.output
+            ops.product(layer.delta.T, a, layer.dW)  # ΔW = δᵀ a
+            if layer.norm is None:
+                ops.product(layer.delta.T, self._ones, layer.db)  # Δb = δᵀ 1
+            if below is None:
+                break  # nobody needs the error of the pixels
+            ops.product(layer.whole_delta, below.W_above, below.delta)  # δ W
+            if below.mask is not None:
+                ops.multiply(below.delta, below.mask.r.T, below.delta)  # ⊙ r
+            f = self.network.activation
+            ops.multiply_by_derivative(f, below.delta, below.a, below.scratch)  # ⊙ f′(z)
+            if below.norm is not None:
+                ops.normalise_backward(below.delta, below.norm, below.db)
+            ops.barrier(worker)
 
     def __call__(
         self,
         x: Array,
         y: Array,
         z: Array,
-        part: int = 0,
-        do: Operations = NUMPY,
+        worker: int = 0,
+        ops: Ops = NUMPY,
         key: Bits = NO_KEY,
     ) -> None:
         """Run both passes: z (K, c) and the gradient, for inputs x (K, n) and targets y (K, c)."""
-        self.forward(x, z, part, do, key)
-        self.backward(x, y, z, part, do)
-
-
-def columns_first(K: int, m: int, dtype: np.dtype[Any]) -> Array:
-    """Return an array (K, m) that holds a neuron's K values side by side, as z, a and δ do.
-
-    A part's columns are then one piece of memory. And no product has two transposed factors: the
-    kernel that OpenBLAS 0.3.31 has for small ones of that kind on AVX-512 writes wrong numbers in
-    wrong places where two threads are in it at once.
-    """
-    return np.empty((m, K), dtype).T
-
-
-class _Part:
-    """What one part reads and writes in a layer, found once: views, and scratch of its own."""
-
-    def __init__(
-        self, whole: Backpropagation, rows: slice, owned: list[slice], hidden_deltas: list[Array]
-    ) -> None:
-        network, K = whole.network, len(whole._ones)
-        shape = (K, network.sizes[-1])
-        self.scratch = columns_first(*shape, network.dtype)
-        self.deltas = [*hidden_deltas, columns_first(*shape, network.dtype)]
-        scratches = [columns_first(K, own.stop - own.start, network.dtype) for own in owned[:-1]]
-        self.forward = [
-            (W[own].T, b[own], a[:, own], s)
-            for W, b, own, a, s in zip(
-                network.weights, network.biases, owned, whole.activations, scratches, strict=False
-            )
-        ]
-        gradients = zip(whole.weight_gradients, whole.bias_gradients, strict=True)
-        self.backward = [
-            (layer, (self.deltas[layer][:, owned[layer]].T, dW[owned[layer]], db[owned[layer]]))
-            for layer, (dW, db) in enumerate(gradients)
-        ][::-1]
-        self.errors = [
-            (W[:, own], delta[:, own], a[:, own], s)
-            for W, own, delta, a, s in zip(
-                network.weights[1:],
-                owned,
-                hidden_deltas,
-                whole.activations,
-                scratches,
-                strict=False,
-            )
-        ]
-        self.rows = rows
-        inputs = rows.stop - rows.start, network.sizes[0]
-        self.input_mask, self.input_noise = (
-            Drawn.over(np.empty(inputs, network.dtype), rows.start) if some else None
-            for some in (whole.dropout.inputs, whole.noise.inputs)
-        )
-        self.masks = [
-            (Drawn.over(r.T[own], own.start), dropped[:, own])
-            for r, dropped, own in zip(whole.masks, whole.outputs, owned, strict=False)
-        ]
-        self.noises = [
-            Drawn.over(r.T[own], own.start) for r, own in zip(whole.noises, owned, strict=False)
-        ]
-        self.norms = [
-            Norm(
-                gamma[own], mean[own], variance[own], hat[:, own],
-                np.empty_like(b[own]), np.empty_like(b[own]), np.empty_like(b[own]), s,
-            )
-            for b, gamma, mean, variance, hat, own, s in zip(
-                network.biases,
-                network.gammas,
-                network.running_means,
-                network.running_variances,
-                whole.hats,
-                owned,
-                scratches,
-                strict=False,
-            )
-        ]  # fmt: skip
-        self.norm_gradients = [
-            (norm, dgamma[own], db[own])
-            for norm, dgamma, db, own in zip(
-                self.norms, whole.gamma_gradients, whole.bias_gradients, owned, strict=False
-            )
-        ]
+        self.forward(x, z, worker, ops, key)
+        self.backward(x, y, z, worker, ops)

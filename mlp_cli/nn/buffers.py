@@ -1,13 +1,12 @@
-"""What the operations of a training step work on, beside plain arrays: buffers that go together.
+"""The types of arrays, and the buffers that an operation needs together.
 
-Each is made once, before the first step. Shapes and names as in `network`. This module imports
-NumPy alone.
+Each buffer is made once, before the first step. Shapes and names are those of `backprop`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,18 @@ Flags = NDArray[np.bool_]
 Bits = NDArray[np.uint64]
 
 
+def columns_first(K: int, m: int, dtype: np.dtype[Any]) -> Array:
+    """Return an array (K, m) that holds the K values of a neuron side by side, as z, a and δ do.
+
+    The columns of a worker are then one piece of memory. And no product has two transposed factors:
+    for small ones of that kind, the AVX-512 kernel of OpenBLAS 0.3.31 writes wrong numbers if two
+    threads are in it at once.
+    """
+    return np.empty((m, K), dtype).T
+
+
 class Block(NamedTuple):
-    """What an update meets of each vector: p, g, the rule's slots, scratch, and the decay λ."""
+    """A piece of each vector of an update: p, g, the slots of the rule, scratch, and λ."""
 
     p: Array
     g: Array
@@ -30,11 +39,12 @@ class Block(NamedTuple):
     decay: float
 
 
-class Drawn(NamedTuple):
-    """What is drawn for some lines, of all lines of a matrix: a dropout's mask, or noise.
+class RandomBuffer(NamedTuple):
+    """Random numbers for some lines of a matrix: a dropout mask, or noise.
 
-    r (L, w) holds it. The lines are those of the matrix from `first` on; `places` (L, ⌈w / 4⌉)
-    numbers their elements in fours, from the first of all lines, and s, t are scratch.
+    r (L, w) holds the numbers of L lines, from line `first` of the matrix on. `places`
+    (L, ⌈w / 4⌉) numbers their elements in fours, counted from the first line of the matrix. s and t
+    are scratch.
     """
 
     r: Array
@@ -44,8 +54,8 @@ class Drawn(NamedTuple):
     t: Bits
 
     @classmethod
-    def over(cls, r: Array, first: int) -> Drawn:
-        """Make what draws r (L, w)."""
+    def over(cls, r: Array, first: int) -> RandomBuffer:
+        """Return the buffer that fills r (L, w)."""
         lines, width = r.shape
         fours = -(-width // 4)
         places = (first * fours + np.arange(lines * fours, dtype=np.uint64)).reshape(lines, fours)
@@ -53,10 +63,10 @@ class Drawn(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """What batch normalisation keeps of some neurons of a layer, from forward to backward.
+    """What batch normalisation keeps of some neurons of a layer, from forward to backward pass.
 
-    γ (m,), the running mean and variance (m,); and of a minibatch ẑ (K, m), 1 / σ (m,), and scratch
-    (m,), (m,) and (K, m).
+    γ, the running mean and the running variance (m,); of a minibatch ẑ (K, m) and 1 / σ (m,);
+    scratch of (m,), (m,) and (K, m); and ∂C/∂γ (m,).
     """
 
     gamma: Array
@@ -67,13 +77,14 @@ class Norm(NamedTuple):
     mean: Array
     variance: Array
     s: Array
+    dgamma: Array
 
 
 class Field(NamedTuple):
-    """Two numbers for each pixel of k images, (height, 2 k, width), the first of all images first.
+    """Two random numbers for each pixel of k images: `noise` (height, 2 k, width).
 
-    `places` (height, 2 k, ⌈width / 4⌉) numbers the pixels in fours as if the first of the images
-    were the first of all; s, t and u are scratch.
+    `places` (height, 2 k, ⌈width / 4⌉) numbers the pixels in fours, as if the first of the k images
+    were the first of all. s, t and u are scratch.
     """
 
     noise: Array
@@ -84,7 +95,7 @@ class Field(NamedTuple):
 
     @classmethod
     def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Field:
-        """Make a field of zeros for k images of a shape."""
+        """Return a field of zeros for k images of this shape."""
         height, width = shape
         fours = -(-width // 4)
         image = np.arange(2 * height * fours, dtype=np.uint64).reshape(2, 1, height, fours)
@@ -95,7 +106,7 @@ class Field(NamedTuple):
 
 
 class Warp(NamedTuple):
-    """What NumPy needs to take k images from elsewhere in them: a grid, and scratch.
+    """What NumPy needs to resample k images: a grid, and scratch.
 
     `grid` (3, height · width) holds each pixel's i and j from the centre, and 1.
     """
@@ -110,7 +121,7 @@ class Warp(NamedTuple):
 
     @classmethod
     def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> Warp:
-        """Make what k images of a shape need."""
+        """Return the buffers for k images of this shape."""
         height, width = shape
         i, j = np.indices(shape).reshape(2, -1)
         grid = np.array([i - (height - 1) / 2, j - (width - 1) / 2, np.ones(i.size)], dtype)

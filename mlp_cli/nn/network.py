@@ -1,10 +1,9 @@
-"""The network: its layers, and the one vector that all of its parameters live in.
+"""The network: its sizes and functions, and the one vector that holds all of its parameters.
 
-All weights, layer by layer, then all biases, then all γ of batch normalisation. `weights`, `biases`
-and `gammas` are views of it, so an optimizer may treat the network as one vector, and weight decay
-as its first part. `backpropagation` computes with them, and has the notation. This module does no
-input or output; beyond NumPy it needs `functions`, the activations, losses and initialisers by
-name.
+The vector holds all weights, layer by layer, then all biases, then every γ of batch normalisation.
+`weights`, `biases` and `gammas` are views of it. So an optimizer may treat the network as one
+vector, and weight decay as the first part of it. `backprop` computes with them, and explains the
+notation.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from mlp_cli.nn.ops import EPSILON
 
 
 class Views(NamedTuple):
-    """The parts of a vector (P,): each layer's W (m, n) and b (m,), each hidden layer's γ (m,)."""
+    """A vector (P,) seen as each layer's W (m, n) and b (m,), and each hidden layer's γ (m,)."""
 
     weights: list[Array]
     biases: list[Array]
@@ -40,24 +39,24 @@ class Network:
         Inputs, then the neurons of each layer: [784, 30, 10] has one hidden layer of 30 neurons,
         [784, 10] none.
     activation, loss
-        Keys of `ACTIVATIONS` (the hidden layers' function) and `LOSSES` (which brings the last
-        layer's function: softmax with cross_entropy, sigmoid with mse).
+        Keys of `ACTIVATIONS`, the function of the hidden layers, and of `LOSSES`, which brings the
+        function of the last layer: softmax with cross_entropy, sigmoid with mse.
     dtype
         float32 or float64.
     batch_norm
-        Whether the hidden layers are normalised.
+        Whether the hidden layers are normalised over the minibatch.
 
     Attributes
     ----------
     parameters
         (P,) vector, zero until `initialise` or a copy fills it.
-    parts, weights, biases, gammas
-        Its views, all three together and each: for each layer W (m, n) and b (m,), for each
-        normalised one γ (m,).
+    parameter_views, weights, biases, gammas
+        Views of it, all together and each kind: W (m, n) and b (m,) of every layer, γ (m,) of every
+        normalised layer.
     weight_count
-        How many leading elements of `parameters` are weights.
+        The number of weights, which are the first elements of `parameters`.
     statistics
-        (S,) vector of what normalised layers keep of the minibatches: `running_means` and
+        (S,) vector of the running means and variances of normalised layers. `running_means` and
         `running_variances`, (m,) each, are views of it.
     """
 
@@ -81,13 +80,13 @@ class Network:
         self._normalised = self.sizes[1:-1] if batch_norm else ()
         biases_and_gammas = sum(self.sizes[1:]) + sum(self._normalised)
         self.parameters = np.zeros(self.weight_count + biases_and_gammas, self.dtype)
-        self.parts = self.views(self.parameters)
-        self.weights, self.biases, self.gammas = self.parts
+        self.parameter_views = self.views(self.parameters)
+        self.weights, self.biases, self.gammas = self.parameter_views
         self.statistics = np.zeros(2 * sum(self._normalised), self.dtype)
         self.running_means, self.running_variances = self.statistics_of(self.statistics)
 
     def views(self, vector: Array) -> Views:
-        """Return a (P,) vector's parts, uncopied."""
+        """Return the views of a vector (P,)."""
         views = Views([], [], [])
         at, bias_at = 0, self.weight_count
         for n, m in zip(self.sizes[:-1], self.sizes[1:], strict=True):
@@ -98,16 +97,16 @@ class Network:
         return views
 
     def statistics_of(self, vector: Array) -> tuple[list[Array], list[Array]]:
-        """Return a (S,) vector's parts, uncopied: running means and running variances."""
+        """Return the views of a vector (S,): running means and running variances."""
         half = len(vector) // 2
         return _cut(vector[:half], self._normalised), _cut(vector[half:], self._normalised)
 
     def named(self, parameters: Array, statistics: Array) -> dict[str, Array]:
-        """Return the parts of a (P,) and a (S,) vector, uncopied, by PyTorch's names for them.
+        """Return the views of a vector (P,) and of one (S,), by PyTorch's names for them.
 
-        `layers.0.weight` (m, n) and `layers.0.bias` (m,) are those of a `Linear`; `norms.0.weight`
-        γ, `norms.0.bias`, `norms.0.running_mean` and `norms.0.running_var` those of the
-        `BatchNorm1d` behind it. The layer's own bias is then 0.
+        `layers.0.weight` (m, n) and `layers.0.bias` (m,) are those of a `Linear`. `norms.0.weight`,
+        which is γ, `norms.0.bias`, `norms.0.running_mean` and `norms.0.running_var` are those of
+        the `BatchNorm1d` that follows it. The bias of the `Linear` is then 0.
         """
         views, statistics_of = self.views(parameters), self.statistics_of(statistics)
         named = {}
@@ -125,7 +124,7 @@ class Network:
         return named
 
     def initialise(self, name: str, generator: np.random.Generator) -> None:
-        """Draw the first parameters by the rule `INITIALISERS[name]`, from float64 numbers."""
+        """Draw the first parameters as `INITIALISERS[name]` says, from float64 numbers."""
         rule = INITIALISERS[name]
         for W, b in zip(self.weights, self.biases, strict=True):
             deviation = rule.deviation(*W.shape)
@@ -138,21 +137,21 @@ class Network:
             gamma[...] = variance[...] = 1
 
     def without_norm(self) -> Network:
-        """Return a network of the same layers that is not normalised, its parameters all 0."""
+        """Return a network of the same layers without normalisation. Its parameters are all 0."""
         return Network(self.sizes, *self._names, str(self.dtype))
 
     def fold(self, parameters: Array, statistics: Array, into: Network) -> None:
-        """Write a network without normalisation that computes what this one does in evaluation.
+        """Fold normalisation into weights: write the plain network that computes the same.
 
-        With W ← γ W / √(σ² + ε) and b ← b − γ μ / √(σ² + ε), from the running μ and σ², the layer's
-        z is γ ẑ + b.
+        With W ← γ W / √(σ² + ε) and b ← b − γ μ / √(σ² + ε), from the running μ and σ², z of the
+        plain layer is γ ẑ + b of the normalised one in evaluation.
 
         Parameters
         ----------
         parameters, statistics
-            This network's own, or others of its shapes, (P,) and (S,).
+            (P,) and (S,): those of this network, or others of the same shapes.
         into
-            A network of the same layers, and not normalised.
+            A network of the same layers without normalisation.
         """
         views, (means, variances) = self.views(parameters), self.statistics_of(statistics)
         for to, of in zip(into.weights + into.biases, views.weights + views.biases, strict=True):
@@ -166,25 +165,25 @@ class Network:
 
 
 def _cut(vector: Array, widths: Sequence[int]) -> list[Array]:
-    """Return pieces of a vector, of these lengths from its start, uncopied."""
+    """Return views of a vector: pieces of these lengths, from its start."""
     ends = list(itertools.accumulate(widths, initial=0))
     return [vector[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def rows_of(part: int, parts: int, m: int) -> slice:
-    """Return which of m rows a part owns."""
-    return slice(m * part // parts, m * (part + 1) // parts)
+def rows_of(worker: int, workers: int, m: int) -> slice:
+    """Return which of m rows a worker owns."""
+    return slice(m * worker // workers, m * (worker + 1) // workers)
 
 
-def owned(network: Network, part: int, parts: int) -> list[slice]:
-    """Return where the rows that a part owns lie in the vector of parameters."""
-    pieces: list[slice] = []
+def owned_slices(network: Network, worker: int, workers: int) -> list[slice]:
+    """Return which slices of the vector of parameters hold the rows that a worker owns."""
+    slices: list[slice] = []
     at = 0
     for matrix in (*network.weights, *network.biases, *network.gammas):
-        own, width = rows_of(part, parts, len(matrix)), matrix.size // len(matrix)
+        own, width = rows_of(worker, workers, len(matrix)), matrix.size // len(matrix)
         start, stop = at + own.start * width, at + own.stop * width
-        if pieces and pieces[-1].stop == start:
-            start = pieces.pop().start
-        pieces.append(slice(start, stop))
+        if slices and slices[-1].stop == start:
+            start = slices.pop().start
+        slices.append(slice(start, stop))
         at += matrix.size
-    return pieces
+    return slices

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError
@@ -81,7 +80,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     StorageError
         If the file cannot be written.
     """
-    trainer = build_trainer(config, dataset, ThreadTeam(1), NumPyKernels())
+    trainer = build_trainer(config, dataset, numpy_engine())
     train, height_width = dataset.train, dataset.image_shape
     firsts = np.unique(train.labels[train.rows], return_index=True)[1][: MAX_IMAGES // COLUMNS]
     epochs = np.unique(np.linspace(1, config.training.epochs, COLUMNS - 1).astype(int))
@@ -90,7 +89,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
         images.append(train.images[row] / 255)
         captions.append(f"a {train.labels[row]}\nno. {row}")
         for epoch in epochs:
-            images.append(trainer.seen(row, epoch - 1) * trainer.std + trainer.mean)
+            images.append(trainer.seen(row, epoch - 1) * trainer.scaling.std + trainer.scaling.mean)
             captions.append(f"epoch {epoch}")
     _draw_sheet(
         path,

@@ -16,13 +16,13 @@ def obtain_data(
 ) -> tuple[Config, Dataset]:
     """Load the data that a configuration names, fetching MNIST where that is allowed.
 
-    Returns the configuration too: where MNIST cannot be had and `data.fallback` allows it, the one
-    returned says `dataset: synthetic`.
+    Returns the configuration too. If MNIST cannot be had and `data.fallback` allows it, that
+    configuration says `dataset: synthetic`.
 
     Raises
     ------
     DataError, DownloadError
-        If the data are not to be had.
+        If the data cannot be had.
     """
     data = config.data
     try:
@@ -31,7 +31,7 @@ def obtain_data(
         except DataError:
             if data.path is not None or not data.download:
                 raise
-        from mlp_cli.data.download import fetch_mnist  # only where needed: its import takes 0.2 s
+        from mlp_cli.data.download import fetch_mnist  # only if needed: its import takes 0.2 s
 
         files = needed_files(data.test)
         fetch_mnist(

@@ -1,4 +1,4 @@
-"""Going on with a run: whether a configuration is still the run's, and where it left off."""
+"""Continuing a run: whether a configuration is still that of the run, and where it stopped."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import Checkpoint
-from mlp_cli.training.trainer import State, Trainer
+from mlp_cli.training.trainer import Trainer
 
 MAY_GROW = ("training.epochs",)
 
-# Of the state, what every checkpoint of format 1 holds. A field that came later is optional.
-FIRST_FIELDS = (
-    "epoch", "position", "step", "loss_sum", "correct", "epoch_seconds", "training_seconds",
-    "samples", "seconds", "best_epoch", "best_accuracy", "best_loss",
-)  # fmt: skip
-
 
 def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
-    """Put a trainer where a checkpoint left off.
+    """Put a trainer where a checkpoint stopped.
 
     Raises
     ------
@@ -34,7 +28,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     changed = [key for key in differences(trained_by(checkpoint), config) if key not in MAY_GROW]
     if changed:
         raise CheckpointError(
-            f"{checkpoint.path}: it was trained by a configuration that differs from the run's in "
+            f"{checkpoint.path}: its configuration differs from the run's in "
             f"{', '.join(changed)}. Put the run's own checkpoint there, or start again with "
             "--overwrite."
         )
@@ -43,33 +37,30 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     for name in others:
         vector = trainer.vectors[name]
         vector[...] = checkpoint.array(name, vector.shape, vector.dtype)
-    state = checkpoint.record("state", State, required=FIRST_FIELDS)
+    state = checkpoint.state()
     n, K = len(trainer.dataset.train), trainer.K
     whole = state.position == n or (state.position < n and state.position % K == 0)
     if not whole or state.step != state.epoch * -(-n // K) - (-state.position // K):
         raise CheckpointError(
-            f"{checkpoint.path}: it stands at step {state.step}, {state.epoch} epochs and "
-            f"{state.position} images on, which in batches of {K} out of {n} images is not so. "
-            "Give the data that it was trained on, or start again with --overwrite."
+            f"{checkpoint.path}: its position (step {state.step}, epoch {state.epoch}, image "
+            f"{state.position}) is impossible with batch size {K} and {n} images. Give the data "
+            "that it was trained on, or start again with --overwrite."
         )
     trainer.state = state
 
 
 def environment_warnings(checkpoint: Checkpoint, environment: dict[str, Any]) -> list[str]:
-    """Return the warning that a checkpoint was written elsewhere, if it was.
+    """Return the warning that a checkpoint was written by another machine or build, if it was.
 
     Raises
     ------
     CheckpointError
-        If it does not say where.
+        If it holds no record of the machine.
     """
-    then = checkpoint.header.get("environment")
-    if not isinstance(then, dict):
-        raise checkpoint.unfit("its header holds no environment")
-    changed = differing(then, environment)
+    changed = differing(checkpoint.environment(), environment)
     if not changed:
         return []
-    # What a file says may not reach the terminal's controls.
+    # Text from a file must not control the terminal.
     said = "".join(c if c.isprintable() else " " for c in "; ".join(changed))[:400]
     return [
         "resumed on another machine or build, so the last bits may differ from a run "
@@ -78,23 +69,23 @@ def environment_warnings(checkpoint: Checkpoint, environment: dict[str, Any]) ->
 
 
 def stored_config(folder: RunFolder) -> Config | None:
-    """Return the configuration of the run in a folder, None where there is none yet.
+    """Return the configuration of the run in a folder, None if there is no run yet.
 
     Raises
     ------
     ConfigError
-        If what is there is no configuration.
+        If it is not a configuration.
     """
     return load_config(folder.config) if folder.env.exists() and folder.config.exists() else None
 
 
 def resumable(config: Config, stored: Config, out: Path) -> Config:
-    """Return the configuration to go on with, after checking that it is the stored one.
+    """Return the configuration to continue with, after checking that it is the stored one.
 
     Raises
     ------
     ConfigError
-        If they differ in more than a longer training whose schedule does not mind.
+        If they differ. Only more epochs are allowed, if nothing depends on their number.
     """
     if stored.data.dataset == "synthetic" and config.data.fallback == "synthetic":
         data = config.data.model_copy(update={"dataset": "synthetic"})

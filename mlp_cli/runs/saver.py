@@ -1,20 +1,19 @@
-"""What a training keeps on disk, and when.
+"""What a training writes to disk, and when.
 
-`last.npz` is written anew at the end of an epoch and within one, but never so often that saving
-takes more than one part in `SHARE` of the time. So a training that is killed loses at most
-`LONGEST` seconds of work, or `SHARE` times what a save takes where that is more; one that is
-stopped by a signal, or ends, loses nothing.
+`last.npz` is written at the end of an epoch and within one, but never so often that saving takes
+more than one part in `SHARE` of the time. So a training that is killed loses at most `LONGEST`
+seconds of work, or `SHARE` times the duration of a save if that is more. A training that ends, or
+is stopped by a signal, loses nothing.
 
-The best weights wait in memory for the next save. What is written before is what the later needs:
-the lines of `metrics.jsonl`, then `best.npz`, then the `last.npz` that counts both as behind. A
-training that resumes from an older `last.npz` comes by the same lines and the same best again.
+The best weights wait in memory for the next save. Each file is written after those that it relies
+on: the lines of `metrics.jsonl`, then `best.npz`, then the `last.npz` whose state counts both. A
+training that resumes from an older `last.npz` makes the same lines and the same best again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.nn.buffers import Array
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import save_checkpoint
+from mlp_cli.storage.header import DataRecord, Header
 from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.trainer import Trainer
 
@@ -31,16 +31,16 @@ LONGEST = 10.0  # seconds
 
 
 class Saver:
-    """Keeps one training in its folder.
+    """Saves one training to its folder.
 
     Parameters
     ----------
     trainer, config, environment
-        What is saved, and what it was made by and runs on.
+        What is saved, its configuration, and the record of the machine.
     folder
-        Where to.
+        The folder of the run.
     elapsed
-        The run's seconds so far, over all sittings.
+        Returns the seconds of the run so far, over all sittings.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Saver:
         self._saved_step: int | None = None
 
     def chunk_ended(self) -> None:
-        """Save within an epoch, where the last save is long ago.
+        """Save within an epoch, if the last save is long ago.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Saver:
             self.save()
 
     def epoch_ended(self, metrics: EpochMetrics) -> None:
-        """Keep an epoch's record, and its weights where they are the best; save if it is time.
+        """Append the record of an epoch, keep its weights if they are the best, save if it is time.
 
         Raises
         ------
@@ -90,14 +90,14 @@ class Saver:
             self.save()
 
     def save(self) -> None:
-        """Write the best weights and all that resuming needs, where they are new.
+        """Write the best weights and all that resuming needs, if they are new.
 
         Raises
         ------
         DivergedError
-            If a parameter is not finite; the checkpoint before stays.
+            If a parameter is not finite; the old checkpoint stays.
         StorageError
-            If it cannot be written; the checkpoint before stays.
+            If it cannot be written; the old checkpoint stays.
         """
         started = time.monotonic()
         trainer, folder = self._trainer, self._folder
@@ -118,21 +118,14 @@ class Saver:
 
     def _header(self) -> dict[str, Any]:
         trainer = self._trainer
+        dataset = trainer.dataset
         trainer.state.seconds = self._elapsed()
-        return {
-            "config": self._config.to_dict(),
-            "data": {
-                "name": trainer.dataset.name,
-                "image_shape": list(trainer.dataset.image_shape),
-                "classes": trainer.dataset.classes,
-            },
-            "state": asdict(trainer.state),
-            "environment": self._environment,
-        }
+        data = DataRecord(dataset.name, list(dataset.image_shape), dataset.classes)
+        return Header(self._config.to_dict(), data, trainer.state, self._environment).to_dict()
 
     def _arrays(self, parameters: Array, statistics: Array) -> dict[str, np.ndarray[Any, Any]]:
         trainer, network = self._trainer, self._trainer.network
         arrays: dict[str, np.ndarray[Any, Any]] = network.named(parameters, statistics)
-        arrays["input.mean"] = np.array(trainer.mean, network.dtype)
-        arrays["input.std"] = np.array(trainer.std, network.dtype)
+        arrays["input.mean"] = np.array(trainer.scaling.mean, network.dtype)
+        arrays["input.std"] = np.array(trainer.scaling.std, network.dtype)
         return arrays

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
-from mlp_cli.compute.select import choose_kernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.select import EngineChoice, build_engine
 from mlp_cli.config.load import dump_config
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
+from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.resume import environment_warnings, restore, resumable, stored_config
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
@@ -32,78 +33,82 @@ from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.trainer import Trainer
 
-WORTH_REPORTING_S = 2.0  # seconds of compiling of which the user should know
+WORTH_REPORTING_S = 2.0  # seconds of compiling
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a training finds its data and leaves its results."""
+    """Where a training finds its data and leaves its results, and what computes it."""
 
     data_dir: Path
     mirrors: Sequence[str]
     out: Path | None
     mode: Mode
     config_name: str
+    engine: EngineChoice
 
 
 def train_run(
-    config: Config, options: RunOptions, threads: int, fast: bool, observer: Observer
+    config: Config, options: RunOptions, observer: Observer, interruption: Interruption
 ) -> tuple[Path, dict[str, Any] | None]:
-    """Train one network; return the run's folder and its result, None where it was stopped.
+    """Train one network; return the folder of the run and its result, None if it was stopped.
 
     Raises
     ------
     MlpError
-        As its subclasses say; what was saved before stays.
+        The subclass says what went wrong; what was saved before stays.
     """
     started = time.monotonic()
-    stored = None
-    if options.out is not None:
-        check_out(options.out, options.mode)
+    out, stored = options.out, None
+    if out is not None:
+        check_out(out, options.mode)
         if options.mode == "resume":
-            stored = stored_config(RunFolder(options.out))
+            stored = stored_config(RunFolder(out))
         if stored is not None:
-            config = resumable(config, stored, options.out)
-            result = RunFolder(options.out).read_result()
+            config = resumable(config, stored, out)
+            result = RunFolder(out).read_result()
             if result is not None and stored.training.epochs == config.training.epochs:
-                return options.out, result
+                return out, result
     config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
-    folder = claim(options.out, options.config_name)
+    folder = claim(out, options.config_name)
     with folder.locked():
-        if options.out is not None:  # another process may have been here since
-            check_out(options.out, options.mode)
-        # Compiling is held together with the training: an exception within it would get lost.
-        with observer.deferred():
+        if out is not None:  # another process may have written here since
+            check_out(out, options.mode)
+        # Compiling is inside the block too: an exception raised within it would get lost.
+        with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()
-            kernels = choose_kernels(fast)
-            environment = describe(threads, kernels.name)
-            trainer = build_trainer(config, dataset, ThreadTeam(threads), kernels)
-            if kernels.compile_seconds > WORTH_REPORTING_S:
-                observer.log(
-                    f"Compiled the kernels in {kernels.compile_seconds:.0f} s; "
-                    "the next training finds them ready."
-                )
+            engine = build_engine(options.engine)
+            environment = describe(engine.workers, engine.kernels.name)
+            trainer = build_trainer(config, dataset, engine)
+            _report_compiling(engine.kernels.compile_seconds, observer)
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
-                for difference in environment_warnings(checkpoint, environment):
-                    observer.warn(difference)
-            prepare(folder, config, environment, trainer.state.epoch, observer)
+                for warning in environment_warnings(checkpoint, environment):
+                    observer.warn(warning)
+            _prepare(folder, config, environment, trainer.state.epoch, observer)
             sittings_before = trainer.state.seconds
 
             def elapsed() -> float:
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = train(trainer, config, saver, folder, observer)
-        return folder.path, conclude(trainer, folder, elapsed) if finished else None
+            finished = _train(trainer, config, saver, folder, observer, interruption)
+        return folder.path, _conclude(trainer, folder, elapsed) if finished else None
 
 
-def prepare(
+def _report_compiling(seconds: float, observer: Observer) -> None:
+    if seconds > WORTH_REPORTING_S:
+        observer.log(
+            f"Compiled the kernels in {seconds:.0f} s; the next training finds them ready."
+        )
+
+
+def _prepare(
     folder: RunFolder, config: Config, environment: dict[str, Any], epochs: int, observer: Observer
 ) -> None:
-    """Bring a run's folder to where its training begins, with so many epochs behind.
+    """Make the folder ready for a training that continues after `epochs` finished epochs.
 
     Raises
     ------
@@ -114,37 +119,43 @@ def prepare(
     atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
     atomic_write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:
-        observer.warn(f"{folder.metrics} lacks lines of epochs that are behind.")
+        observer.warn(f"{folder.metrics} is missing lines for epochs that were already trained.")
 
 
-def train(
-    trainer: Trainer, config: Config, saver: Saver, folder: RunFolder, observer: Observer
+def _train(
+    trainer: Trainer,
+    config: Config,
+    saver: Saver,
+    folder: RunFolder,
+    observer: Observer,
+    interruption: Interruption,
 ) -> bool:
-    """Train to the end, saving now and then; return False where the observer asked to stop.
+    """Train to the end, saving now and then; return False if the training was asked to stop.
 
     Raises
     ------
     DivergedError
         With what went wrong, which stands in `divergence.json` too. `last.npz` then holds the
-        training as it was before.
+        training as it was before that.
     """
+    epochs, rows = trainer.plan.epochs, len(trainer.dataset.train)
 
     def on_chunk(loss: float) -> bool:
-        observer.chunk(trainer.state, len(trainer.dataset.train), loss)
+        observer.chunk(trainer.state, epochs, rows, loss)
         saver.chunk_ended()
-        return observer.stop()
+        return interruption.pending
 
     if not folder.last.exists():
         saver.save()  # so that even a first epoch that diverges leaves a checkpoint
     try:
-        while not trainer.finished and not observer.stop():
+        while not trainer.finished and not interruption.pending:
             metrics = trainer.train_epoch(on_chunk)
             if metrics is not None:
                 saver.epoch_ended(metrics)
-                observer.epoch(metrics)
+                observer.epoch(metrics, epochs)
     except DivergedError as error:
         noticed = trainer.state.step
-        observer.log(f"{error} Looking for the step where it began.")
+        observer.log(f"{error} Looking for the step at which it began.")
         restore(trainer, load_checkpoint(folder.last), config)
         found = find_first_bad_step(trainer, noticed)
         if found is None:
@@ -156,19 +167,19 @@ def train(
     return trainer.finished
 
 
-def conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) -> dict[str, Any]:
+def _conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float]) -> dict[str, Any]:
     """Score the test set, once, with the best checkpoint, and write `result.json`."""
     state, checkpoint = trainer.state, load_checkpoint(folder.best)
-    best, then = Model(checkpoint), checkpoint.header["state"]
+    best, then = Model(checkpoint), checkpoint.state()
     scores = None
     if trainer.dataset.test is not None:
-        test = trainer.dataset.test
-        scores = Scorer(best.network, test, best.mean, best.std, trainer.team).score()
+        engine = trainer.engine._replace(kernels=NumPyKernels())
+        scores = Scorer(best.network, trainer.dataset.test, best.scaling, engine).score()
     result = {
         "dataset": trainer.dataset.name,
         "epochs": state.epoch,
-        "best_epoch": then["best_epoch"],
-        "val_accuracy": then["best_accuracy"],
+        "best_epoch": then.best_epoch,
+        "val_accuracy": then.best_accuracy,
         "test_accuracy": scores.accuracy if scores else None,
         "test_errors": scores.errors if scores else None,
         "test_error_ci95": list(scores.error_ci95) if scores else None,

@@ -3,5 +3,6 @@
 files         atomic writes, folders, locks, and the errors of the file system
 npz           `.npz` files: a writer, and a reader that accepts exactly what it writes
 checkpoint    a network's arrays, a JSON header and a digest, in one `.npz`
+header        what the header of a checkpoint holds, as records
 strict_json   JSON without NaN, with bounded depth
 """

@@ -1,26 +1,25 @@
-"""Checkpoints: one `.npz` of plain arrays, a JSON header and a digest over both.
+"""Checkpoints: one `.npz` of plain arrays, a JSON header, and a digest over both.
 
     layers.0.weight (out, in), layers.0.bias (out,), layers.1.weight, …
     input.mean, input.std      the network sees (pixel / 255 − mean) / std
     optimizer.<slot> (P,)      in last.npz alone: all weights layer by layer, then all biases
-    header                     JSON: format, config, data, state, environment
+    header                     JSON: format, and the records of `header.Header`
     digest                     SHA-256 over the header and every array, in hexadecimal
 
-`numpy.load(path, allow_pickle=False)` opens it; nothing in it can run code. Members are stored, not
-compressed, so a file can never unfold to more than its own size: reading one takes its size in
-memory, and making a network of it at most as much again.
+`numpy.load(path, allow_pickle=False)` opens it, and nothing in it can run code. Members are stored,
+not compressed, so a file never unfolds to more than its own size. Reading one takes its size in
+memory, and a network made of it takes at most as much again.
 
-A release reads what any earlier one wrote. What the header holds beyond the names above is passed
-over, and so is the state where a network is only to be used; an array that the configuration has no
-place for is refused, and so is a field of the state that this release does not know, where training
-is to go on: it would not go on as it would have. A field that a later release added to the state is
-not in older files, and takes its default.
+A release reads what any earlier one wrote. Other names in the header are ignored, and so is the
+state if a network is only used. An array that has no place in the configuration is refused. If
+training continues, so is a field of the state that this release does not know: the training would
+not go on as it would have. A field that a later release added to the state is missing in older
+files, and takes its default.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Collection, Iterable
@@ -34,32 +33,32 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.storage.files import atomic_writer, storage_errors
+from mlp_cli.storage.header import FIRST_STATE_FIELDS, DataRecord, State
 from mlp_cli.storage.npz import read_npz, write_npz
-from mlp_cli.storage.strict_json import to_json
+from mlp_cli.storage.strict_json import from_json, to_json
 
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
-MAX_DEPTH = 20
-LARGEST = 1 << 63  # below it are all whole numbers of a record
+LARGEST = 1 << 63  # all whole numbers of a record are below it
 
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its file, its arrays by name, and its header."""
+    """A loaded checkpoint: its file, its arrays by name, and its header as plain data."""
 
     path: Path
     arrays: dict[str, NDArray[Any]]
     header: dict[str, Any]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Return one array after checking that it is there, and of that shape and type.
+        """Return an array after checking that it is there, with this shape and type.
 
         Raises
         ------
         CheckpointError
-            Where it is not.
+            If it is not.
         """
         value, dtype = self.arrays.get(name), np.dtype(dtype)
         found = "is missing" if value is None else f"has shape {value.shape}, type {value.dtype}"
@@ -71,7 +70,7 @@ class Checkpoint:
         return value
 
     def check_names(self, needed: Iterable[str]) -> None:
-        """Check that it holds no arrays but these.
+        """Check that it holds no other arrays than these.
 
         Raises
         ------
@@ -81,35 +80,59 @@ class Checkpoint:
         needless = sorted(set(self.arrays) - set(needed))
         if needless:
             raise CheckpointError(
-                f"{self.path}: it holds {_shown(needless)}, for which its configuration has no "
-                "place. Use the release that wrote it, or another checkpoint."
+                f"{self.path}: it holds {_shown(needless)}, which have no place in its "
+                "configuration. Use the release that wrote it, or another checkpoint."
             )
 
-    def record(
-        self, name: str, kind: type[Record], required: Collection[str] | None = None
-    ) -> Record:
-        """Return a part of the header as an object of a dataclass, after checking its fields.
-
-        Parameters
-        ----------
-        name, kind
-            Of the part. Every number in it is finite and at least 0.
-        required
-            The fields that may not be missing, all if it is not given.
+    def data(self) -> DataRecord:
+        """Return the record of the data it was trained on.
 
         Raises
         ------
         CheckpointError
-            If a field is missing, unknown, or of another type.
+            If it is not a record of this release.
+        """
+        return self.record("data", DataRecord)
+
+    def state(self) -> State:
+        """Return where the training stood.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not a state of this release.
+        """
+        return self.record("state", State, required=FIRST_STATE_FIELDS)
+
+    def environment(self) -> dict[str, Any]:
+        """Return the record of the machine that wrote it.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds none.
+        """
+        environment = self.header.get("environment")
+        if not isinstance(environment, dict):
+            raise self.unfit("its header holds no environment")
+        return environment
+
+    def record(
+        self, name: str, kind: type[Record], required: Collection[str] | None = None
+    ) -> Record:
+        """Return a record of the header, after checking its fields.
+
+        Every number in it is finite and at least 0. `required` are the fields that must be there,
+        all if it is None.
         """
         found, types = self.header.get(name), get_type_hints(kind)
         if not isinstance(found, dict):
-            raise self.unfit(f"its {name} is {_shown(found)}, where a mapping is needed")
+            raise self.unfit(f"its {name} is {_shown(found)}, not a mapping")
         known = types if required is None else required
         wrong = [f"is missing {field}" for field in known if field not in found]
         wrong += [f"holds {_shown(field)}, unknown here" for field in found if field not in types]
         wrong += [
-            f"has {field} = {_shown(value)}, where {_name(types[field])} is needed"
+            f"has {field} = {_shown(value)}, not {_name(types[field])}"
             for field, value in found.items()
             if field in types and not _fits(value, types[field])
         ]
@@ -118,7 +141,7 @@ class Checkpoint:
         return kind(**found)
 
     def unfit(self, why: str) -> CheckpointError:
-        """Return the error that says why it does not fit this release or its use."""
+        """Return the error that says why it does not fit this release or this use."""
         return CheckpointError(
             f"{self.path}: {why}. Use the release that wrote it, or another checkpoint."
         )
@@ -168,12 +191,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 ) from error
             except MemoryError as error:
                 raise CheckpointError(
-                    f"{path}: its {size:,} bytes do not fit into memory. Use another machine."
+                    f"{path}: its {size:,} bytes do not fit into memory. Use a machine with more."
                 ) from error
     found = header.get("format")
     if type(found) is not int or found != FORMAT:
         raise CheckpointError(
-            f"{path}: checkpoint format {_shown(found)}, where this release reads {FORMAT}. "
+            f"{path}: checkpoint format {_shown(found)}, but this release reads {FORMAT}. "
             "Use the release that wrote it."
         )
     for name, array in members.items():
@@ -198,30 +221,20 @@ def _text(member: NDArray[Any] | None) -> str:
         raise ValueError("its header or its digest is missing")
     if member.itemsize > 4 * MAX_HEADER:
         raise ValueError(f"its header is longer than {MAX_HEADER} characters")
-    # str() of the array would make characters of whatever numbers stand in it.
+    # str() of the array would make a character of any number in it.
     return member.tobytes().decode("utf-32-be" if member.dtype.str[0] == ">" else "utf-32-le")
 
 
 def _header(text: str) -> dict[str, Any]:
-    """Return what the JSON of a header says."""
-    try:
-        header = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("its header is nested too deep") from error
+    """Parse the JSON of a header."""
+    header = from_json(text)
     if not isinstance(header, dict):
         raise ValueError("its header is no mapping")
-    level: list[Any] = [header]
-    for _ in range(MAX_DEPTH):
-        parts = [node.values() if isinstance(node, dict) else node for node in level]
-        level = [node for part in parts for node in part if isinstance(node, dict | list)]
-    if level:
-        raise ValueError("its header is nested too deep")
-    to_json(header).encode()  # a number that is not finite raises, and half a character
     return header
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse what is not there, and what is no file: to read a FIFO is to wait for a writer."""
+    """Refuse what is missing, and what is no file: reading a FIFO would wait for a writer."""
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -233,7 +246,7 @@ def _check_regular(path: Path) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value that came out of JSON is of a field's type; no number is below 0."""
+    """Return whether a value from JSON has the type of a field; no number is below 0."""
     allowed = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
     if type(value) not in allowed and not (type(value) is int and float in allowed):
         return False
@@ -247,6 +260,6 @@ def _name(hint: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message, on one line and not too long of it."""
+    """Return a value for a message: one line, and not too long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

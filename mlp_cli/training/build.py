@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import Engine
+from mlp_cli.config.choices import (
+    AdamConfig,
+    AdamWConfig,
+    ConstantConfig,
+    CosineConfig,
+    ExponentialConfig,
+    OneCycleConfig,
+    OptimizerConfig,
+    RMSPropConfig,
+    ScheduleConfig,
+    SGDConfig,
+    StepConfig,
+)
 from mlp_cli.config.schema import Config
-from mlp_cli.data.dataset import Dataset, pixel_statistics
-from mlp_cli.data.distortion import Distortion
+from mlp_cli.config.sections import RegularisationConfig
+from mlp_cli.data.batches import InputScaling, standard_scaling
+from mlp_cli.data.dataset import Dataset
+from mlp_cli.nn import schedules
 from mlp_cli.nn.backprop import Dropout, Noise
-from mlp_cli.nn.network import Network, owned
-from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.nn.network import Network, owned_slices
+from mlp_cli.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp, UpdateRule
 from mlp_cli.nn.schedules import Schedule
 from mlp_cli.rng import generator
 from mlp_cli.training.steps import Regularisers
-from mlp_cli.training.trainer import Trainer
+from mlp_cli.training.trainer import Plan, Trainer
 
 
 def build_network(config: Config, inputs: int, classes: int, dtype: str) -> Network:
-    """Make the network for so many inputs and classes, at its first weights."""
+    """Build the network and draw its initial weights."""
     network = Network(
         (inputs, *config.model.hidden, classes),
         config.model.activation,
@@ -27,60 +41,79 @@ def build_network(config: Config, inputs: int, classes: int, dtype: str) -> Netw
         dtype,
         batch_norm=config.model.batch_norm,
     )
-    assert config.model.init is not None  # resolved when it was read
+    assert config.model.init is not None  # resolved when the configuration was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
     return network
 
 
-def build_regularisers(config: Config) -> Regularisers:
-    """Make what is added to the steps."""
-    regularisation = config.regularisation
+def build_regularisers(config: RegularisationConfig) -> Regularisers:
+    """Build what is added to the steps."""
     return Regularisers(
-        Dropout(regularisation.input_dropout, regularisation.dropout),
-        Noise(regularisation.input_noise, regularisation.noise),
-        regularisation.max_norm,
-        regularisation.label_smoothing,
-        regularisation.average,
+        Dropout(config.input_dropout, config.dropout),
+        Noise(config.input_noise, config.noise),
+        config.max_norm,
+        config.label_smoothing,
+        config.average,
     )
 
 
-def build_trainer(config: Config, dataset: Dataset, team: ThreadTeam, kernels: Kernels) -> Trainer:
-    """Make the network, its optimizer and its schedule, and the trainer that owns all three."""
+def build_rule(config: OptimizerConfig) -> UpdateRule:
+    """Build the update rule."""
+    match config:
+        case SGDConfig():
+            return SGD(config.momentum, config.nesterov)
+        case RMSPropConfig():
+            return RMSProp(config.rho, config.epsilon)
+        case AdamConfig():
+            return Adam(config.beta1, config.beta2, config.epsilon)
+        case AdamWConfig():
+            return AdamW(config.beta1, config.beta2, config.epsilon)
+
+
+def build_shape(config: ScheduleConfig) -> schedules.Shape:
+    """Build the shape of the learning rate."""
+    match config:
+        case ConstantConfig():
+            return schedules.Constant()
+        case StepConfig():
+            return schedules.Step(config.every, config.factor)
+        case ExponentialConfig():
+            return schedules.Exponential(config.factor)
+        case CosineConfig():
+            return schedules.Cosine(config.final)
+        case OneCycleConfig():
+            return schedules.OneCycle(config.rise, config.start, config.final)
+
+
+def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
+    """Build the network, its optimizer and its schedule, and the trainer that owns all three."""
     network = build_network(config, dataset.inputs, dataset.classes, config.training.dtype)
-    rule = config.optimizer.model_dump(exclude={"name", "learning_rate"})
-    gradient = np.zeros_like(network.parameters)
-    optimizer = OPTIMIZERS[config.optimizer.name](
+    optimizer = Optimizer(
+        build_rule(config.optimizer),
         network.parameters,
-        gradient,
+        np.zeros_like(network.parameters),
         network.weight_count,
-        parts=[owned(network, part, team.size) for part in range(team.size)],
-        **rule,
+        weight_decay=config.optimizer.weight_decay,
+        clip_norm=config.optimizer.clip_norm,
+        shares=[owned_slices(network, worker, engine.workers) for worker in range(engine.workers)],
     )
     batch_size = min(config.training.batch_size, len(dataset.train))
     schedule = Schedule(
-        config.schedule.name,
+        build_shape(config.schedule),
         config.optimizer.learning_rate,
         epochs=config.training.epochs,
         steps_per_epoch=-(-len(dataset.train) // batch_size),
-        **config.schedule.model_dump(exclude={"name"}),
+        warmup=config.schedule.warmup,
     )
-    mean, std = (0.0, 1.0) if config.data.scaling == "unit" else pixel_statistics(dataset.train)
+    is_unit = config.data.scaling == "unit"
     return Trainer(
         network,
         optimizer,
         schedule,
         dataset,
-        gradient,
-        mean=mean,
-        std=std,
-        seed=config.seed,
-        batch_size=batch_size,
-        epochs=config.training.epochs,
-        patience=config.training.patience,
-        regularisers=build_regularisers(config),
-        distortion=None
-        if config.distortion.is_none
-        else Distortion(**config.distortion.model_dump()),
-        team=team,
-        kernels=kernels,
+        InputScaling() if is_unit else standard_scaling(dataset.train),
+        Plan(config.seed, batch_size, config.training.epochs, config.training.patience),
+        engine,
+        build_regularisers(config.regularisation),
+        None if config.distortion.is_none else config.distortion,
     )

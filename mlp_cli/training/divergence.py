@@ -1,35 +1,36 @@
-"""Why a training diverged: which step was the first bad one, in which layer, and what led there.
+"""Why a training diverged: the first bad step, its layer, and the steps before it.
 
-A training looks at its numbers now and then, not at every step: a bad one is noticed a little
+A training checks its numbers now and then, not at every step, so it notices a bad one a little
 later. But every step is a function of what went before. So the training is put back to its newest
-checkpoint and walked again, chunk by chunk and at last step by step, up to the first step whose
-loss, gradient or update is not finite; that step is not taken. The trainer is left as it was before
-it.
+checkpoint and repeated, chunk by chunk and at last step by step, up to the first step whose loss,
+gradient or update is not finite. That step is not taken: the trainer is left as it was before it.
+
+Each step is examined exactly as it is trained, by the same kernels, with its noise, dropout and
+distortions.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.data.batches import BatchReader, epoch_keys, epoch_order
 from mlp_cli.errors import DivergedError
-from mlp_cli.nn.backprop import Backpropagation, columns_first
 from mlp_cli.nn.buffers import Array
-from mlp_cli.training.trainer import State, Trainer
+from mlp_cli.storage.header import State
+from mlp_cli.training.steps import Minibatch
+from mlp_cli.training.trainer import Trainer
 
-STEPS = 8  # that are told of
-LARGE = 20.0  # an input that is not well scaled: MNIST's reach 1, or 2.8 deviations
+STEPS = 8  # that are reported
+LARGE = 20.0  # an input that is not well scaled: those of MNIST reach 1, or 2.8 deviations
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step: its loss before the update, and each layer's ‖W‖ before it and ‖ΔW‖."""
+class ExaminedStep:
+    """One step: its loss, ‖W‖ of each layer before its update, and ‖ΔW‖ of each layer."""
 
     epoch: int
     step: int
@@ -55,17 +56,17 @@ class Divergence:
     Attributes
     ----------
     epoch, step, batch, batches
-        Where it is, each from 1; of how many batches an epoch has.
+        Where it is, each counted from 1, and how many batches an epoch has.
     layer, layers
-        The first layer with a number that is not finite, from 1; of how many.
+        The first layer with a number that is not finite, counted from 1, and how many there are.
     what
-        What of it is not finite.
+        Which of its numbers are not finite.
     images
         The batch: indices into the training images.
     hint
         What to change.
     steps
-        The last steps up to it, itself the last.
+        The last steps up to it, and itself as the last.
     """
 
     epoch: int
@@ -77,7 +78,7 @@ class Divergence:
     what: str
     images: list[int]
     hint: str
-    steps: list[Step]
+    steps: list[ExaminedStep]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, ready for JSON."""
@@ -88,7 +89,7 @@ class Divergence:
         return (
             f"training diverged in epoch {self.epoch}, at step {self.step} (batch {self.batch} of "
             f"{self.batches}): the {self.what} of layer {self.layer} of {self.layers} are not "
-            f"finite. What led there:\n{lines}{self.hint}"
+            f"finite. The last steps:\n{lines}{self.hint}"
         )
 
 
@@ -110,20 +111,20 @@ class _Moment(NamedTuple):
 
 
 def find_first_bad_step(trainer: Trainer, noticed: int) -> Divergence | None:
-    """Walk a training again, up to its first bad step, and leave it before that.
+    """Repeat a training up to its first bad step, and leave it as it was before that step.
 
     Parameters
     ----------
     trainer
-        Put back to a checkpoint from before that step.
+        At a checkpoint from before that step.
     noticed
-        The step at which the training was seen to have diverged.
+        The step at which the divergence was noticed.
 
     Returns
     -------
-    What was found; None where the training comes by `noticed` without a bad step.
+    What was found; None if the training reaches `noticed` without a bad step.
     """
-    moments: deque[_Moment] = deque(maxlen=2)  # so that the first step of a chunk has a past
+    moments: deque[_Moment] = deque(maxlen=2)  # so that steps before the first of a chunk are known
     while True:
         if trainer.state.step >= noticed:
             return None
@@ -131,11 +132,12 @@ def find_first_bad_step(trainer: Trainer, noticed: int) -> Divergence | None:
         if not _survives(trainer, trainer.chunk):
             break
     moments[0].put_back(trainer)
-    steps: deque[Step] = deque(maxlen=STEPS)
+    steps: deque[ExaminedStep] = deque(maxlen=STEPS)
     while True:
         before = _Moment.of(trainer)
-        examination = _Examination(trainer)
-        before.put_back(trainer)  # looking at a step counts in running statistics
+        batch = trainer.next_batch()
+        examination = _Examination(trainer, batch)
+        before.put_back(trainer)  # an examination moves running statistics
         steps.append(examination.step)
         if not _survives(trainer, trainer.K):
             what, layer = examination.fault()
@@ -148,14 +150,14 @@ def find_first_bad_step(trainer: Trainer, noticed: int) -> Divergence | None:
                 layer=layer + 1,
                 layers=len(trainer.network.weights),
                 what=what,
-                images=examination.images.tolist(),
+                images=batch.rows.tolist(),
                 hint=examination.hint(),
                 steps=list(steps),
             )
 
 
 def _survives(trainer: Trainer, rows: int) -> bool:
-    """Train on so many rows, or to the epoch's end; return whether all is finite."""
+    """Train on `rows` rows, or to the end of the epoch; return whether all is finite."""
     try:
         trainer.train_epoch(lambda loss: True, rows)
         trainer.check()
@@ -165,55 +167,44 @@ def _survives(trainer: Trainer, rows: int) -> bool:
 
 
 class _Examination:
-    """The step that a trainer is about to take, computed beforehand to be looked at."""
+    """The step that a trainer is about to take, computed ahead of it."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, batch: Minibatch) -> None:
         self._trainer, state = trainer, trainer.state
-        network, dataset, K = trainer.network, trainer.dataset, trainer.K
-        order = epoch_order(trainer.seed, state.epoch, dataset.train.rows)
-        keys = epoch_keys(trainer.seed, state.epoch, -(-len(order) // K))
-        self.images = order[state.position : state.position + K]
-        classes, n = network.sizes[-1], len(self.images)
-        regularisers = trainer.regularisers
-        reader = BatchReader(
-            dataset.train, classes, trainer.mean, trainer.std, n, network.dtype,
-            smoothing=regularisers.label_smoothing,
-        )  # fmt: skip
-        reader.rows[:] = self.images
-        x, z = reader.read(0, n), columns_first(n, classes, network.dtype)
-        backpropagation = Backpropagation(network, n, dropout=regularisers.dropout)
-        batch = state.position // K
+        examined = trainer.examine(batch)
+        passes, network = examined.passes, trainer.network
         with np.errstate(all="ignore"):
-            backpropagation(x, reader.y, z, key=keys[batch : batch + 1])
-            losses = network.loss.values(z, reader.y)
-            self.step = Step(
+            self.step = ExaminedStep(
                 epoch=state.epoch + 1,
                 step=state.step + 1,
-                batch=batch + 1,
+                batch=state.position // trainer.K + 1,
                 learning_rate=trainer.schedule(state.step),
-                loss=_finite(losses.mean(dtype=np.float64)),
+                loss=_finite(float(examined.losses.sum(dtype=np.float64)) / len(batch.rows)),
                 weight_norms=[_norm(W) for W in network.weights],
-                gradient_norms=[_norm(dW) for dW in backpropagation.weight_gradients],
+                gradient_norms=[_norm(dW) for dW in passes.weight_gradients],
             )
-        self._largest_input = float(np.abs(x).max())
-        self._outputs = [*backpropagation.activations, np.column_stack((z, losses))]
-        self._gradients = [backpropagation.gradient]
+        self._largest_input = float(np.abs(examined.x).max())
+        # What follows is decided now: the step itself writes over these buffers.
+        last = np.column_stack((examined.z, examined.losses))
+        self._bad_outputs = [not np.isfinite(a).all() for a in (*passes.activations, last)]
+        self._bad_gradients = _bad_layers(network.views, passes.gradient)
 
     def fault(self) -> tuple[str, int]:
-        """Return what is not finite, and of which layer from 0, when the step has been taken."""
-        views = self._trainer.network.views
-        wrong = [not np.isfinite(output).all() for output in self._outputs]
-        if any(wrong):
-            return "outputs", wrong.index(True)
-        wrong = _wrong_layers(views, self._gradients)
-        if any(wrong):  # an error runs from the last layer to the first
-            return "gradients", len(wrong) - 1 - wrong[::-1].index(True)
-        P = len(self._trainer.network.parameters)
-        updated = [vector for vector in self._trainer.vectors.values() if len(vector) == P]
-        wrong = _wrong_layers(views, updated)
-        if any(wrong):
-            return "updated weights", wrong.index(True)
-        return "outputs on validation images", len(wrong) - 1
+        """Return what is not finite, and in which layer from 0, after the step was taken."""
+        if any(self._bad_outputs):
+            return "outputs", self._bad_outputs.index(True)
+        if any(self._bad_gradients):  # an error runs from the last layer to the first
+            return "gradients", len(self._bad_gradients) - 1 - self._bad_gradients[::-1].index(True)
+        network, vectors = self._trainer.network, self._trainer.vectors.values()
+        updated = [
+            _bad_layers(network.views, vector)
+            for vector in vectors
+            if len(vector) == len(network.parameters)
+        ]
+        bad_updates = [any(of) for of in zip(*updated, strict=True)]
+        if any(bad_updates):
+            return "updated weights", bad_updates.index(True)
+        return "outputs on validation images", len(network.weights) - 1
 
     def hint(self) -> str:
         """Return what to change."""
@@ -229,16 +220,13 @@ class _Examination:
         )
 
 
-def _wrong_layers(views: Any, vectors: Sequence[Array]) -> list[bool]:
-    """Return for each layer whether one of the vectors (P,) is not finite in it."""
-    sound = [
-        [
-            bool(np.isfinite(W).all() and np.isfinite(b).all())
-            for W, b in zip(*views(vector)[:2], strict=True)
-        ]
-        for vector in vectors
+def _bad_layers(views: Any, vector: Array) -> list[bool]:
+    """Return for each layer whether its weights or biases in a vector (P,) are not all finite."""
+    weights, biases, _ = views(vector)
+    return [
+        not (np.isfinite(W).all() and np.isfinite(b).all())
+        for W, b in zip(weights, biases, strict=True)
     ]
-    return [not all(of) for of in zip(*sound, strict=True)]
 
 
 def _norm(matrix: Array) -> float | None:

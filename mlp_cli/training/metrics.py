@@ -1,4 +1,4 @@
-"""What is counted: an epoch's record, scores on a split, and the interval of an error rate."""
+"""The record of an epoch, the scores on a split, and the interval of an error rate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mlp_cli.storage.strict_json import to_json
 class EpochMetrics:
     """One line of `metrics.jsonl`.
 
-    `train_loss` and `train_accuracy` are means over the epoch's batches as they were trained, each
-    with the weights of its moment, decay excluded. `samples_per_second` counts from the shuffle to
-    the last update; `seconds` the whole epoch with its validation, without saving.
+    `train_loss` and `train_accuracy` are means over the batches as they were trained, each with the
+    weights of that step and without decay. `samples_per_second` counts from the shuffle to the last
+    update. `seconds` is the whole epoch with its validation, without saving.
     """
 
     epoch: int
@@ -37,7 +37,7 @@ class EpochMetrics:
 
 
 def wilson_interval(errors: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return the interval of a rate of which `errors` in `n` were seen, 95 % for the default z.
+    """Return the interval of a rate after `errors` in `n` trials, at 95 % for the default z.
 
     Wilson (1927): the rates p for which |errors/n − p| ≤ z √(p (1 − p) / n). Unlike the textbook
     p ± z √(p (1 − p) / n) it stays within [0, 1] and is honest at 0 errors.
@@ -52,7 +52,7 @@ def wilson_interval(errors: int, n: int, z: float = 1.959963984540054) -> tuple[
 
 @dataclass(frozen=True)
 class Scores:
-    """How a classifier did on n images: `confusion[i][j]` images of class i were taken for j."""
+    """The scores on n images: `confusion[i][j]` images of class i were classified as j."""
 
     loss: float
     confusion: NDArray[np.int64]
@@ -64,12 +64,12 @@ class Scores:
 
     @property
     def errors(self) -> int:
-        """Images taken for a wrong class."""
+        """Images with a wrong class."""
         return self.n - int(np.trace(self.confusion))
 
     @property
     def accuracy(self) -> float:
-        """Share of the images taken for their own class."""
+        """Share of the images with the right class."""
         return 1 - self.errors / self.n
 
     @property
@@ -78,7 +78,7 @@ class Scores:
         return wilson_interval(self.errors, self.n)
 
     def per_class(self) -> list[dict[str, Any]]:
-        """Return precision, recall, F1 (0 where nothing was counted) and support of each class."""
+        """Return precision, recall, F1 (0 if nothing was counted) and support of each class."""
         hits = np.diag(self.confusion)
         taken, support = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
         return [

@@ -1,34 +1,49 @@
-"""What a training tells of itself while it runs."""
+"""What a training tells while it runs."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Protocol
 
+from mlp_cli.storage.header import State
 from mlp_cli.training.metrics import EpochMetrics
-from mlp_cli.training.trainer import State
 
 
 class Observer(Protocol):
-    """What a training shows of itself, and how it is asked to stop."""
+    """Is told what a training does, to show it."""
 
     def log(self, message: str) -> None:
-        """Tell how things go."""
+        """Show a message about progress."""
 
     def warn(self, message: str) -> None:
-        """Tell the user something that must not be missed."""
+        """Show a message that the user must not miss."""
 
     def download(self, name: str, done: int, total: int | None) -> None:
-        """Show the bytes of a file that have arrived."""
+        """Show how many bytes of a file have arrived; `total` is None if nobody knows it."""
 
-    def chunk(self, state: State, total: int, loss: float) -> None:
-        """Show that another chunk of the epoch's `total` rows is behind, at a mean loss."""
+    def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
+        """Show that a chunk was trained on, at this mean loss.
 
-    def epoch(self, metrics: EpochMetrics) -> None:
-        """Show the record of an epoch that is behind."""
+        The training has `epochs` epochs of `rows` rows.
+        """
 
-    def stop(self) -> bool:
-        """Whether the training should save itself and end."""
+    def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
+        """Show the record of an epoch that is finished; the training has `epochs` of them."""
 
-    def deferred(self) -> AbstractContextManager[None]:
-        """Hold interruptions back, for `stop` to tell of them."""
+
+class SilentObserver:
+    """Shows nothing."""
+
+    def log(self, message: str) -> None:
+        """Ignore a message."""
+
+    def warn(self, message: str) -> None:
+        """Ignore a warning."""
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Ignore arriving bytes."""
+
+    def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
+        """Ignore a chunk."""
+
+    def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
+        """Ignore an epoch."""

@@ -1,42 +1,37 @@
 """The steps of a training: a chunk of minibatches as one sequence of operations.
 
-A step is forward pass, backward pass, update and what limits the weights. The updates go minibatch
-by minibatch, the last short one kept; reading the images and counting the losses is done for
-several minibatches at once. All of it works on buffers made once and is handed to the kernels as
-one program, which a team of threads runs together, each computing its part of every step.
+A step is a forward pass, a backward pass, an update, and the limit on the norms of the weights. The
+updates go minibatch by minibatch, and a last short one is kept. Images are read, and losses are
+counted, for several minibatches at once. All of it works on buffers made once. The kernels get it
+as one program, which all workers run together, each computing its share of every step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import ThreadTeam, Work
-from mlp_cli.data.batches import BatchReader
+from mlp_cli.compute.engine import Engine
+from mlp_cli.compute.kernels import Task
+from mlp_cli.config.sections import DistortionConfig
+from mlp_cli.data.batches import BatchReader, InputScaling
 from mlp_cli.data.dataset import Dataset
-from mlp_cli.data.distortion import Distorter, Distortion
-from mlp_cli.nn.backprop import (
-    NO_DROPOUT,
-    NO_NOISE,
-    Backpropagation,
-    Dropout,
-    Noise,
-    columns_first,
-)
-from mlp_cli.nn.buffers import Array, Bits, Rows
+from mlp_cli.data.distortion import Distorter
+from mlp_cli.nn.backprop import NO_DROPOUT, NO_NOISE, Backpropagation, Dropout, Noise
+from mlp_cli.nn.buffers import Array, Bits, Rows, columns_first
 from mlp_cli.nn.network import Network, rows_of
-from mlp_cli.nn.ops import Operations
+from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import FACTORS, Optimizer
 
-CHUNK = 1024  # rows, rounded down to whole minibatches; never less than one
+CHUNK = 1024  # rows, rounded down to whole minibatches, but at least one minibatch
 
 
 @dataclass(frozen=True)
 class Regularisers:
-    """What a trainer adds to the steps: dropout, noise, max-norm c, label smoothing ε, an average.
+    """What a training adds to its steps: dropout, noise, max-norm c, label smoothing ε, averaging.
 
     `average` is the time constant, in epochs, of the moving average of the weights.
     """
@@ -51,56 +46,72 @@ class Regularisers:
 PLAIN = Regularisers()
 
 
+class Minibatch(NamedTuple):
+    """The rows (K,) of a minibatch, and the key (1,) of what its step draws."""
+
+    rows: Rows
+    key: Bits
+
+
+class ExaminedBatch(NamedTuple):
+    """A minibatch as it is trained: inputs x (K, n), z (K, c), losses (K,), and the passes.
+
+    The arrays are valid until the next step.
+    """
+
+    x: Array
+    z: Array
+    losses: Array
+    passes: Backpropagation
+
+
 class Steps:
     """Takes the steps of one training, a chunk of minibatches at a time.
 
     Parameters
     ----------
-    network, optimizer, gradient
-        The optimizer reads `gradient` (P,), which backpropagation writes.
-    dataset, mean, std
-        What to train on, and the inputs' scaling.
+    network, optimizer
+        Backpropagation writes the gradient that the optimizer reads.
+    dataset, scaling
+        What to train on, and the scaling of the inputs.
     batch_size
-        Examples of a step, as far as there are so many.
+        Examples of a step, if there are so many.
     regularisers, distortion
-        What is added to the steps, and what is done to the images before.
-    team, kernels
-        The threads, and what runs their operations.
+        What is added to the steps, and how images are distorted before; None leaves them.
+    engine
+        The threads, and the kernels that run their operations.
 
     Attributes
     ----------
     K, chunk
         Rows of a minibatch and of a chunk.
     reader, distorter
-        What reads the rows that a chunk consists of, and distorts them where they are distorted.
+        What reads the rows of a chunk, and what distorts them, if anything does.
     """
 
     def __init__(
         self,
         network: Network,
         optimizer: Optimizer,
-        gradient: Array,
         dataset: Dataset,
-        mean: float,
-        std: float,
+        scaling: InputScaling,
         batch_size: int,
         regularisers: Regularisers,
-        distortion: Distortion | None,
-        team: ThreadTeam,
-        kernels: Kernels,
+        distortion: DistortionConfig | None,
+        engine: Engine,
     ) -> None:
-        self._network, self._optimizer = network, optimizer
-        self._team, self._kernels = team, kernels
+        self._network, self._optimizer, self._engine = network, optimizer, engine
         n, classes, dtype = len(dataset.train), dataset.classes, network.dtype
+        workers = engine.workers
         self.K = K = min(batch_size, n)
         self.chunk = min(max(1, CHUNK // K) * K, n)
-        self._at_once = min(max(1, kernels.reads // K) * K, self.chunk)
+        self._at_once = min(max(1, engine.kernels.reads // K) * K, self.chunk)
         self.distorter = None
         if distortion is not None:
             shape = dataset.image_shape
-            self.distorter = Distorter(distortion, shape, self.chunk, team.size, dtype)
+            self.distorter = Distorter(distortion, shape, self.chunk, workers, dtype)
         self.reader = BatchReader(
-            dataset.train, classes, mean, std, self.chunk, dtype, self._at_once,
+            dataset.train, classes, scaling, self.chunk, dtype, self._at_once,
             regularisers.label_smoothing, self.distorter,
         )  # fmt: skip
         steps = -(-self.chunk // K)
@@ -108,7 +119,7 @@ class Steps:
         self._of_step = [(self._keys[t : t + 1], self._factors[t]) for t in range(steps)]
         # Longer than a chunk: columns 4,096 bytes apart would share one place in the cache.
         self._z = [
-            columns_first(self.chunk + 16, classes, dtype)[: self.chunk] for _ in range(team.size)
+            columns_first(self.chunk + 16, classes, dtype)[: self.chunk] for _ in range(workers)
         ]
         self._losses, self._most = (np.empty(self.chunk, dtype) for _ in range(2))
         self._right = np.empty(self.chunk, np.bool_)
@@ -116,67 +127,84 @@ class Steps:
             size: Backpropagation(
                 network,
                 size,
-                gradient,
-                parts=team.size,
+                optimizer.gradient,
+                workers=workers,
                 dropout=regularisers.dropout,
                 noise=regularisers.noise,
             )
             for size in {K, n % K} - {0}
         }
-        # Each member's rows of the hidden layers' weights, with scratch.
-        self._limited: list[list[tuple[Array, float, Array]]] = [[] for _ in range(team.size)]
+        # For each worker, its rows of the weights of hidden layers, with scratch.
+        self._limited: list[list[tuple[Array, float, Array]]] = [[] for _ in range(workers)]
         if regularisers.max_norm is not None:
-            for me, limited in enumerate(self._limited):
+            for worker, limited in enumerate(self._limited):
                 for W in network.weights[:-1]:
-                    own = W[rows_of(me, team.size, len(W))]
+                    own = W[rows_of(worker, workers, len(W))]
                     limited.append((own, regularisers.max_norm, np.empty(len(own), own.dtype)))
-        self._walks: dict[int, Work] = {}
-        for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and an epoch's last
-            self._prepared(rows)
+        self._tasks: dict[tuple[int, bool], Task] = {}
+        for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and the last of an epoch
+            self._task(rows)
 
     def take(self, rows: Rows, rates: list[float], first: int, keys: Bits) -> tuple[float, int]:
         """Train on the rows, at most a chunk of them, batch by batch.
 
-        `rates` and `keys` are those of each step, and `first` is the first one's number, from 1.
-        Returns the sum of the losses before each update, and how many rows were right.
+        `rates` and `keys` are those of each step. `first` is the number of the first step, counted
+        from 1. Returns the sum of the losses before each update, and how many rows were right.
         """
-        n, t = len(rows), len(rates)
-        self.reader.rows[:n] = rows
-        self._factors[:t] = self._optimizer.factors(rates, first)
-        self._keys[:t] = keys[:t]
-        self._team.run(self._prepared(n))
+        n, steps = len(rows), len(rates)
+        self._factors[:steps] = self._optimizer.rule.factors(rates, first)
+        self._run(rows, keys[:steps])
         loss = float(self._losses[:n].sum(dtype=np.float64))
         return loss, int(np.count_nonzero(self._right[:n]))
 
-    def _prepared(self, rows: int) -> Work:
-        """Return what the team runs to train on so many rows."""
-        if rows not in self._walks:
-            walk = partial(self._walk, rows)
-            self._walks[rows] = self._kernels.prepare(walk, self._team, self._network.dtype)
-        return self._walks[rows]
+    def examine(self, batch: Minibatch) -> ExaminedBatch:
+        """Compute a minibatch, exactly as `take` would train it, without the update.
 
-    def _walk(self, rows: int, do: Operations, me: int) -> None:
-        """Train on the first so many rows that the reader has been given, and count."""
-        self._train(rows, do, me)
-        n = self._team.size  # each has all of z: each counts some of the rows
-        at, reader = slice(rows * me // n, rows * (me + 1) // n), self.reader
-        do.count(
-            self._network.loss, self._z[me][at], reader.y[at], reader.labels[at],
+        The same kernels run the same operations in the same number of threads. Running statistics
+        of batch normalisation move, as in a step.
+        """
+        n = len(batch.rows)
+        self._run(*batch, is_examination=True)
+        return ExaminedBatch(self.reader.x(n), self._z[0][:n], self._losses[:n], self._passes[n])
+
+    def _run(self, rows: Rows, keys: Bits, *, is_examination: bool = False) -> None:
+        self.reader.rows[: len(rows)] = rows
+        self._keys[: len(keys)] = keys
+        self._engine.run(self._task(len(rows), is_examination=is_examination))
+
+    def _task(self, rows: int, *, is_examination: bool = False) -> Task:
+        """Return the task that trains on so many rows, or examines them."""
+        known = rows, is_examination
+        if known not in self._tasks:
+            program = partial(self._program, rows, is_examination)
+            self._tasks[known] = self._engine.prepare(program, self._network.dtype)
+        return self._tasks[known]
+
+    def _program(self, rows: int, is_examination: bool, ops: Ops, worker: int) -> None:
+        """Train on the first `rows` rows that the reader was given, and count."""
+        self._train(rows, is_examination, ops, worker)
+        # Each worker has all of z, and counts its share of the rows.
+        at, reader = rows_of(worker, self._engine.workers, rows), self.reader
+        ops.count_correct(
+            self._network.loss, self._z[worker][at], reader.y[at], reader.labels[at],
             self._losses[at], self._right[at], self._most[at],
         )  # fmt: skip
 
-    def _train(self, rows: int, do: Operations, me: int) -> None:
-        """Train on the first so many rows that the reader has been given, batch by batch."""
+    def _train(self, rows: int, is_examination: bool, ops: Ops, worker: int) -> None:
+        """Train on the first `rows` rows that the reader was given, batch by batch."""
         K, reader = self.K, self.reader
         for first in range(0, rows, self._at_once):
             last = min(first + self._at_once, rows)
-            x = reader.read(first, last, me, self._team.size, do)
-            do.meet(me)
+            x = reader.read(first, last, worker, self._engine.workers, ops)
+            ops.barrier(worker)
             for start in range(first, last, K):
                 stop = min(start + K, last)
-                z, y = self._z[me][start:stop], reader.y[start:stop]
+                z, y = self._z[worker][start:stop], reader.y[start:stop]
                 key, factors = self._of_step[start // K]
-                self._passes[stop - start](x[start - first : stop - first], y, z, me, do, key)
-                self._optimizer.step(factors, me, do)
-                for W, limit, s in self._limited[me]:
-                    do.limit(W, limit, s)
+                passes = self._passes[stop - start]
+                passes(x[start - first : stop - first], y, z, worker, ops, key)
+                if is_examination:
+                    continue
+                self._optimizer.step(factors, worker, ops)
+                for W, c, s in self._limited[worker]:
+                    ops.limit_norms(W, c, s)

@@ -1,12 +1,11 @@
 """The training loop.
 
-An epoch walks a new order of the training rows, a function of (seed, epoch), chunk by chunk
+An epoch walks over a new order of the training rows, a function of (seed, epoch), chunk by chunk
 (`steps`). A chunk of several minibatches is the unit of everything that may interrupt: after each
-one the state is whole, a stop may be asked for, and a loss that is not finite ends the training.
-Which step it was that went wrong, `divergence` finds out.
+one the state is complete, a stop may be asked for, and a loss that is not finite ends the training.
+`divergence` finds out which step went wrong.
 
-No file is touched here. `State` is all that a resumed training needs beside the parameters and the
-optimizer's slots; every number in it goes through JSON unchanged.
+No file is touched here.
 """
 
 from __future__ import annotations
@@ -18,40 +17,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlp_cli.compute.kernels import Kernels
-from mlp_cli.compute.threads import ThreadTeam
-from mlp_cli.data.batches import epoch_keys, epoch_order
+from mlp_cli.compute.engine import Engine
+from mlp_cli.config.sections import DistortionConfig
+from mlp_cli.data.batches import InputScaling, epoch_keys, epoch_order
 from mlp_cli.data.dataset import Dataset
-from mlp_cli.data.distortion import Distortion
 from mlp_cli.errors import DivergedError
 from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.optimizers import BLOCK, Optimizer
 from mlp_cli.nn.schedules import Schedule
 from mlp_cli.rng import generator
+from mlp_cli.storage.header import State
 from mlp_cli.training.metrics import EpochMetrics, Scores
 from mlp_cli.training.scoring import Scorer
-from mlp_cli.training.steps import PLAIN, Regularisers, Steps
+from mlp_cli.training.steps import PLAIN, ExaminedBatch, Minibatch, Regularisers, Steps
 
 OnChunk = Callable[[float], bool]
 
 
-@dataclass
-class State:
-    """Where a training stands. Times are in seconds; epochs count from 1."""
+@dataclass(frozen=True)
+class Plan:
+    """How a training goes: the seed of the order, K, the last epoch, and early stopping.
 
-    epoch: int = 0  # epochs behind
-    position: int = 0  # rows of the current epoch behind
-    step: int = 0  # updates behind
-    loss_sum: float = 0.0  # over the current epoch's rows behind
-    correct: int = 0
-    epoch_seconds: float = 0.0  # training time of the current epoch
-    training_seconds: float = 0.0  # of all epochs, without validation and saving
-    samples: int = 0  # rows trained on in `training_seconds`
-    seconds: float = 0.0  # of all sittings, everything included
-    best_epoch: int | None = None
-    best_accuracy: float | None = None
-    best_loss: float | None = None
+    `patience` is the number of epochs without a better validation after which the training ends;
+    None for never.
+    """
+
+    seed: int
+    batch_size: int
+    epochs: int
+    patience: int | None = None
 
 
 class Trainer:
@@ -59,25 +54,22 @@ class Trainer:
 
     Parameters
     ----------
-    network, optimizer, schedule, gradient
-        The optimizer reads `gradient` (P,), which backpropagation writes.
-    dataset, mean, std
-        What to train on, and the inputs' scaling.
-    seed, batch_size, epochs
-        The order's seed, K, and where the training ends.
-    patience
-        Epochs without a better validation after which the training ends; None for never.
+    network, optimizer, schedule
+        The network, and what updates it at which rates.
+    dataset, scaling
+        What to train on, and the scaling of the inputs.
+    plan
+        How the training goes.
+    engine
+        The threads and the kernels. The optimizer's shares are those that its workers own.
     regularisers, distortion
-        What is added to the steps, and what is done to the images before.
-    team, kernels
-        The threads, and what runs their operations; the optimizer's parts are those that the
-        members own.
+        What is added to the steps, and how images are distorted before; None leaves them.
 
     Attributes
     ----------
     vectors
-        All that the steps change, by name: `parameters` and `statistics` are the network's,
-        `optimizer.…` the optimizer's slots, `average.…` the averages of the first two.
+        All that the steps change, by name: `parameters` and `statistics` of the network,
+        `optimizer.…` the slots of the optimizer, `average.…` the averages of the first two.
     """
 
     def __init__(
@@ -86,78 +78,72 @@ class Trainer:
         optimizer: Optimizer,
         schedule: Schedule,
         dataset: Dataset,
-        gradient: Array,
-        *,
-        mean: float,
-        std: float,
-        seed: int,
-        batch_size: int,
-        epochs: int,
-        patience: int | None = None,
+        scaling: InputScaling,
+        plan: Plan,
+        engine: Engine,
         regularisers: Regularisers = PLAIN,
-        distortion: Distortion | None = None,
-        team: ThreadTeam,
-        kernels: Kernels,
+        distortion: DistortionConfig | None = None,
     ) -> None:
         self.network = network
-        self.optimizer = optimizer
         self.schedule = schedule
         self.dataset = dataset
-        self.mean, self.std = mean, std
-        self.seed = seed
-        self.epochs = epochs
-        self.patience = patience
-        self.team = team
-        self.state = State()
+        self.scaling = scaling
+        self.plan = plan
+        self.engine = engine
         self.regularisers = regularisers
+        self.state = State()
         self.vectors = {"parameters": network.parameters, "statistics": network.statistics}
         if regularisers.average is not None:
             averages = {f"average.{name}": vector.copy() for name, vector in self.vectors.items()}
             self.vectors |= averages
         self.vectors |= {f"optimizer.{name}": slot for name, slot in optimizer.slots.items()}
-        self._plain = network
+        self._evaluated_network = network
         if network.batch_norm or regularisers.average is not None:
-            self._plain = network.without_norm()
+            self._evaluated_network = network.without_norm()
         self._scorer = None
         if len(dataset.validation):
-            self._scorer = Scorer(self._plain, dataset.validation, mean, std, team, kernels)
-        self.distortion = distortion
+            self._scorer = Scorer(self._evaluated_network, dataset.validation, scaling, engine)
         self.steps = Steps(
-            network, optimizer, gradient, dataset, mean, std, batch_size,
-            regularisers, distortion, team, kernels,
-        )  # fmt: skip
+            network, optimizer, dataset, scaling, plan.batch_size, regularisers, distortion, engine
+        )
         self.K, self.chunk = self.steps.K, self.steps.chunk
 
     @property
     def finished(self) -> bool:
-        """Whether the last epoch is behind, or patience is at an end."""
-        state = self.state
+        """Whether the last epoch is finished, or patience has run out."""
+        state, plan = self.state, self.plan
         waited = state.epoch - (state.best_epoch or 0)
-        return state.epoch >= self.epochs or (self.patience is not None and waited >= self.patience)
+        return state.epoch >= plan.epochs or (plan.patience is not None and waited >= plan.patience)
 
     @property
     def is_best(self) -> bool:
-        """Whether the epoch just behind is the best so far on validation."""
+        """Whether the epoch that was finished last is the best so far on validation."""
         return self.state.best_epoch == self.state.epoch
+
+    @property
+    def evaluated(self) -> tuple[Array, Array]:
+        """The parameters (P,) and statistics (S,) to evaluate: the averages, if there are any."""
+        vectors = self.vectors
+        if self.regularisers.average is not None:
+            return vectors["average.parameters"], vectors["average.statistics"]
+        return vectors["parameters"], vectors["statistics"]
 
     def train_epoch(self, on_chunk: OnChunk, rows: int | None = None) -> EpochMetrics | None:
         """Train to the end of the current epoch and validate.
 
-        After each chunk `on_chunk(mean_loss)` is called; where it returns True and the epoch
-        is not at its end, the training stops there and None is returned. The state is then as good
-        as at an epoch's end, and another call goes on from it. A chunk ends where a multiple of
-        `rows` are behind: K, or `chunk`, which they are where they are not given.
+        After each chunk, `on_chunk(mean_loss)` is called. If it returns True before the end of the
+        epoch, the training stops there and None is returned. The state is complete, so another call
+        continues from it. A chunk ends after a multiple of `rows` rows: K, or `chunk`, the default.
 
         Raises
         ------
         DivergedError
-            At the first loss, or at the epoch's end a parameter, that is not finite.
+            At the first loss, or at the end of the epoch a parameter, that is not finite.
         """
         state, n = self.state, len(self.dataset.train)
         rows = self.chunk if rows is None else rows
         started = time.perf_counter()
-        order = epoch_order(self.seed, state.epoch, self.dataset.train.rows)
-        keys = epoch_keys(self.seed, state.epoch, -(-n // self.K))
+        order, keys = self._order_and_keys(state.epoch)
         while state.position < n:
             end = (state.position // rows + 1) * rows
             step = state.position // self.K
@@ -170,35 +156,59 @@ class Trainer:
         return self._close_epoch(n)
 
     def check(self) -> None:
-        """See that every parameter, and what the optimizer keeps of it, is finite.
+        """Check that every parameter, and what the optimizer keeps of it, is finite.
 
         Raises
         ------
         DivergedError
-            Where one is not.
+            If one is not.
         """
         for vector in self.vectors.values():
             if not np.isfinite(vector).all():
                 raise DivergedError(self._diverged("a parameter"))
 
-    @property
-    def evaluated(self) -> tuple[Array, Array]:
-        """The parameters (P,) and statistics (S,) that count: the averages, where there are any."""
-        vectors = self.vectors
-        if self.regularisers.average is not None:
-            return vectors["average.parameters"], vectors["average.statistics"]
-        return vectors["parameters"], vectors["statistics"]
+    def next_batch(self) -> Minibatch:
+        """Return the minibatch of the next step."""
+        state = self.state
+        order, keys = self._order_and_keys(state.epoch)
+        step = state.position // self.K
+        rows = order[state.position : state.position + self.K]
+        return Minibatch(rows, keys[step : step + 1])
 
-    def _validate(self) -> Scores | None:
-        """Score the network that counts on the validation set, where there is one."""
-        if self._scorer is None:
-            return None
-        if self._plain is not self.network:
-            self.network.fold(*self.evaluated, self._plain)
-        scores = self._scorer.score()
-        if not math.isfinite(scores.loss):
-            raise DivergedError(self._diverged("the validation loss"))
-        return scores
+    def examine(self, batch: Minibatch) -> ExaminedBatch:
+        """Compute the next minibatch exactly as it will be trained, without its update.
+
+        Running statistics of batch normalisation move, as in a step.
+        """
+        self._distort(self.state.epoch, self.state.position, len(batch.rows))
+        return self.steps.examine(batch)
+
+    def seen(self, row: int, epoch: int) -> Array:
+        """Return the inputs x (inputs,) that a training image is in an epoch, counted from 0.
+
+        It is the image before noise and dropout. Call it between epochs: it uses the buffers of
+        training.
+        """
+        order, _ = self._order_and_keys(epoch)
+        reader = self.steps.reader
+        reader.rows[0] = row
+        self._distort(epoch, int(np.flatnonzero(order == row)[0]), 1)
+        x: Array = reader.read(0, 1)[0].copy()
+        return x
+
+    def _order_and_keys(self, epoch: int) -> tuple[Rows, Bits]:
+        train, seed = self.dataset.train, self.plan.seed
+        steps = -(-len(train) // self.K)
+        return epoch_order(seed, epoch, train.rows), epoch_keys(seed, epoch, steps)
+
+    def _distort(self, epoch: int, position: int, n: int) -> None:
+        """Draw the distortions of n rows from a place on: a function of (seed, epoch, place)."""
+        if self.steps.distorter is None:
+            return
+        chunk, offset = divmod(position, self.chunk)
+        progress = (epoch + position / len(self.dataset.train)) / self.plan.epochs
+        of_chunk = generator(self.plan.seed, "distortion", epoch, chunk)
+        self.steps.distorter.begin(of_chunk, offset, n, progress)
 
     def _train_chunk(self, rows: Rows, keys: Bits) -> float:
         """Train on the rows, batch by batch; return the mean loss."""
@@ -217,50 +227,29 @@ class Trainer:
         state.position += n
         return loss / n
 
-    def seen(self, row: int, epoch: int) -> Array:
-        """Return the inputs x (inputs,) that a training image, by its row, is in an epoch from 0.
-
-        To be called between epochs: it uses the buffers of training.
-        """
-        order = epoch_order(self.seed, epoch, self.dataset.train.rows)
-        reader = self.steps.reader
-        reader.rows[0] = row
-        self._distort(epoch, int(np.flatnonzero(order == row)[0]), 1)
-        x: Array = reader.read(0, 1)[0].copy()
-        return x
-
-    def _distort(self, epoch: int, position: int, n: int) -> None:
-        """Draw the distortions of n rows, from a place on: a function of (seed, epoch, place)."""
-        if self.distortion is None or self.steps.distorter is None:
-            return
-        chunk, offset = divmod(position, self.chunk)
-        progress = (epoch + position / len(self.dataset.train)) / self.epochs
-        drawn = generator(self.seed, "distortion", epoch, chunk)
-        self.steps.distorter.begin(drawn, offset, n, self.distortion.strength(progress))
-
     def _average(self, n: int, epochs: float) -> None:
-        """Move the averages towards the weights, as far as n rows take them.
+        """Move the averages towards the weights, by the share that n rows are worth.
 
-        The first ones are plain means, so that the first weights are not remembered.
+        The first averages are plain means, so that the first weights are forgotten.
         """
         chunks = -(-self.state.step * self.K // self.chunk)
         share = max(-math.expm1(-n / (epochs * len(self.dataset.train))), 1 / chunks)
 
-        def work(me: int) -> None:
+        def task(worker: int) -> None:
             s = np.empty(BLOCK, self.network.dtype)
             for name in ("parameters", "statistics"):
                 vector, average = self.vectors[name], self.vectors[f"average.{name}"]
-                own = rows_of(me, self.team.size, len(vector))
+                own = rows_of(worker, self.engine.workers, len(vector))
                 for start in range(own.start, own.stop, BLOCK):
                     at = slice(start, min(start + BLOCK, own.stop))
                     difference = np.subtract(vector[at], average[at], out=s[: at.stop - start])
                     np.multiply(difference, share, out=difference)
                     np.add(average[at], difference, out=average[at])
 
-        self.team.run(work)
+        self.engine.run(task)
 
     def _close_epoch(self, n: int) -> EpochMetrics:
-        """Validate, count the epoch as behind, and return its record."""
+        """Validate, count the epoch as finished, and return its record."""
         state, started = self.state, time.perf_counter()
         scores = self._validate()
         metrics = EpochMetrics(
@@ -282,6 +271,17 @@ class Trainer:
             state.best_epoch = state.epoch
             state.best_accuracy, state.best_loss = scores.accuracy, scores.loss
         return metrics
+
+    def _validate(self) -> Scores | None:
+        """Score the evaluated network on the validation set, if there is one."""
+        if self._scorer is None:
+            return None
+        if self._evaluated_network is not self.network:
+            self.network.fold(*self.evaluated, self._evaluated_network)
+        scores = self._scorer.score()
+        if not math.isfinite(scores.loss):
+            raise DivergedError(self._diverged("the validation loss"))
+        return scores
 
     def _better(self, scores: Scores) -> bool:
         state = self.state

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlp_cli.compute.engine import Engine
+
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
-from helpers.networks import RULES, draw_network, draw_passes
+from helpers.networks import RULES, draw_network, draw_passes, make_optimizer
 
 from mlp_cli.compute.fast.blas import LARGE, MKL
 from mlp_cli.compute.fast.kernels import FastKernels
@@ -31,12 +33,10 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.nn.activations import ACTIVATIONS
-from mlp_cli.nn.backprop import columns_first
-from mlp_cli.nn.buffers import Array, Drawn, Norm
+from mlp_cli.nn.buffers import Array, Norm, RandomBuffer, columns_first
 from mlp_cli.nn.losses import LOSSES
-from mlp_cli.nn.network import Network, owned
-from mlp_cli.nn.ops import NUMPY, Operations
-from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.nn.network import Network, owned_slices
+from mlp_cli.nn.ops import NUMPY, Ops
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.trainer import Trainer
 
@@ -44,16 +44,14 @@ ROUNDING = {"float32": 2e-6, "float64": 5e-15}
 KERNELS = [NumPyKernels, FastKernels]
 
 
-def both(work: Callable[[Operations, int], None], dtype: str = "float32") -> None:
+def both(work: Callable[[Ops, int], None], dtype: str = "float32") -> None:
     """Run operations compiled, on one thread."""
     FastKernels().prepare(work, ThreadTeam(1), np.dtype(dtype))(0)
 
 
-def test_every_operation_can_be_written_down() -> None:
+def test_every_operation_can_be_recorded() -> None:
     names = {
-        name
-        for name, _ in inspect.getmembers(Operations, inspect.isfunction)
-        if not name.startswith("_")
+        name for name, _ in inspect.getmembers(Ops, inspect.isfunction) if not name.startswith("_")
     }
     assert names == {name for name in names if name in vars(Recorder)}
     assert "product" in names
@@ -62,12 +60,10 @@ def test_every_operation_can_be_written_down() -> None:
 @pytest.mark.parametrize("seed", range(0, 224, 2))
 def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
-    parts = 1 + seed // 2 % 3
-    passes = draw_passes(network, len(x), seed, parts)
-    descends = seed // 2 % 2 == 1
-    check = compare(
-        network, passes, x, y, drawn, ThreadTeam(parts), FastKernels(), descends=descends
-    )
+    workers = 1 + seed // 2 % 3
+    passes = draw_passes(network, len(x), seed, workers)
+    engine = Engine(ThreadTeam(workers), FastKernels())
+    check = compare(network, passes, x, y, drawn, engine, is_plain_sgd=seed // 2 % 2 == 1)
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -88,9 +84,9 @@ def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
         f.apply(a, s)
         f.backward(expected, a, s)
 
-    def work(do: Operations, me: int) -> None:
-        do.activate(f, z, b, s)
-        do.derive(f, delta, z, s)
+    def work(ops: Ops, worker: int) -> None:
+        ops.activate(f, z, b, s)
+        ops.multiply_by_derivative(f, delta, z, s)
 
     both(work, dtype)
     with np.errstate(all="ignore"):  # eᶻ − 1 near 0 is exact to the rounding of 1
@@ -102,13 +98,18 @@ def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
 def test_masks_are_the_same(dtype: str) -> None:
     for first, lines, width, p in [(0, 5, 8, 0.5), (3, 7, 13, 0.2), (100, 1, 1, 0.9)]:
         key = np.array([2**64 - 5], np.uint64)
-        masks = [Drawn.over(np.empty((lines, width), dtype), first) for _ in range(2)]
-        NUMPY.draw(masks[0], key, 2, p)
-        both(lambda do, me, m=masks[1], k=key, p=p: do.draw(m, k, 2, p), dtype)
+        masks = [RandomBuffer.over(np.empty((lines, width), dtype), first) for _ in range(2)]
+        NUMPY.dropout_mask(masks[0], key, 2, p)
+        both(lambda ops, worker, m=masks[1], k=key, p=p: ops.dropout_mask(m, k, 2, p), dtype)
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
-        NUMPY.deviate(masks[0], key, 2, p)
-        both(lambda do, me, m=masks[1], k=key, p=p: do.deviate(m, k, 2, p), dtype)
+        z = [np.ones((lines, width), dtype) for _ in range(2)]
+        NUMPY.add_noise(z[0], masks[0], key, 2, p)
+        both(
+            lambda ops, worker, z=z[1], m=masks[1], k=key, p=p: ops.add_noise(z, m, k, 2, p), dtype
+        )
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
+        np.testing.assert_allclose(z[0], z[1], rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
+        np.testing.assert_allclose(z[0], 1 + masks[0].r, rtol=ROUNDING[dtype])
 
 
 @pytest.mark.parametrize("K", [4, 8, 13, 32])
@@ -122,10 +123,11 @@ def test_a_normalisation_does_not_depend_on_where_its_arrays_lie(K: int) -> None
             z[...] = drawn.normal(size=(K, m))
             vectors = [np.ones(m, np.float32) for _ in range(8)]
             gamma, mean, variance, inverse, s, t, dgamma, dbeta = vectors
-            norm = Norm(gamma, mean, variance, hat, inverse, s, t, np.empty((K, m), np.float32))
-            both(lambda do, me, z=z, norm=norm: do.normalise(z, norm))
+            scratch = np.empty((K, m), np.float32)
+            norm = Norm(gamma, mean, variance, hat, inverse, s, t, scratch, dgamma)
+            both(lambda ops, worker, z=z, norm=norm: ops.normalise(z, norm))
             z[...] = drawn.normal(size=(K, m))  # now an error
-            both(lambda do, me, a=(z, norm, dgamma, dbeta): do.unnormalise(*a))
+            both(lambda ops, worker, a=(z, norm, dbeta): ops.normalise_backward(*a))
             found.add(b"".join(array.tobytes() for array in (z, hat, *vectors)))
     assert len(found) == 1
 
@@ -135,8 +137,8 @@ def test_limits_agree(dtype: str) -> None:
     drawn = np.random.default_rng(0)
     W = (drawn.normal(size=(40, 30)) * drawn.uniform(0, 1, (40, 1))).astype(dtype)
     expected = W.copy()
-    NUMPY.limit(expected, 2.0, np.empty(40, dtype))
-    both(lambda do, me: do.limit(W, 2.0, np.empty(40, dtype)), dtype)
+    NUMPY.limit_norms(expected, 2.0, np.empty(40, dtype))
+    both(lambda ops, worker: ops.limit_norms(W, 2.0, np.empty(40, dtype)), dtype)
     np.testing.assert_allclose(W, expected, rtol=4 * ROUNDING[dtype])
     assert (np.linalg.norm(W, axis=1) > 1.99).any() and (np.linalg.norm(W, axis=1) < 1).any()
 
@@ -151,7 +153,7 @@ def test_errors_agree_at_any_logits(name: str, dtype: str) -> None:
     y = np.eye(4, dtype=dtype)[drawn.integers(4, size=11)]
     expected, found, s = (columns_first(11, 4, np.dtype(dtype)) for _ in range(3))
     LOSSES[name].delta(z, y, expected, s)
-    both(lambda do, me: do.error(LOSSES[name], z, y, found, s), dtype)
+    both(lambda ops, worker: ops.output_delta(LOSSES[name], z, y, found, s), dtype)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=ROUNDING[dtype])
 
 
@@ -165,9 +167,13 @@ def test_losses_and_right_answers_are_counted_alike(name: str, dtype: str) -> No
     labels = drawn.integers(4, size=20).astype(np.uint8)
     y, z = np.eye(4, dtype=dtype)[labels], chunk[5:25]
     found = []
-    for run in (lambda work: work(Operations(), 0), lambda work: both(work, dtype)):
+    for run in (lambda work: work(Ops(), 0), lambda work: both(work, dtype)):
         losses, s, right = np.empty(20, dtype), np.empty(20, dtype), np.empty(20, np.bool_)
-        run(lambda do, me, o=(losses, right, s): do.count(LOSSES[name], z, y, labels, *o))
+        run(
+            lambda ops, worker, o=(losses, right, s): ops.count_correct(
+                LOSSES[name], z, y, labels, *o
+            )
+        )
         found.append((losses, right))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-4, atol=4 * ROUNDING[dtype])
     np.testing.assert_array_equal(found[1][1], found[0][1])
@@ -183,27 +189,28 @@ def test_update_rules_agree(
     for kernels in (NumPyKernels(), FastKernels()):
         network = Network([20, 9, 5], "relu", "cross_entropy", dtype)
         network.initialise("he_normal", np.random.default_rng(0))
-        parts = 1 if kernels.name == "numpy" else 2
-        gradient, team = np.empty_like(network.parameters), ThreadTeam(parts)
-        rule = OPTIMIZERS[name](
+        workers = 1 if kernels.name == "numpy" else 2
+        gradient, team = np.empty_like(network.parameters), ThreadTeam(workers)
+        optimizer = make_optimizer(
+            name,
             network.parameters,
             gradient,
             network.weight_count,
             clip_norm=clip_norm,
-            parts=[owned(network, part, parts) for part in range(parts)],
+            shares=[owned_slices(network, worker, workers) for worker in range(workers)],
             **options,
         )
         factors, drawn = np.zeros(3), np.random.default_rng(1)
         step = kernels.prepare(
-            lambda do, me, rule=rule, factors=factors: rule.step(factors, me, do),
+            lambda ops, worker, o=optimizer, factors=factors: o.step(factors, worker, ops),
             team,
             network.dtype,
         )
         for t in range(1, 6):
             gradient[...] = drawn.normal(size=gradient.shape)
-            factors[...] = rule.factors([0.05], t)[0]
+            factors[...] = optimizer.rule.factors([0.05], t)[0]
             team.run(step)
-        found.append((network.parameters, *rule.slots.values()))
+        found.append((network.parameters, *optimizer.slots.values()))
     for expected, values in zip(*found, strict=True):
         np.testing.assert_allclose(
             values, expected, rtol=20 * ROUNDING[dtype], atol=4 * ROUNDING[dtype]
@@ -223,7 +230,7 @@ def test_products_agree_in_every_layout_that_a_network_has() -> None:
             right = np.asfortranarray(right)
             if drawn.random() < 0.7:
                 out = columns_first(m, n, np.dtype("float64"))
-        both(lambda do, me, o=(left, right, out): do.product(*o), "float64")
+        both(lambda ops, worker, o=(left, right, out): ops.product(*o), "float64")
         np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
 
 
@@ -248,7 +255,7 @@ def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
 def test_large_products_agree(layout: str, dtype: str) -> None:
     left, right = large_factors(layout, dtype)
     out = np.empty((len(left), right.shape[1]), dtype)
-    both(lambda do, me: do.product(left, right, out), dtype)
+    both(lambda ops, worker: ops.product(left, right, out), dtype)
     tolerance = 100 * ROUNDING[dtype]
     np.testing.assert_allclose(out, left @ right, rtol=tolerance, atol=tolerance)
 
@@ -265,7 +272,7 @@ def test_a_large_product_does_not_depend_on_where_its_operands_lie(layout: str) 
             order: Any = "C" if array.flags.c_contiguous else "F"
             arrays.append(moved.reshape(array.shape, order=order))
             arrays[-1][:] = array
-        both(lambda do, me, o=arrays: do.product(*o))
+        both(lambda ops, worker, o=arrays: ops.product(*o))
         found.add(arrays[-1].tobytes())
     assert len(found) == 1
 
@@ -276,7 +283,7 @@ def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
     left, right = large_factors("plain")
     left = left[:rows]
     compiled, mkls = (np.empty((rows, 80), np.float32) for _ in range(2))
-    both(lambda do, me: do.product(left, right, compiled))
+    both(lambda ops, worker: ops.product(left, right, compiled))
     size, real, address = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
     MKL.library.cblas_sgemm_64(  # type: ignore[union-attr]
         101, 111, 111, size(rows), size(80), size(1300), real(1), address(left.ctypes.data),
@@ -317,7 +324,8 @@ def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: 
     config = from_dict(settings, "the test")
     dataset = load_dataset(config, None)  # type: ignore[arg-type]
     few = replace(dataset.train, rows=dataset.train.rows[:2900])
-    return build_trainer(config, replace(dataset, train=few), ThreadTeam(threads), kernels)
+    engine = Engine(ThreadTeam(threads), kernels)
+    return build_trainer(config, replace(dataset, train=few), engine)
 
 
 DESCENT = {
@@ -394,8 +402,8 @@ def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, ob
     }
     training = trainer(kernels(), 1, **options)
     training.train_epoch(lambda loss: False)
-    steps = partial(training.steps._train, training.chunk)
-    run = training.steps._kernels.prepare(steps, training.team, training.network.dtype)
+    steps = partial(training.steps._train, training.chunk, False)
+    run = training.engine.prepare(steps, training.network.dtype)
     run(0)
     tracemalloc.start()
     try:

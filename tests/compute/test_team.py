@@ -1,4 +1,4 @@
-"""A team of threads: parts of one whole, and a failure that nobody waits for."""
+"""A team of threads: workers of one whole, and a failure that nobody waits for."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers.networks import draw_network, draw_passes
+from helpers.networks import draw_network, draw_passes, make_optimizer
 
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.nn.backprop import Backpropagation
-from mlp_cli.nn.network import Network, owned
-from mlp_cli.nn.ops import Operations
+from mlp_cli.nn.network import Network, owned_slices
+from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import OPTIMIZERS
 
 
 class WaitsForeverError(Exception):
-    """A member waits for one that will not come."""
+    """A worker waits for one that will not come."""
 
 
 @pytest.fixture(autouse=True)
 def _ends() -> Iterator[None]:
-    """Let a test fail, not hang, where a member waits for ever: no test here takes a second."""
+    """Let a test fail, not hang, if a worker waits for ever: no test here takes a second."""
 
     def late(*_: object) -> None:
         raise WaitsForeverError
@@ -36,11 +37,11 @@ def _ends() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
+def test_every_worker_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
     team, seen = ThreadTeam(3), {}
 
-    def work(me: int) -> None:
-        seen[me] = threading.get_ident()
+    def work(worker: int) -> None:
+        seen[worker] = threading.get_ident()
 
     for _ in range(2):
         seen.clear()
@@ -51,17 +52,17 @@ def test_every_member_works_in_a_thread_of_its_own_and_the_caller_is_one() -> No
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_members_wait_for_each_other(size: int) -> None:
+def test_workers_wait_for_each_other(size: int) -> None:
     team, done = ThreadTeam(size), [0] * size
 
-    def work(me: int) -> None:
+    def work(worker: int) -> None:
         for meeting in range(1, 200):
-            if meeting % 50 == me:  # now one is late, now another
+            if meeting % 50 == worker:  # now one is late, now another
                 time.sleep(0.001)
-            done[me] = meeting
-            team.meet(me)
+            done[worker] = meeting
+            team.barrier(worker)
             assert min(done) == max(done) == meeting
-            team.meet(me)
+            team.barrier(worker)
 
     team.run(work)
     assert done == [199] * size
@@ -71,19 +72,19 @@ def test_members_wait_for_each_other(size: int) -> None:
 def test_a_failure_is_raised_and_nobody_waits_for_who_failed(who: int) -> None:
     team = ThreadTeam(3)
 
-    def work(me: int) -> None:
-        team.meet(me)
-        if me == who:
+    def work(worker: int) -> None:
+        team.barrier(worker)
+        if worker == who:
             raise ValueError("a defect")
-        team.meet(me)
+        team.barrier(worker)
 
     with pytest.raises(ValueError, match="a defect"):
         team.run(work)
 
 
 @pytest.mark.parametrize("seed", range(0, 224, 3))
-@pytest.mark.parametrize("parts", [2, 3])
-def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> None:
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_make_the_same_gradient_as_one(seed: int, workers: int) -> None:
     network, x, y, _ = draw_network(seed)
     whole, z = draw_passes(network, len(x), seed), np.empty_like(y)
     key, left = np.array([seed], np.uint64), x.copy()
@@ -92,12 +93,12 @@ def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> Non
     network.statistics[...] = 0
     for variance in network.running_variances:
         variance[...] = 1
-    team = ThreadTeam(parts)
-    split = draw_passes(network, len(x), seed, parts)
-    do = Operations(team.meet)
+    team = ThreadTeam(workers)
+    split = draw_passes(network, len(x), seed, workers)
+    ops = Ops(team.barrier)
     split.gradient[...] = np.nan
-    zs = [np.empty_like(y) for _ in range(parts)]
-    team.run(lambda me: split(x, y, zs[me], me, do, key))
+    zs = [np.empty_like(y) for _ in range(workers)]
+    team.run(lambda worker: split(x, y, zs[worker], worker, ops, key))
     for found in zs:
         np.testing.assert_allclose(found, z, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(split.gradient, whole.gradient, rtol=1e-9, atol=1e-13)
@@ -106,68 +107,68 @@ def test_parts_make_the_same_gradient_as_the_whole(seed: int, parts: int) -> Non
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_parts_make_the_same_updates_as_the_whole(name: str) -> None:
+def test_workers_make_the_same_updates_as_one(name: str) -> None:
     options = {"weight_decay": 0.1, "clip_norm": 0.5}
     found = []
-    for parts in (1, 3):
+    for workers in (1, 3):
         network, *_ = draw_network(100)
-        team, g = ThreadTeam(parts), np.empty_like(network.parameters)
-        pieces = [owned(network, part, parts) for part in range(parts)]
-        rule = OPTIMIZERS[name](
-            network.parameters, g, network.weight_count, parts=pieces, **options
+        team, g = ThreadTeam(workers), np.empty_like(network.parameters)
+        shares = [owned_slices(network, worker, workers) for worker in range(workers)]
+        optimizer = make_optimizer(
+            name, network.parameters, g, network.weight_count, shares=shares, **options
         )
-        do = Operations(team.meet)
+        ops = Ops(team.barrier)
         drawn = np.random.default_rng(0)
         for t in range(1, 5):
             g[...] = drawn.normal(size=g.shape)
-            factors = rule.factors([0.05], t)[0]
-            team.run(lambda me, f=factors, rule=rule, do=do: rule.step(f, me, do))
+            step = partial(optimizer.step, optimizer.rule.factors([0.05], t)[0], ops=ops)
+            team.run(step)
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
-def test_parts_own_every_parameter_once() -> None:
+def test_workers_own_every_parameter_once() -> None:
     network, *_ = draw_network(7)
-    for parts in (1, 2, 5):
+    for workers in (1, 2, 5):
         counts = np.zeros(len(network.parameters), int)
-        for part in range(parts):
-            for piece in owned(network, part, parts):
+        for worker in range(workers):
+            for piece in owned_slices(network, worker, workers):
                 counts[piece] += 1
         assert (counts == 1).all()
-    assert owned(network, 0, 1) == [slice(0, len(network.parameters))]
+    assert owned_slices(network, 0, 1) == [slice(0, len(network.parameters))]
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
 @pytest.mark.parametrize("slow", [0, 1])
 @pytest.mark.parametrize("hidden", [[], [5], [7, 6], [4, 4, 4]])
-def test_a_slow_member_changes_nothing(
+def test_a_slow_worker_changes_nothing(
     hidden: list[int], slow: int, clip_norm: float | None
 ) -> None:
     drawn = np.random.default_rng(0)
     x, y = drawn.normal(size=(9, 6)), np.eye(4)[drawn.integers(4, size=9)]
     found = []
-    for parts in (1, 2):
-        team = ThreadTeam(parts)
+    for workers in (1, 2):
+        team = ThreadTeam(workers)
         network = Network([6, *hidden, 4], "tanh", "cross_entropy", "float64")
         network.initialise("glorot_normal", np.random.default_rng(1))
 
-        def meet(me: int, team: ThreadTeam = team) -> None:
-            team.meet(me)
-            if me == slow:  # what the other may not touch yet, it would touch now
+        def late(worker: int, team: ThreadTeam = team) -> None:
+            team.barrier(worker)
+            if worker == slow:  # what the other may not touch yet, it would touch now
                 time.sleep(0.002)
 
-        do, split = Operations(meet), Backpropagation(network, 9, parts=parts)
-        pieces = [owned(network, part, parts) for part in range(parts)]
-        rule = OPTIMIZERS["sgd"](
-            network.parameters, split.gradient, network.weight_count, parts=pieces,
+        ops, split = Ops(late), Backpropagation(network, 9, workers=workers)
+        shares = [owned_slices(network, worker, workers) for worker in range(workers)]
+        optimizer = make_optimizer(
+            "sgd", network.parameters, split.gradient, network.weight_count, shares=shares,
             clip_norm=clip_norm,
         )  # fmt: skip
-        zs = [np.empty((9, 4)) for _ in range(parts)]
+        zs = [np.empty((9, 4)) for _ in range(workers)]
 
-        def work(me: int, split=split, rule=rule, zs=zs, do=do) -> None:
+        def work(worker: int, split=split, optimizer=optimizer, zs=zs, ops=ops) -> None:
             for t in range(1, 6):
-                split(x, y, zs[me], me, do)
-                rule.step(rule.factors([1.0], t)[0], me, do)
+                split(x, y, zs[worker], worker, ops)
+                optimizer.step(optimizer.rule.factors([1.0], t)[0], worker, ops)
 
         team.run(work)
         found.append(network.parameters)

@@ -12,8 +12,8 @@ from conftest import idx
 
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
-from mlp_cli.data.batches import BatchReader
-from mlp_cli.data.dataset import load_dataset, pixel_statistics, whole
+from mlp_cli.data.batches import BatchReader, standard_scaling
+from mlp_cli.data.dataset import load_dataset, whole
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.rng import generator
 
@@ -49,14 +49,15 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
     images = generator.integers(0, 256, (9, 3, 2)).astype(np.uint8)
     labels = (np.arange(9) % 4).astype(np.uint8)
     split = whole(images, labels)
-    mean, std = pixel_statistics(split)
+    scaling = standard_scaling(split)
+    mean, std = scaling
     scaled = images.reshape(9, 6) / 255
     assert mean == pytest.approx(scaled.mean())
     assert std == pytest.approx(scaled.std())
 
     rows = np.array([5, 0, 7])
     for dtype in ("float32", "float64"):
-        reader = BatchReader(split, 4, mean, std, 5, np.dtype(dtype), at_once=3)
+        reader = BatchReader(split, 4, scaling, 5, np.dtype(dtype), at_once=3)
         reader.rows[:3] = rows
         x, y, found = reader.read(0, 3), reader.y[:3], reader.labels[:3]
         np.testing.assert_allclose(x, (scaled[rows] - mean) / std, rtol=1e-5, atol=1e-6)
@@ -69,7 +70,7 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
 
 
 def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:
-    assert pixel_statistics(whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))) == (0.0, 1.0)
+    assert standard_scaling(whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))) == (0.0, 1.0)
 
 
 def test_generators_depend_on_their_arguments_alone() -> None:

@@ -15,11 +15,14 @@ import pytest
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.compute.threads import ThreadTeam
-from mlp_cli.data.distortion import Distorter, Distortion, smoothing
+from mlp_cli.config.sections import DistortionConfig
+from mlp_cli.data.distortion import Distorter, smoothing, strength
 from mlp_cli.nn.ops import NUMPY
 
 SHAPE = (9, 6)
-STRONG = Distortion(30.0, 0.3, 0.4, 2.0, elastic=(5.0, 20.0), smoothness=(1.0, 2.0))
+STRONG = DistortionConfig(
+    rotation=30, scale=0.3, shear=0.4, shift=2, elastic=(5, 20), smoothness=(1, 2)
+)
 
 
 def kernels() -> list[Kernels]:
@@ -35,26 +38,26 @@ def drawn_images(n: int) -> np.ndarray:
 
 
 def distort(
-    distortion: Distortion,
+    distortion: DistortionConfig,
     images: np.ndarray,
     ways: Kernels,
     dtype: str = "float64",
     *,
     offset: int = 0,
     cuts: tuple[int, ...] = (),
-    strength: float = 1.0,
+    progress: float = 0.0,
 ) -> np.ndarray:
     """Distort the images of a chunk of 50 from `offset` on, portion by portion."""
     distorter = Distorter(distortion, SHAPE, 50, 2, np.dtype(dtype))
-    distorter.begin(np.random.default_rng(1), offset, len(images), strength)
+    distorter.begin(np.random.default_rng(1), offset, len(images), progress)
     x = np.full(images.shape, np.nan, dtype)
     scale, shift = np.array(1 / 255, dtype), np.array(0.25, dtype)
     edges = [0, *cuts, len(images)]
-    for part, (low, high) in enumerate(itertools.pairwise(edges)):
+    for share, (low, high) in enumerate(itertools.pairwise(edges)):
         rows = np.arange(low, high)
         ways.prepare(
-            lambda do, me, rows=rows, low=low, high=high, part=part: distorter.read(
-                images, rows, low, x[low:high], scale, shift, part % 2, do
+            lambda ops, worker, rows=rows, low=low, high=high, share=share: distorter.read(
+                images, rows, low, x[low:high], scale, shift, share % 2, ops
             ),
             ThreadTeam(1),
             np.dtype(dtype),
@@ -65,7 +68,7 @@ def distort(
 @pytest.mark.parametrize("ways", kernels(), ids=lambda ways: ways.name)
 def test_without_amounts_images_stay_as_they_are(ways: Kernels) -> None:
     images = drawn_images(40)
-    found = distort(Distortion(), images, ways)
+    found = distort(DistortionConfig(), images, ways)
     np.testing.assert_allclose(found, images / 255 - 0.25, atol=1e-12)
 
 
@@ -152,7 +155,7 @@ def test_the_portions_do_not_matter(ways: Kernels) -> None:
 def test_without_a_field_what_lay_in_memory_does_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    images, affine = drawn_images(40), Distortion(rotation=20.0, shift=1.0)
+    images, affine = drawn_images(40), DistortionConfig(rotation=20.0, shift=1.0)
     expected = distort(affine, images, NumPyKernels())
     begin = Distorter.begin
 
@@ -166,13 +169,14 @@ def test_without_a_field_what_lay_in_memory_does_not_matter(
 
 
 def test_distortions_ease_at_the_end() -> None:
-    easing = Distortion(ease=0.2, eased=0.5)
-    assert [easing.strength(at) for at in (0, 0.5, 0.8)] == [1, 1, 1]
-    assert easing.strength(0.9) == pytest.approx(0.75)
-    assert easing.strength(1) == pytest.approx(0.5)
-    assert Distortion().strength(1) == 1
+    easing = DistortionConfig(ease=0.2, eased=0.5)
+    assert [strength(easing, at) for at in (0, 0.5, 0.8)] == [1, 1, 1]
+    assert strength(easing, 0.9) == pytest.approx(0.75)
+    assert strength(easing, 1) == pytest.approx(0.5)
+    assert strength(DistortionConfig(), 1) == 1
     images = drawn_images(10)
-    none = distort(STRONG, images, NumPyKernels(), strength=0.0)
+    easing = STRONG.model_copy(update={"ease": 1.0})
+    none = distort(easing, images, NumPyKernels(), progress=1.0)
     np.testing.assert_allclose(none, images / 255 - 0.25, atol=1e-12)
 
 
@@ -196,5 +200,5 @@ def test_numpys_read_is_the_undistorted_one() -> None:
     images = drawn_images(5)
     x = np.empty((5, images.shape[1]))
     rows, scale, shift = np.arange(5), np.array(1 / 255), np.array(0.25)
-    NUMPY.read(images, rows, rows, x, scale, shift, np.empty_like(images))
-    np.testing.assert_allclose(x, distort(Distortion(), images, NumPyKernels()), atol=1e-12)
+    NUMPY.read_images(images, rows, rows, x, scale, shift, np.empty_like(images))
+    np.testing.assert_allclose(x, distort(DistortionConfig(), images, NumPyKernels()), atol=1e-12)

@@ -12,7 +12,7 @@ from mlp_cli.data.synthetic import WAYS, draw_digits
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import Network
-from mlp_cli.nn.optimizers import SGD
+from mlp_cli.nn.optimizers import SGD, Optimizer
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = draw_digits()
 BOTH = pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
     network = Network([784, *hidden, 10], "relu", "cross_entropy")
     network.initialise("he_normal", generator)
     step, evaluate = Backpropagation(network, 50), Backpropagation(network, len(TEST_IMAGES))
-    optimizer = SGD(network.parameters, step.gradient, network.weight_count)
+    optimizer = Optimizer(SGD(), network.parameters, step.gradient, network.weight_count)
     z, test_z = np.empty((50, 10), np.float32), np.empty((len(TEST_IMAGES), 10), np.float32)
     test_x = inputs(TEST_IMAGES)
     for _ in range(epochs):
         for t, rows in enumerate(generator.permutation(len(x)).reshape(-1, 50), 1):
             step(x[rows], y[rows], z)
-            optimizer.step(optimizer.factors([0.1], t)[0])
+            optimizer.step(optimizer.rule.factors([0.1], t)[0])
         evaluate.forward(test_x, test_z)
         yield float(np.mean(test_z.argmax(1) == TEST_LABELS))
 

@@ -14,6 +14,7 @@ from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
+from mlp_cli.nn.optimizers import OPTIMIZERS, Optimizer
 
 KERNELS: list[type[Kernels]] = [NumPyKernels]
 if importlib.util.find_spec("numba"):
@@ -60,8 +61,31 @@ def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.
     return network, x, y, generator
 
 
-def draw_passes(network: Network, K: int, seed: int, parts: int = 1) -> Backpropagation:
+def draw_passes(network: Network, K: int, seed: int, workers: int = 1) -> Backpropagation:
     """Return the passes of a network; the seed chooses dropout and noise."""
     dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
     noise = Noise((0, 0.3)[seed // 3 % 2], (0, 0.2)[seed // 5 % 2])
-    return Backpropagation(network, K, parts=parts, dropout=dropout, noise=noise)
+    return Backpropagation(network, K, workers=workers, dropout=dropout, noise=noise)
+
+
+def make_optimizer(
+    name: str,
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    weight_count: int,
+    *,
+    weight_decay: float = 0.0,
+    clip_norm: float | None = None,
+    shares: list[list[slice]] | None = None,
+    **options: float,
+) -> Optimizer:
+    """Return an optimizer whose rule has these options."""
+    return Optimizer(
+        OPTIMIZERS[name](**options),
+        parameters,
+        gradient,
+        weight_count,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        shares=shares,
+    )

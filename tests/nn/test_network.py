@@ -9,26 +9,25 @@ import numpy as np
 import pytest
 from helpers.networks import draw_network, draw_passes
 
-from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config import schema, sections
 from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.gradcheck.references import loop_gradient
 from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import NO_KEY, Backpropagation, Dropout, Noise
-from mlp_cli.nn.buffers import Drawn
+from mlp_cli.nn.buffers import RandomBuffer
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
-from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.nn.ops import NUMPY, Ops
 
 
 @pytest.mark.parametrize("seed", range(224))
 def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
     passes = draw_passes(network, len(x), seed)
-    check = compare(network, passes, x, y, drawn, ThreadTeam(1), NumPyKernels())
+    check = compare(network, passes, x, y, drawn, numpy_engine())
     for layer in check.layers:
         for way, error in layer.errors.items():
             assert error <= TOLERANCE[way], (way, layer, network.sizes)
@@ -301,57 +300,57 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
             x: np.ndarray,
             y: np.ndarray,
             z: np.ndarray,
-            part: int = 0,
-            do: Operations = NUMPY,
+            worker: int = 0,
+            ops: Ops = NUMPY,
             key: np.ndarray = NO_KEY,
         ) -> None:
-            super().__call__(x, y, z, part, do, key)
+            super().__call__(x, y, z, worker, ops, key)
             self.weight_gradients[1] *= 1.001
 
     drawn = np.random.default_rng(0)
     network = Network([6, 5, 4, 3], "tanh", "cross_entropy", "float64")
     network.initialise("glorot_uniform", drawn)
     x, y = drawn.normal(size=(7, 6)), np.eye(3)[drawn.integers(3, size=7)]
-    check = compare(network, Wrong(network, 7), x, y, drawn, ThreadTeam(1), NumPyKernels())
+    check = compare(network, Wrong(network, 7), x, y, drawn, numpy_engine())
     assert check.wrong == ["layer 1"]
 
 
 def test_masks_are_a_function_of_key_stream_and_place() -> None:
-    whole = Drawn.over(np.empty((37, 101)), 0)
+    whole = RandomBuffer.over(np.empty((37, 101)), 0)
     key = np.array([12345], np.uint64)
-    NUMPY.draw(whole, key, 3, 0.25)
+    NUMPY.dropout_mask(whole, key, 3, 0.25)
     assert {*np.unique(whole.r)} == {0, 4 / 3}
     assert (whole.r == 0).mean() == pytest.approx(0.25, abs=0.03)
     assert (whole.r == 0).mean(axis=0).std() < 0.1  # no column, and no row, is favoured
-    part = Drawn.over(np.empty((10, 101)), 20)
-    NUMPY.draw(part, key, 3, 0.25)
+    part = RandomBuffer.over(np.empty((10, 101)), 20)
+    NUMPY.dropout_mask(part, key, 3, 0.25)
     np.testing.assert_array_equal(part.r, whole.r[20:30])
     for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
-        other = Drawn.over(np.empty((37, 101)), 0)
-        NUMPY.draw(other, other_key, stream, 0.25)
+        other = RandomBuffer.over(np.empty((37, 101)), 0)
+        NUMPY.dropout_mask(other, other_key, stream, 0.25)
         both = ((other.r == 0) & (whole.r == 0)).mean()
         assert both == pytest.approx(1 / 16, abs=0.02)
 
 
 def test_noise_is_a_function_of_key_stream_and_place() -> None:
-    whole = Drawn.over(np.empty((37, 101)), 0)
+    whole = RandomBuffer.over(np.empty((37, 101)), 0)
     key = np.array([12345], np.uint64)
-    NUMPY.deviate(whole, key, 3, 0.5)
+    NUMPY.add_noise(np.zeros((37, 101)), whole, key, 3, 0.5)
     assert whole.r.mean() == pytest.approx(0, abs=0.03)
     assert whole.r.std() == pytest.approx(0.5, rel=0.02)
     assert np.abs(whole.r).max() == pytest.approx(0.5 * 3**0.5, rel=0.01)
-    part = Drawn.over(np.empty((10, 101)), 20)
-    NUMPY.deviate(part, key, 3, 0.5)
+    part = RandomBuffer.over(np.empty((10, 101)), 20)
+    NUMPY.add_noise(np.zeros((10, 101)), part, key, 3, 0.5)
     np.testing.assert_array_equal(part.r, whole.r[20:30])
     for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
-        other = Drawn.over(np.empty((37, 101)), 0)
-        NUMPY.deviate(other, other_key, stream, 0.5)
+        other = RandomBuffer.over(np.empty((37, 101)), 0)
+        NUMPY.add_noise(np.zeros((37, 101)), other, other_key, stream, 0.5)
         assert abs(np.corrcoef(other.r.ravel(), whole.r.ravel())[0, 1]) < 0.05
 
 
 def test_noise_takes_65536_values_alike_on_both_sides_of_0() -> None:
-    many = Drawn.over(np.empty((1000, 1000)), 0)
-    NUMPY.deviate(many, np.array([12345], np.uint64), 0, 0.5)
+    many = RandomBuffer.over(np.empty((1000, 1000)), 0)
+    NUMPY.add_noise(np.zeros((1000, 1000)), many, np.array([12345], np.uint64), 0, 0.5)
     steps = many.r * 32768 / (0.5 * 3**0.5)
     assert np.abs(steps - np.floor(steps) - 0.5).max() < 1e-9
     assert (steps.min(), steps.max()) == pytest.approx((-32767.5, 32767.5), abs=1e-9)
@@ -382,7 +381,7 @@ def test_dropout_is_seen_by_the_layer_above_alone() -> None:
 
 def test_a_limit_shortens_long_rows_and_leaves_short_ones() -> None:
     W = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
-    NUMPY.limit(W, 2.0, np.empty(3))
+    NUMPY.limit_norms(W, 2.0, np.empty(3))
     np.testing.assert_allclose(W, [[1.2, 1.6], [0.3, 0.4], [0, 0]])
 
 

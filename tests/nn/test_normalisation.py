@@ -7,9 +7,10 @@ import pytest
 
 from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
-from mlp_cli.nn.buffers import Bits, Drawn
+from mlp_cli.nn.buffers import Array, Bits, RandomBuffer
 from mlp_cli.nn.network import Network
-from mlp_cli.nn.ops import EPSILON, Operations, dropped
+from mlp_cli.nn.ops import EPSILON, Ops
+from mlp_cli.nn.splitmix import dropout_threshold
 
 SIZES = [5, 6, 4, 3]
 
@@ -100,33 +101,35 @@ def test_inputs_are_dropped_by_a_mask_of_their_own() -> None:
         assert ((x == 0) & (hidden == 0)).mean() == pytest.approx(0.25, abs=0.06)
 
 
-class Streams(Operations):
+class Streams(Ops):
     """NumPy's operations, which note the streams of what is drawn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[int] = []
 
-    def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
+    def dropout_mask(self, mask: RandomBuffer, key: Bits, stream: int, p: float) -> None:
         self.seen.append(stream)
-        super().draw(mask, key, stream, p)
+        super().dropout_mask(mask, key, stream, p)
 
-    def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
+    def add_noise(
+        self, z: Array, noise: RandomBuffer, key: Bits, stream: int, deviation: float
+    ) -> None:
         self.seen.append(stream)
-        super().deviate(noise, key, stream, deviation)
+        super().add_noise(z, noise, key, stream, deviation)
 
 
 def test_no_two_things_are_drawn_from_one_stream() -> None:
     network = Network([5, 6, 6, 6, 3], "relu", "cross_entropy", "float64")
     passes = Backpropagation(network, 4, dropout=Dropout(0.1, 0.1), noise=Noise(0.1, 0.1))
-    do = Streams()
-    passes.forward(np.ones((4, 5)), np.empty((4, 3)), 0, do)
-    assert len(do.seen) == len(set(do.seen)) == 8
+    ops = Streams()
+    passes.forward(np.ones((4, 5)), np.empty((4, 3)), 0, ops)
+    assert len(ops.seen) == len(set(ops.seen)) == 8
 
 
 def test_dropout_is_to_the_nearest_of_65536() -> None:
     for p in np.linspace(0, 0.99, 100):
-        assert abs(dropped(p) - 65536 * p) <= 0.5
+        assert abs(dropout_threshold(p) - 65536 * p) <= 0.5
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

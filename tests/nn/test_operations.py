@@ -9,7 +9,7 @@ from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.nn.buffers import Field, Warp
 from mlp_cli.nn.losses import LOSSES
-from mlp_cli.nn.ops import NUMPY, Operations
+from mlp_cli.nn.ops import NUMPY, Ops
 
 
 def test_images_are_read_scaled_and_shifted() -> None:
@@ -17,7 +17,7 @@ def test_images_are_read_scaled_and_shifted() -> None:
     x, pixels = np.empty((2, 3)), np.empty((2, 3), np.uint8)
     for scale, shift in ((0.5, 0.0), (0.5, 1.0), (2.0, np.array([0.0, 0.0, 3.0]))):
         scale, shift = np.asarray(scale), np.asarray(shift)
-        NUMPY.read(images, np.array([3, 1]), np.array([0]), x, scale, shift, pixels)
+        NUMPY.read_images(images, np.array([3, 1]), np.array([0]), x, scale, shift, pixels)
         np.testing.assert_array_equal(x, images[[3, 1]] * scale - shift)
 
 
@@ -34,7 +34,7 @@ def test_losses_and_right_answers_are_counted(name: str) -> None:
     z = np.array([[1.0, 2.0, 0.0], [3.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
     labels = np.array([1, 0, 1], np.uint8)  # right; a tie, where the first counts; wrong
     losses, right = np.full(3, np.nan), np.zeros(3, np.bool_)
-    NUMPY.count(LOSSES[name], z, np.eye(3)[labels], labels, losses, right, np.empty(3))
+    NUMPY.count_correct(LOSSES[name], z, np.eye(3)[labels], labels, losses, right, np.empty(3))
     assert right.tolist() == [True, True, False]
     np.testing.assert_array_equal(losses, LOSSES[name].values(z, np.eye(3)[labels]))
 
@@ -50,7 +50,7 @@ def test_numbers_that_overflow_warn_nobody() -> None:
     # In this suite a warning is an error.
     ends = np.array([1e300, np.inf, 0.0])
 
-    def work(do: Operations, me: int) -> None:
+    def work(ops: Ops, worker: int) -> None:
         np.multiply(ends, 1e300)
         np.subtract(ends, ends)
         np.divide(1.0, ends)

@@ -6,11 +6,21 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers.networks import RULES
+from helpers.networks import RULES, make_optimizer
 
+from mlp_cli.config.choices import CHOICES
 from mlp_cli.nn import optimizers as optimizer_module
-from mlp_cli.nn.optimizers import OPTIMIZERS, Optimizer
-from mlp_cli.nn.schedules import SCHEDULES, Schedule
+from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.nn.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Schedule,
+    Shape,
+    Step,
+)
+from mlp_cli.training.build import build_rule, build_shape
 
 N, WEIGHTS, RATE, STEPS = 50, 40, 0.05, 6
 
@@ -19,11 +29,11 @@ def run(name: str, **options: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """Some steps of a rule; the last parameters, and the gradients it was given."""
     drawn = np.random.default_rng(0)
     p, g = drawn.normal(size=N), np.empty(N)
-    rule = OPTIMIZERS[name](p, g, WEIGHTS, **options)
+    optimizer = make_optimizer(name, p, g, WEIGHTS, **options)
     gradients = [drawn.normal(size=N) for _ in range(STEPS)]
     for step, gradient in enumerate(gradients, 1):
         g[...] = gradient
-        rule.step(rule.factors([RATE], step)[0])
+        optimizer.step(optimizer.rule.factors([RATE], step)[0])
     return p, gradients
 
 
@@ -118,44 +128,44 @@ def test_blocks_change_nothing(
 def test_what_a_checkpoint_and_the_kernels_call_a_rule(
     name: str, options: dict[str, float], rule: str, slots: list[str]
 ) -> None:
-    found = OPTIMIZERS[name](np.zeros(N), np.zeros(N), WEIGHTS, **options)
-    assert found.name == rule
+    found = make_optimizer(name, np.zeros(N), np.zeros(N), WEIGHTS, **options)
+    assert found.rule.name == rule
     assert list(found.slots) == slots  # `optimizer.velocity` and the like in last.npz
 
 
 def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
     p, g = np.zeros(N), np.full(N, 3.0)
-    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     assert np.linalg.norm(p) == pytest.approx(0.5)
     p, g = np.zeros(N), np.full(N, 0.01)
-    OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+    make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     np.testing.assert_array_equal(p, -0.01)
 
 
 def test_a_norm_that_overflows_is_no_reason_to_stand_still() -> None:
     p, g = np.zeros(N, np.float32), np.full(N, 1e30, np.float32)
     with np.errstate(over="ignore"):
-        OPTIMIZERS["sgd"](p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
+        make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     np.testing.assert_array_equal(p, np.full(N, -1e30, np.float32))
 
 
 def test_float32_stays_float32() -> None:
-    for name, rule in OPTIMIZERS.items():
+    for name in OPTIMIZERS:
         p = np.ones(N, np.float32)
-        instance: Optimizer = rule(p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
-        instance.step(instance.factors([0.1], 1)[0])
-        assert all(slot.dtype == np.float32 for slot in instance.slots.values()), name
+        optimizer = make_optimizer(name, p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
+        optimizer.step(optimizer.rule.factors([0.1], 1)[0])
+        assert all(slot.dtype == np.float32 for slot in optimizer.slots.values()), name
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_factors_of_several_steps_are_those_of_each(name: str) -> None:
-    rule = OPTIMIZERS[name](np.ones(N), np.ones(N), WEIGHTS)
+    rule = OPTIMIZERS[name]()
     each = [rule.factors([rate], t)[0] for t, rate in enumerate([0.1, 0.2, 0.3], 4)]
     np.testing.assert_array_equal(rule.factors([0.1, 0.2, 0.3], 4), each)
 
 
-def rates(name: str, epochs: int = 4, steps: int = 5, **options: float) -> list[float]:
-    schedule = Schedule(name, 2.0, epochs=epochs, steps_per_epoch=steps, **options)
+def rates(shape: Shape, epochs: int = 4, steps: int = 5, warmup: float = 0.0) -> list[float]:
+    schedule = Schedule(shape, 2.0, epochs=epochs, steps_per_epoch=steps, warmup=warmup)
     found = [schedule(t) for t in range(epochs * steps)]
     for start, size in itertools.product(range(0, epochs * steps, steps), (2, steps)):
         assert schedule.rates(range(start, start + size)) == found[start : start + size]
@@ -163,21 +173,21 @@ def rates(name: str, epochs: int = 4, steps: int = 5, **options: float) -> list[
 
 
 def test_constant() -> None:
-    assert rates("constant") == [2.0] * 20
+    assert rates(Constant()) == [2.0] * 20
 
 
 def test_step() -> None:
-    assert rates("step", every=2, factor=0.1)[::5] == pytest.approx([2, 2, 0.2, 0.2])
+    assert rates(Step(every=2, factor=0.1))[::5] == pytest.approx([2, 2, 0.2, 0.2])
 
 
 def test_exponential() -> None:
-    found = rates("exponential", factor=0.5)
+    found = rates(Exponential(factor=0.5))
     assert found[::5] == pytest.approx([2, 1, 0.5, 0.25])
     assert found[4] == 2
 
 
 def test_cosine() -> None:
-    found = rates("cosine", final=0.1)
+    found = rates(Cosine(final=0.1))
     assert found[0] == 2
     assert found[10] == pytest.approx(2 * 0.55)
     assert all(a > b for a, b in itertools.pairwise(found))
@@ -185,25 +195,27 @@ def test_cosine() -> None:
 
 
 def test_one_cycle() -> None:
-    found = rates("one_cycle", rise=0.25, start=0.1, final=0.01)
+    found = rates(OneCycle(rise=0.25, start=0.1, final=0.01))
     assert found[0] == pytest.approx(0.2)
     assert found[5] == 2
     assert found == sorted(found[:6]) + sorted(found[6:], reverse=True)
 
 
 def test_warmup_is_linear_and_comes_before_the_shape() -> None:
-    found = rates("cosine", warmup=1.0, final=0.0)
+    found = rates(Cosine(final=0.0), warmup=1.0)
     assert found[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert found[5] == 2
     assert found[5 + 15 // 3] == pytest.approx(2 * (1 + 0.5) / 2)
-    assert rates("constant", warmup=1.5)[:9] == pytest.approx(
+    assert rates(Constant(), warmup=1.5)[:9] == pytest.approx(
         [0.25 * t for t in range(1, 8)] + [2, 2]
     )
 
 
-def test_the_registry_is_what_a_configuration_may_say() -> None:
-    from mlp_cli.config.describe import json_schema
-
-    text = str(json_schema())
-    for name in [*SCHEDULES, *OPTIMIZERS]:
-        assert f"'{name}'" in text
+def test_what_a_configuration_may_choose_is_built() -> None:
+    for name, section in CHOICES["optimizer"].items():
+        assert type(build_rule(section(name=name))) is OPTIMIZERS[name]
+    assert set(OPTIMIZERS) == set(CHOICES["optimizer"])
+    for name, section in CHOICES["schedule"].items():
+        shape = build_shape(section(name=name))
+        assert type(shape).__name__ == type(section(name=name)).__name__.removesuffix("Config")
+        assert 0 <= shape(3, 0.5) <= 1

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from helpers.stand_ins import idx
 
-from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.load import load_config
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.inference.evaluate import evaluate_checkpoints
@@ -114,7 +113,7 @@ def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Pa
     assert done.stdout == f"{picture}\n"
     loaded = load_config(config, [])
     dataset = load_dataset(loaded, tmp_path)
-    trainer = build_trainer(loaded, dataset, ThreadTeam(1), NumPyKernels())
+    trainer = build_trainer(loaded, dataset, numpy_engine())
     shown = cells(picture, 1 + 3)  # of three epochs
     assert len(shown) == 10
     for label, line in enumerate(shown):
@@ -122,7 +121,7 @@ def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Pa
         original = dataset.train.images[row].reshape(8, 8) / 255
         np.testing.assert_allclose(line[0], original, atol=0.01)
         for epoch in range(3):
-            seen = trainer.seen(row, epoch) * trainer.std + trainer.mean
+            seen = trainer.seen(row, epoch) * trainer.scaling.std + trainer.scaling.mean
             np.testing.assert_allclose(line[1 + epoch].ravel(), seen, atol=0.01)
         assert np.abs(line[1] - line[2]).max() > 0.1
 

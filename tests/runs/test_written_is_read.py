@@ -12,19 +12,21 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import write_own_images
 from helpers.networks import KERNELS
 from helpers.runs import assert_same_run
 from pydantic import ValidationError
 
-from mlp_cli.compute.kernels import Kernels
+from mlp_cli.compute.kernels import Kernels, NumPyKernels
+from mlp_cli.compute.select import EngineChoice
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.inference.evaluate import evaluate_checkpoints
-from mlp_cli.runs import train as program
+from mlp_cli.runs.folder import Mode
 from mlp_cli.runs.train import RunOptions, train_run
+from mlp_cli.training.metrics import EpochMetrics
+from mlp_cli.training.observer import SilentObserver
 
 # Settings that the schema's words do not lead to: sizes that a test has time for.
 GIVEN: dict[str, list[Any]] = {
@@ -140,29 +142,21 @@ def drawn() -> list[dict[str, Any]]:
     return [chosen for of in switches() for chosen in cover(of, seen)]
 
 
-class Impatient:
-    """A view that asks a training to stop when an epoch has ended, or before the first."""
+class Impatient(SilentObserver):
+    """Asks a training to stop after so many epochs, before the first one if they are 0."""
 
     def __init__(self, epochs: int | None) -> None:
         self._epochs = epochs
 
-    def log(self, message: str) -> None:
-        """Say nothing."""
-
     def warn(self, message: str) -> None:
         pytest.fail(message)
 
-    def download(self, name: str, done: int, total: int | None) -> None:
-        pytest.fail("nothing is fetched here")
-
-    def chunk(self, state: Any, total: int, loss: float) -> None:
-        assert np.isfinite(loss)
-
-    def epoch(self, metrics: Any) -> None:
+    def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
         if self._epochs is not None:
             self._epochs -= 1
 
-    def stop(self) -> bool:
+    @property
+    def pending(self) -> bool:
         return self._epochs == 0
 
     def deferred(self) -> AbstractContextManager[None]:
@@ -188,25 +182,22 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("number", range(len(DRAWN)))
 def test_what_is_written_is_read(
-    number: int,
-    kernels: type[Kernels],
-    images: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    number: int, kernels: type[Kernels], images: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(program, "choose_kernels", lambda fast: kernels())
     config = from_dict(nested({**DRAWN[number], "data.path": str(images)}), "the test")
+    engine = EngineChoice(threads=1 + number % 2, fast=kernels is not NumPyKernels)
 
-    def train(name: str, view: Impatient) -> dict[str, Any] | None:
-        mode = "resume" if (tmp_path / name).exists() else "new"
-        place = RunOptions(tmp_path, [], tmp_path / name, mode, "test")
-        return train_run(config, place, 1, False, view)[1]
+    def train(name: str, epochs: int | None = None) -> dict[str, Any] | None:
+        mode: Mode = "resume" if (tmp_path / name).exists() else "new"
+        options = RunOptions(tmp_path, [], tmp_path / name, mode, "test", engine)
+        impatient = Impatient(epochs)
+        return train_run(config, options, impatient, impatient)[1]
 
-    assert train("straight", Impatient(None)) is not None
+    assert train("straight") is not None
     for epochs in (0, 1):
         if epochs < config.training.epochs:
-            assert train("resumed", Impatient(epochs)) is None
-    assert train("resumed", Impatient(None)) is not None
+            assert train("resumed", epochs) is None
+    assert train("resumed") is not None
     assert_same_run(tmp_path / "straight", tmp_path / "resumed")
     for name in ("best.npz", "last.npz"):
         evaluation = evaluate_checkpoints([tmp_path / "resumed" / name], "train", tmp_path)

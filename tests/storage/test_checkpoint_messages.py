@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_release(tmp_path: Path) -> None:
     of_another_release(path)
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
-    expected = f"{path}: checkpoint format 99, where this release reads 1"
+    expected = f"{path}: checkpoint format 99, but this release reads 1"
     assert remedied(caught.value) == expected
 
 
@@ -207,23 +207,23 @@ class Part:
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
-        (None, "its part is None, where a mapping is needed"),
-        ([1, 2], r"its part is \[1, 2\], where a mapping is needed"),
+        (None, "its part is None, not a mapping"),
+        ([1, 2], r"its part is \[1, 2\], not a mapping"),
         ({"count": 1, "share": 1}, None),
         ({"count": 1, "share": 0.5, "best": 2}, None),
         ({"count": 2**63 - 1, "share": 0.0, "best": None}, None),
         ({"share": 0.5}, "its part is missing count"),
-        ({"count": 2**63, "share": 0.5}, f"its part has count = {2**63}, where int is needed"),
-        ({"count": -1, "share": 0.5}, "its part has count = -1, where int is needed"),
-        ({"count": 1.0, "share": 0.5}, "its part has count = 1.0, where int is needed"),
-        ({"count": True, "share": 0.5}, "its part has count = True, where int is needed"),
+        ({"count": 2**63, "share": 0.5}, f"its part has count = {2**63}, not int"),
+        ({"count": -1, "share": 0.5}, "its part has count = -1, not int"),
+        ({"count": 1.0, "share": 0.5}, "its part has count = 1.0, not int"),
+        ({"count": True, "share": 0.5}, "its part has count = True, not int"),
         (
             {"count": 1, "share": "half", "best": "one", "more": 1},
-            r"its part holds 'more', unknown here; has share = 'half', where float is needed; "
-            r"has best = 'one', where float \| None is needed",
+            r"its part holds 'more', unknown here; has share = 'half', not float; "
+            r"has best = 'one', not float \| None",
         ),
-        ({"count": 1, "share": "h" * 58}, f"its part has share = '{'h' * 58}', where .*"),
-        ({"count": 1, "share": "h" * 59}, f"its part has share = '{'h' * 59}…, where .*"),
+        ({"count": 1, "share": "h" * 58}, f"its part has share = '{'h' * 58}', not .*"),
+        ({"count": 1, "share": "h" * 59}, f"its part has share = '{'h' * 59}…, not .*"),
     ],
 )
 def test_a_part_of_the_header(part: object, reason: str | None, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.networks import KERNELS
+from helpers.networks import KERNELS, make_optimizer
 
-from mlp_cli.compute.kernels import Kernels, NumPyKernels
+from mlp_cli.compute.engine import Engine, numpy_engine
+from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
@@ -26,7 +27,7 @@ from mlp_cli.nn.backprop import NO_DROPOUT, NO_NOISE, Backpropagation, Dropout, 
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.network import Network
-from mlp_cli.nn.ops import Operations
+from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import OPTIMIZERS
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.resume import restore
@@ -69,7 +70,7 @@ def test_the_gradient_is_right_and_in_float32_nearly(
 ) -> None:
     passes, x, y = small(names, "float64", regularised)
     drawn = np.random.default_rng(1)
-    assert not compare(passes.network, passes, x, y, drawn, ThreadTeam(1), NumPyKernels()).wrong
+    assert not compare(passes.network, passes, x, y, drawn, numpy_engine()).wrong
     exact, near = (small(names, dtype, regularised) for dtype in ("float64", "float32"))
     for of, x, y in (exact, near):
         of(x, y, np.empty_like(y))
@@ -86,7 +87,7 @@ def types(arguments: object) -> set[np.dtype[Any]]:
     return set()
 
 
-class Watched(Operations):
+class Watched(Ops):
     """NumPy's operations, which note the types of the arrays that they are given."""
 
     def __init__(self) -> None:
@@ -115,15 +116,16 @@ def test_every_array_of_a_step_has_the_networks_type(
     options = {key: value for key, value in rule.items() if key != "name"}
     for activation, loss in itertools.product(ACTIVATIONS, LOSSES):
         passes, x, y = small((activation, loss, "lecun_normal"), dtype, regularised)
-        network, do = passes.network, Watched()
-        optimizer = OPTIMIZERS[rule["name"]](
-            network.parameters, passes.gradient, network.weight_count,
+        network, ops = passes.network, Watched()
+        optimizer = make_optimizer(
+            rule["name"], network.parameters, passes.gradient, network.weight_count,
             weight_decay=0.1, clip_norm=1.0, **options,
         )  # fmt: skip
-        passes(x, y, np.empty_like(y), 0, do)
-        optimizer.step(optimizer.factors([0.1], 1)[0], 0, do)
-        assert {"product", "activate", "derive", "error", "update", "clip"} <= set(do.seen)
-        assert {found for seen in do.seen.values() for found in seen} == {np.dtype(dtype)}
+        passes(x, y, np.empty_like(y), 0, ops)
+        optimizer.step(optimizer.rule.factors([0.1], 1)[0], 0, ops)
+        called = {"product", "activate", "multiply_by_derivative", "output_delta", "update", "clip"}
+        assert called <= set(ops.seen)
+        assert {found for seen in ops.seen.values() for found in seen} == {np.dtype(dtype)}
 
 
 @pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
@@ -144,7 +146,7 @@ def training(config: Config, kernels: type[Kernels], images: int = 20) -> Traine
     split = whole(pixels, labels)
     # Validated on what it is trained on: without validation each save would write two files.
     dataset = Dataset("tiny", (2, 3), 3, split, split, None)
-    return build_trainer(config, dataset, ThreadTeam(1), kernels())
+    return build_trainer(config, dataset, Engine(ThreadTeam(1), kernels()))
 
 
 def state(trainer: Trainer) -> dict[str, bytes]:

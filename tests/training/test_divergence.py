@@ -7,11 +7,29 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from helpers.networks import KERNELS
 from helpers.proofs import Proof
 from helpers.runs import records
+
+from mlp_cli.compute.engine import Engine
+from mlp_cli.compute.kernels import Kernels
+from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.config.load import from_dict
+from mlp_cli.data.dataset import load_dataset
+from mlp_cli.training.build import build_trainer
+from mlp_cli.training.divergence import _Examination, _Moment
+
+REGULARISERS = {
+    "input_dropout": 0.2, "dropout": 0.3, "input_noise": 3.0, "noise": 0.5, "max_norm": 1.0,
+    "label_smoothing": 0.1, "average": 0.5,
+}  # fmt: skip
+DISTORTIONS = {
+    "rotation": 90, "scale": 0.3, "shear": 0.3, "shift": 2, "elastic": [3, 5], "ease": 0.5
+}  # fmt: skip
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -118,3 +136,68 @@ def test_inputs_that_are_not_scaled_are_told_of(
     done = mlp("train", "--config", "c.yaml", "--out", "a")
     assert done.returncode == 6
     assert "not scaled" in done.stderr
+
+
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"model.batch_norm": True},
+    {"loss": "mse", "model.activation": "sigmoid", "data.scaling": "standard"},
+    {"model.hidden": []},
+    {"training.batch_size": 600},
+    *({f"regularisation.{key}": value} for key, value in REGULARISERS.items()),
+    *({f"distortion.{key}": value} for key, value in DISTORTIONS.items()),
+    {f"regularisation.{key}": value for key, value in REGULARISERS.items()}
+    | {f"distortion.{key}": value for key, value in DISTORTIONS.items()},
+]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind) or "plain")
+def test_the_examined_step_is_the_trained_one(
+    kind: dict[str, Any],
+    dtype: str,
+    threads: int,
+    kernels: type[Kernels],
+    own_images: Callable[..., Path],
+) -> None:
+    data: dict[str, Any] = {
+        "data": {"path": str(own_images(train=1500)), "validation": 100},
+        "model": {"hidden": [9, 7]},
+        "optimizer": {"learning_rate": 1.0},
+        "training": {"batch_size": 60, "dtype": dtype},
+    }
+    for key, value in kind.items():
+        section, _, name = key.rpartition(".")
+        (data.setdefault(section, {}) if section else data)[name] = value
+    config = from_dict(data, "the test")
+    engine = Engine(ThreadTeam(threads), kernels())
+    trainer = build_trainer(config, load_dataset(config, Path()), engine)
+    limited = config.regularisation.max_norm is not None
+    losses: list[float] = []
+
+    def on_chunk(loss: float) -> bool:
+        losses.append(loss)
+        return True
+
+    for _ in range(3):  # the first minibatch and later ones
+        before = _Moment.of(trainer)
+        examination = _Examination(trainer, trainer.next_batch())
+        before.put_back(trainer)
+        weights = [W.astype(np.float64) for W in trainer.network.weights]
+        trainer.train_epoch(on_chunk, trainer.K)
+        # At a rate of 1, plain SGD subtracts the gradient.
+        moved = [
+            np.linalg.norm(old - new.astype(np.float64))
+            for old, new in zip(weights, trainer.network.weights, strict=True)
+        ]
+        step = examination.step
+        assert step.loss == losses[-1]
+        assert step.weight_norms == pytest.approx([np.linalg.norm(W) for W in weights])
+        if limited:  # which moves the rows of hidden layers once more
+            moved, gradient_norms = moved[-1:], step.gradient_norms[-1:]
+        else:
+            gradient_norms = step.gradient_norms
+        tolerance = 1e-4 if dtype == "float32" else 1e-10
+        assert gradient_norms == pytest.approx(moved, rel=tolerance, abs=tolerance)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from helpers.runs import timeless
 
-from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.training.build import build_trainer
@@ -32,7 +31,7 @@ def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
     }
     config = from_dict(settings, "the test")
     dataset = load_dataset(config, Path())
-    return lambda: build_trainer(config, dataset, ThreadTeam(1), NumPyKernels())
+    return lambda: build_trainer(config, dataset, numpy_engine())
 
 
 class Left(Exception):  # noqa: N818 - it is no error

@@ -1,8 +1,9 @@
-"""Plain descent without a gradient: W ← (1 − η λ) W − η δᵀ a is one product.
+"""Plain SGD without a gradient: W ← (1 − η λ) W − η δᵀ a is one product.
 
-Where the updates at a step's end are SGD's and nothing else reads the gradient, the products that
-write it and the updates that read it become products onto the parameters themselves: one pass over
-memory instead of three. Only the lines of a program change, never what wrote them.
+If the updates at the end of a step are plain SGD's, and nothing else reads the gradient, then the
+products that write it and the updates that read it become products onto the parameters themselves:
+one pass over memory instead of three. Only the lines of a program change, never the code that
+recorded them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlp_cli.compute.fast import opcodes
-
-Line = tuple[list[int], tuple[float, ...]]  # a code with its operands, and constants
-
-_READERS = (opcodes.SUM_SQUARES, opcodes.CLIP)
+from mlp_cli.compute.fast.opcodes import SGD, Clip, Descend, Line, Product, SumSquares, Update
 
 
 class _Piece(NamedTuple):
@@ -27,68 +24,67 @@ class _Piece(NamedTuple):
     decay: float
 
 
-def descend(lines: Sequence[Line], itemsize: int) -> list[Line]:
-    """Return the lines of a program without the gradients that only SGD's updates would read."""
-    done: list[Line] = []
+def fuse_sgd(lines: Sequence[Line], itemsize: int) -> list[Line]:
+    """Return the lines of a program without the gradients that only plain SGD would read."""
+    fused: list[Line] = []
     step: list[Line] = []
     for line in lines:
         if step and _is_update(step[-1]) and not _is_update(line):
-            done += _rewrite(step, itemsize)
+            fused += _rewrite(step, itemsize)
             step = []
         step.append(line)
-    return done + _rewrite(step, itemsize)
+    return fused + _rewrite(step, itemsize)
 
 
 def _is_update(line: Line) -> bool:
-    return line[0][0] == opcodes.UPDATE
+    return isinstance(line.operation, Update)
 
 
 def _rewrite(step: list[Line], itemsize: int) -> list[Line]:
     """Rewrite the lines of one step, the last of which are its updates."""
     updates = [line for line in step if _is_update(line)]
-    by_descent = all(numbers[1] == opcodes.SGD for numbers, _ in updates)
-    if not by_descent or any(numbers[0] in _READERS for numbers, _ in step):
+    is_sgd = all(line.operation.rule == SGD for line in updates)
+    if not is_sgd or any(isinstance(line.operation, SumSquares | Clip) for line in step):
         return step
     before: list[Line] = []
     onto_parameters: list[Line] = []
     pieces = _pieces(updates, itemsize)
-    for numbers, constants in step:
-        if numbers[0] == opcodes.UPDATE:
+    for line in step:
+        operation = line.operation
+        if _is_update(line):
             continue
         place = None
-        if numbers[0] == opcodes.PRODUCT:
-            *_, out, leading = numbers
-            rows, columns = numbers[3:5]
-            end = out + rows * columns * itemsize
-            if leading == columns:  # without gaps
-                place = next((p for p in pieces if p.start <= out and end <= p.stop), None)
+        if isinstance(operation, Product):
+            end = operation.out + operation.m * operation.n * itemsize
+            if operation.out_leading == operation.n:  # without gaps
+                covers = (p for p in pieces if p.start <= operation.out and end <= p.stop)
+                place = next(covers, None)
         if place is None:
-            before.append((numbers, constants))
+            before.append(line)
             continue
-        product = [*numbers[1:-2], out + place.to_parameters, leading]
-        onto_parameters.append(([opcodes.DESCEND, *product, place.factors], (place.decay,)))
+        operands = operation._replace(out=operation.out + place.to_parameters)._asdict()
+        descend = Descend(**operands, factors=place.factors)
+        onto_parameters.append(Line(descend, (place.decay,)))
         pieces.remove(place)
-        left = place._replace(stop=out), place._replace(start=end)
-        pieces += [piece for piece in left if piece.start < piece.stop]
+        rest = place._replace(stop=operation.out), place._replace(start=end)
+        pieces += [piece for piece in rest if piece.start < piece.stop]
     return before + onto_parameters + [_update(piece, itemsize) for piece in pieces]
 
 
 def _pieces(updates: Sequence[Line], itemsize: int) -> list[_Piece]:
-    """Return what the updates cover, in as few pieces as can be."""
+    """Return what the updates cover, in as few pieces as possible."""
     pieces: list[_Piece] = []
-    for (_, _, p, g, size, _, _, factors), (decay, *_) in sorted(
-        updates, key=lambda line: line[0][3]
-    ):
-        piece = _Piece(g, g + size * itemsize, p - g, factors, decay)
+    for update, (decay, *_) in sorted(updates, key=lambda line: int(line.operation.g)):
+        start, stop = update.g, update.g + update.size * itemsize
+        piece = _Piece(start, stop, update.p - start, update.factors, decay)
         alike = bool(pieces) and pieces[-1][2:] == piece[2:]
-        if alike and pieces[-1].stop == g:
+        if alike and pieces[-1].stop == start:
             piece = piece._replace(start=pieces.pop().start)
         pieces.append(piece)
     return pieces
 
 
 def _update(piece: _Piece, itemsize: int) -> Line:
-    start, stop, to_parameters, factors, decay = piece
-    size = (stop - start) // itemsize
-    numbers = [opcodes.UPDATE, opcodes.SGD, start + to_parameters, start, size, start, start]
-    return [*numbers, factors], (decay,)
+    g = piece.start
+    size = (piece.stop - g) // itemsize
+    return Line(Update(SGD, g + piece.to_parameters, g, size, g, g, piece.factors), (piece.decay,))

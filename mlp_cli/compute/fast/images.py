@@ -10,13 +10,13 @@ _LINE = 64  # bytes of memory that come into a cache together
 
 
 @jit
-def read(pixels, rows, soon, x, scale, shift, inputs):
-    """Copy the images of the rows into x, scaled, and fetch those of `soon` ahead."""
-    # Images in a random order: the processor cannot guess the next. Waiting for them while
-    # nothing else is done was a fifth of a small net's step.
+def read_images(pixels, rows, prefetch_rows, x, scale, shift, inputs):
+    """Copy the images of the rows into x, scaled, and prefetch those of `prefetch_rows`."""
+    # The order of the images is random, so the processor cannot guess the next. Waiting for them
+    # was a fifth of a small net's step.
     for k in range(len(rows)):
-        if k < len(soon):
-            start = pixels.ctypes.data + soon[k] * inputs
+        if k < len(prefetch_rows):
+            start = pixels.ctypes.data + prefetch_rows[k] * inputs
             for line in range(start, start + inputs, _LINE):
                 prefetch(line)
         source, out = pixels[rows[k] * inputs :][:inputs], x[k * inputs :][:inputs]
@@ -36,7 +36,7 @@ def look_up(labels, rows, found, one_hot, y, c):
 @jit
 def warp(pixels, rows, maps, field, x, scale, shift, padded, height, width):
     """Copy the images of the rows into x, each by its affine map and its elastic field, scaled."""
-    # `padded` (height + 3, width + 3) is black around the image, so that no pixel asks where it is.
+    # `padded` (height + 3, width + 3) has a black frame, so no pixel needs a test of its place.
     real, k, inputs, line = x.dtype.type, len(rows), height * width, width + 3
     one, middle_i, middle_j = real(1), real((height - 1) / 2), real((width - 1) / 2)
     for n in range(k):

@@ -1,7 +1,8 @@
-"""The running of a program: a table in which each line is one operation.
+"""Runs a program: a table in which each line is one operation (`opcodes`).
 
-Operands are given by their addresses in memory. `execute` holds no Python object and no lock of the
-interpreter, so the members of a team run beside each other from a chunk's first line to its last.
+Operands are given by their addresses in memory. `execute` holds no Python object and does not hold
+the interpreter lock, so the workers run beside each other from the first line of a chunk to its
+last.
 """
 
 from __future__ import annotations
@@ -13,158 +14,197 @@ from typing import Any
 import numba
 import numpy as np
 
-from mlp_cli.compute.fast import images, layers, opcodes, randomness, updates
+from mlp_cli.compute.fast import activations, images, layers, randomness, updates
 from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, WIDE, gemm
-from mlp_cli.compute.fast.intrinsics import flush_to_zero, meet, pointer
+from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
+from mlp_cli.compute.fast.opcodes import OPERATIONS
+
+# The code of each operation, and the columns of a program that hold its operands.
+(
+    PRODUCT, DESCEND, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES, CLIP,
+    UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
+) = range(len(OPERATIONS))  # fmt: skip
+(
+    _product, _descend, _activate, _derivative, _delta, _count, _read, _look_up, _barrier, _squares,
+    _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
+    _resample,
+) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _run(program, constants, like):
-    """Run a program's lines (n, OPERANDS), each with its (n, CONSTANTS), from first to last.
+    """Run the lines of a program (n, OPERANDS), each with its constants (n, CONSTANTS), in order.
 
-    `like` is an array of the parameters' type. Numbers below its normal range count as 0: late in
-    a training many gradients are so small, and processors take a hundred times as long for them.
+    `like` is an array of the type of the parameters. Numbers below the normal range count as 0:
+    late in a training many gradients are so small, and a processor takes a hundred times as long
+    for them.
     """
     real = like.dtype
     control = flush_to_zero(np.uint32(0))
     for i in range(len(program)):
         line = program[i]
         code = line[0]
-        if code in (opcodes.PRODUCT, opcodes.DESCEND):
+        if code in (PRODUCT, DESCEND):
             alpha, beta = 1.0, 0.0
-            if code == opcodes.DESCEND:
-                rate = numba.carray(pointer(line[12]), 1, np.float64)[0]
+            if code == DESCEND:
+                rate = numba.carray(pointer(line[_descend.factors]), 1, np.float64)[0]
                 alpha, beta = -rate, 1 - rate * constants[i, 0]
-            gemm(
+            gemm(  # the other operands of Descend are those of Product
                 like, alpha, beta,
-                TRANSPOSED if line[1] else PLAIN, TRANSPOSED if line[2] else PLAIN,
-                line[3], line[4], line[5], line[6], line[7], line[8], line[9], line[10], line[11],
+                TRANSPOSED if line[_product.left_transposed] else PLAIN,
+                TRANSPOSED if line[_product.right_transposed] else PLAIN,
+                line[_product.m], line[_product.n], line[_product.k],
+                line[_product.left], line[_product.left_leading],
+                line[_product.right], line[_product.right_leading],
+                line[_product.out], line[_product.out_leading],
             )  # fmt: skip
-        elif code == opcodes.ACTIVATE:
-            K, m, stride = line[4], line[5], line[6]
-            z = numba.carray(pointer(line[2]), m * stride, real)
-            layers.activate(line[1], z, numba.carray(pointer(line[3]), m, real), K, stride)
-        elif code == opcodes.DERIVE:
-            delta = numba.carray(pointer(line[2]), line[4], real)
-            layers.derive(line[1], delta, numba.carray(pointer(line[3]), line[4], real))
-        elif code == opcodes.ERROR:
-            K, c, stride = line[6], line[7], line[8]
-            z = numba.carray(pointer(line[2]), c * stride, real)
-            y = numba.carray(pointer(line[3]), K * c, real)
-            delta = numba.carray(pointer(line[4]), K * c, real)
-            s = numba.carray(pointer(line[5]), 2 * K, real)
-            layers.error(line[1], z, y, delta, s[:K], s[K:], c, stride)
-        elif code == opcodes.COUNT:
-            n, c, stride = line[8], line[9], line[10]
-            z = numba.carray(pointer(line[2]), c * stride, real)
-            y = numba.carray(pointer(line[3]), n * c, real)
-            labels = numba.carray(pointer(line[4]), n, np.uint8)
-            losses = numba.carray(pointer(line[5]), n, real)
-            right = numba.carray(pointer(line[6]), n, np.bool_)
-            most = numba.carray(pointer(line[7]), n, real)
-            layers.count(line[1], z, y, labels, losses, right, most, c, stride)
-        elif code == opcodes.READ:
-            count, inputs, total = line[7], line[8], line[9]
-            pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)
-            rows = numba.carray(pointer(line[2]), count, np.int64)
-            soon = numba.carray(pointer(line[3]), line[10], np.int64)
-            x = numba.carray(pointer(line[4]), count * inputs, real)
-            scale = numba.carray(pointer(line[5]), inputs, real)
-            shift = numba.carray(pointer(line[6]), inputs, real)
-            images.read(pixels, rows, soon, x, scale, shift, inputs)
-        elif code == opcodes.LOOK_UP:
-            count, c, total = line[6], line[7], line[8]
-            labels = numba.carray(pointer(line[1]), total, np.uint8)
-            rows = numba.carray(pointer(line[2]), count, np.int64)
-            found = numba.carray(pointer(line[3]), count, np.uint8)
-            one_hot = numba.carray(pointer(line[4]), c * c, real)
-            images.look_up(
-                labels, rows, found, one_hot, numba.carray(pointer(line[5]), count * c, real), c
+        elif code == ACTIVATE:
+            K, m, stride = line[_activate.K], line[_activate.m], line[_activate.stride]
+            z = numba.carray(pointer(line[_activate.z]), m * stride, real)
+            b = numba.carray(pointer(line[_activate.b]), m, real)
+            activations.activate(line[_activate.f], z, b, K, stride)
+        elif code == DERIVATIVE:
+            size = line[_derivative.size]
+            delta = numba.carray(pointer(line[_derivative.delta]), size, real)
+            a = numba.carray(pointer(line[_derivative.a]), size, real)
+            activations.multiply_by_derivative(line[_derivative.f], delta, a)
+        elif code == DELTA:
+            K, c, stride = line[_delta.K], line[_delta.c], line[_delta.stride]
+            z = numba.carray(pointer(line[_delta.z]), c * stride, real)
+            y = numba.carray(pointer(line[_delta.y]), K * c, real)
+            delta = numba.carray(pointer(line[_delta.delta]), K * c, real)
+            s = numba.carray(pointer(line[_delta.s]), 2 * K, real)
+            layers.output_delta(line[_delta.loss], z, y, delta, s[:K], s[K:], c, stride)
+        elif code == COUNT:
+            n, c, stride = line[_count.n], line[_count.c], line[_count.stride]
+            z = numba.carray(pointer(line[_count.z]), c * stride, real)
+            y = numba.carray(pointer(line[_count.y]), n * c, real)
+            labels = numba.carray(pointer(line[_count.labels]), n, np.uint8)
+            losses = numba.carray(pointer(line[_count.losses]), n, real)
+            right = numba.carray(pointer(line[_count.right]), n, np.bool_)
+            most = numba.carray(pointer(line[_count.most]), n, real)
+            layers.count_correct(line[_count.loss], z, y, labels, losses, right, most, c, stride)
+        elif code == READ:
+            count, inputs, total = line[_read.count], line[_read.inputs], line[_read.total]
+            pixels = numba.carray(pointer(line[_read.images]), total * inputs, np.uint8)
+            rows = numba.carray(pointer(line[_read.rows]), count, np.int64)
+            soon = numba.carray(
+                pointer(line[_read.prefetch_rows]), line[_read.prefetch_count], np.int64
             )
-        elif code == opcodes.MEET:
-            meet(line[1], line[2])
-        elif code == opcodes.SUM_SQUARES:
-            squares = numba.carray(pointer(line[3]), 1, np.float64)
-            if line[4]:
+            x = numba.carray(pointer(line[_read.x]), count * inputs, real)
+            scale = numba.carray(pointer(line[_read.scale]), inputs, real)
+            shift = numba.carray(pointer(line[_read.shift]), inputs, real)
+            images.read_images(pixels, rows, soon, x, scale, shift, inputs)
+        elif code == LOOK_UP:
+            count, c = line[_look_up.count], line[_look_up.c]
+            labels = numba.carray(pointer(line[_look_up.labels]), line[_look_up.total], np.uint8)
+            rows = numba.carray(pointer(line[_look_up.rows]), count, np.int64)
+            found = numba.carray(pointer(line[_look_up.found]), count, np.uint8)
+            one_hot = numba.carray(pointer(line[_look_up.one_hot]), c * c, real)
+            y = numba.carray(pointer(line[_look_up.y]), count * c, real)
+            images.look_up(labels, rows, found, one_hot, y, c)
+        elif code == BARRIER:
+            barrier(line[_barrier.counter], line[_barrier.workers])
+        elif code == SQUARES:
+            squares = numba.carray(pointer(line[_squares.total]), 1, np.float64)
+            if line[_squares.is_first]:
                 squares[0] = 0
-            squares[0] += updates.sum_squares(numba.carray(pointer(line[1]), line[2], real))
-        elif code == opcodes.CLIP:
-            squares = numba.carray(pointer(line[3]), line[4], np.float64)
-            updates.clip(numba.carray(pointer(line[1]), line[2], real), constants[i, 0], squares)
-        elif code == opcodes.UPDATE:
-            size = line[4]
-            p = numba.carray(pointer(line[2]), size, real)
-            g = numba.carray(pointer(line[3]), size, real)
-            slot = numba.carray(pointer(line[5]), size, real)
-            second = numba.carray(pointer(line[6]), size, real)
-            factors = numba.carray(pointer(line[7]), 3, np.float64)
-            updates.update(line[1], p, g, slot, second, factors, constants[i])
-        elif code == opcodes.NORMALISE:
-            K, m = line[7], line[8]
-            z = numba.carray(pointer(line[1]), K * m, real)
-            gamma = numba.carray(pointer(line[2]), m, real)
-            mean = numba.carray(pointer(line[3]), m, real)
-            variance = numba.carray(pointer(line[4]), m, real)
-            hat = numba.carray(pointer(line[5]), K * m, real)
-            layers.normalise(
-                z, gamma, mean, variance, hat, numba.carray(pointer(line[6]), m, real), K
+            g = numba.carray(pointer(line[_squares.g]), line[_squares.size], real)
+            squares[0] += updates.sum_squares(g)
+        elif code == CLIP:
+            squares = numba.carray(pointer(line[_clip.squares]), line[_clip.parts], np.float64)
+            g = numba.carray(pointer(line[_clip.g]), line[_clip.size], real)
+            updates.clip(g, constants[i, 0], squares)
+        elif code == UPDATE:
+            size = line[_update.size]
+            p = numba.carray(pointer(line[_update.p]), size, real)
+            g = numba.carray(pointer(line[_update.g]), size, real)
+            slot = numba.carray(pointer(line[_update.first_slot]), size, real)
+            second = numba.carray(pointer(line[_update.second_slot]), size, real)
+            factors = numba.carray(pointer(line[_update.factors]), 3, np.float64)
+            updates.update(line[_update.rule], p, g, slot, second, factors, constants[i])
+        elif code == NORMALISE:
+            K, m = line[_normalise.K], line[_normalise.m]
+            z = numba.carray(pointer(line[_normalise.z]), K * m, real)
+            gamma = numba.carray(pointer(line[_normalise.gamma]), m, real)
+            mean = numba.carray(pointer(line[_normalise.running_mean]), m, real)
+            variance = numba.carray(pointer(line[_normalise.running_variance]), m, real)
+            hat = numba.carray(pointer(line[_normalise.hat]), K * m, real)
+            inverse = numba.carray(pointer(line[_normalise.inverse]), m, real)
+            layers.normalise(z, gamma, mean, variance, hat, inverse, K)
+        elif code == BACKWARD:
+            K, m = line[_backward.K], line[_backward.m]
+            delta = numba.carray(pointer(line[_backward.delta]), K * m, real)
+            gamma = numba.carray(pointer(line[_backward.gamma]), m, real)
+            hat = numba.carray(pointer(line[_backward.hat]), K * m, real)
+            inverse = numba.carray(pointer(line[_backward.inverse]), m, real)
+            dgamma = numba.carray(pointer(line[_backward.dgamma]), m, real)
+            dbeta = numba.carray(pointer(line[_backward.dbeta]), m, real)
+            layers.normalise_backward(delta, gamma, hat, inverse, dgamma, dbeta, K)
+        elif code == MASK:
+            count, width = line[_mask.lines], line[_mask.width]
+            fours = count * ((width + 3) // 4)
+            bits = numba.carray(pointer(line[_mask.bits]), fours, np.uint64)
+            drawn = numba.carray(pointer(line[_mask.bits]), 4 * fours, np.uint16)
+            key = numba.carray(pointer(line[_mask.key]), 1, np.uint64)[0]
+            key ^= np.uint64(line[_mask.stream])
+            r = numba.carray(pointer(line[_mask.r]), count * width, real)
+            first, threshold = line[_mask.first], line[_mask.threshold]
+            randomness.dropout_mask(r, bits, drawn, key, first, width, threshold)
+        elif code == NOISE:
+            count, width = line[_noise.lines], line[_noise.width]
+            fours = count * ((width + 3) // 4)
+            bits = numba.carray(pointer(line[_noise.bits]), fours, np.uint64)
+            drawn = numba.carray(pointer(line[_noise.bits]), 4 * fours, np.uint16)
+            key = numba.carray(pointer(line[_noise.key]), 1, np.uint64)[0]
+            key ^= np.uint64(line[_noise.stream])
+            r = numba.carray(pointer(line[_noise.r]), count * width, real)
+            randomness.draw_noise(r, bits, drawn, key, line[_noise.first], width, constants[i, 0])
+        elif code == MULTIPLY:
+            size = line[_multiply.size]
+            a = numba.carray(pointer(line[_multiply.a]), size, real)
+            r = numba.carray(pointer(line[_multiply.r]), size, real)
+            randomness.multiply(a, r, numba.carray(pointer(line[_multiply.out]), size, real))
+        elif code == ADD:
+            size = line[_add.size]
+            a = numba.carray(pointer(line[_add.a]), size, real)
+            r = numba.carray(pointer(line[_add.r]), size, real)
+            randomness.add(a, r, numba.carray(pointer(line[_add.out]), size, real))
+        elif code == FIELD:
+            height, two_k, width = line[_field.height], line[_field.two_k], line[_field.width]
+            noise = numba.carray(pointer(line[_field.noise]), height * two_k * width, real)
+            bits = numba.carray(pointer(line[_field.bits]), (width + 3) // 4, np.uint64)
+            drawn = numba.carray(pointer(line[_field.bits]), 4 * len(bits), np.uint16)
+            key = numba.carray(pointer(line[_field.key]), 1, np.uint64)[0]
+            first = numba.carray(pointer(line[_field.origin]), 1, np.int64)[0] + line[_field.first]
+            randomness.draw_field(noise, bits, drawn, key, first, height, two_k, width)
+        elif code == RESAMPLE:
+            count, height, width = (
+                line[_resample.count],
+                line[_resample.height],
+                line[_resample.width],
             )
-        elif code == opcodes.UNNORMALISE:
-            K, m = line[7], line[8]
-            delta = numba.carray(pointer(line[1]), K * m, real)
-            gamma = numba.carray(pointer(line[2]), m, real)
-            hat = numba.carray(pointer(line[3]), K * m, real)
-            inverse = numba.carray(pointer(line[4]), m, real)
-            dgamma = numba.carray(pointer(line[5]), m, real)
-            dbeta = numba.carray(pointer(line[6]), m, real)
-            layers.unnormalise(delta, gamma, hat, inverse, dgamma, dbeta, K)
-        elif code in (opcodes.DRAW, opcodes.DEVIATE):
-            lines, width = line[6], line[7]
-            count = lines * ((width + 3) // 4)
-            bits = numba.carray(pointer(line[2]), count, np.uint64)
-            drawn = numba.carray(pointer(line[2]), 4 * count, np.uint16)
-            key = numba.carray(pointer(line[3]), 1, np.uint64)[0] ^ np.uint64(line[4])
-            r = numba.carray(pointer(line[1]), lines * width, real)
-            if code == opcodes.DRAW:
-                randomness.draw(r, bits, drawn, key, line[5], width, line[8])
-            else:
-                randomness.deviate(r, bits, drawn, key, line[5], width, constants[i, 0])
-        elif code in (opcodes.MULTIPLY, opcodes.ADD):
-            a = numba.carray(pointer(line[1]), line[4], real)
-            r = numba.carray(pointer(line[2]), line[4], real)
-            out = numba.carray(pointer(line[3]), line[4], real)
-            if code == opcodes.MULTIPLY:
-                randomness.multiply(a, r, out)
-            else:
-                randomness.add(a, r, out)
-        elif code == opcodes.NOISE:
-            height, two_k, width = line[6], line[7], line[8]
-            noise = numba.carray(pointer(line[1]), height * two_k * width, real)
-            bits = numba.carray(pointer(line[2]), (width + 3) // 4, np.uint64)
-            drawn = numba.carray(pointer(line[2]), 4 * len(bits), np.uint16)
-            key = numba.carray(pointer(line[3]), 1, np.uint64)[0]
-            first = numba.carray(pointer(line[4]), 1, np.int64)[0] + line[5]
-            randomness.noise(noise, bits, drawn, key, first, height, two_k, width)
-        elif code == opcodes.WARP:
-            count, total, height, width = line[9], line[10], line[11], line[12]
             inputs = height * width
-            pixels = numba.carray(pointer(line[1]), total * inputs, np.uint8)
-            rows = numba.carray(pointer(line[2]), count, np.int64)
-            maps = numba.carray(pointer(line[3]), count * 7, real)
-            field = numba.carray(pointer(line[4]), 2 * count * inputs, real)
-            x = numba.carray(pointer(line[5]), count * inputs, real)
-            scale = numba.carray(pointer(line[6]), inputs, real)
-            shift = numba.carray(pointer(line[7]), inputs, real)
-            padded = numba.carray(pointer(line[8]), (height + 3) * (width + 3), real)
+            pixels = numba.carray(
+                pointer(line[_resample.images]), line[_resample.total] * inputs, np.uint8
+            )
+            rows = numba.carray(pointer(line[_resample.rows]), count, np.int64)
+            maps = numba.carray(pointer(line[_resample.maps]), count * 7, real)
+            field = numba.carray(pointer(line[_resample.field]), 2 * count * inputs, real)
+            x = numba.carray(pointer(line[_resample.x]), count * inputs, real)
+            scale = numba.carray(pointer(line[_resample.scale]), inputs, real)
+            shift = numba.carray(pointer(line[_resample.shift]), inputs, real)
+            padded = numba.carray(pointer(line[_resample.padded]), (height + 3) * (width + 3), real)
             images.warp(pixels, rows, maps, field, x, scale, shift, padded, height, width)
-        elif code == opcodes.LIMIT:
-            W = numba.carray(pointer(line[1]), line[2] * line[3], real)
-            updates.limit(W, line[2], constants[i, 0])
+        elif code == LIMIT:
+            m = line[_limit.m]
+            W = numba.carray(pointer(line[_limit.W]), m * line[_limit.n], real)
+            updates.limit_norms(W, m, constants[i, 0])
     flush_to_zero(control)
 
 
 def _version() -> int:
-    """Return a number that differs where anything that is compiled does."""
+    """Return a number that differs if anything that is compiled differs."""
     here = Path(__file__).parent
     mathematics = (here.parents[1] / "nn").glob("*.py")  # for its constants
     files = [*sorted(mathematics), *sorted(here.glob("*.py"))]
@@ -172,11 +212,11 @@ def _version() -> int:
     return int.from_bytes(sha256(sources + bytes([WIDE])).digest()[:7], "big")
 
 
-def _keep(version: int) -> Any:
-    """Have `_run` compiled, and what comes out kept where a folder can be written.
+def _cached(version: int) -> Any:
+    """Return `_run`, compiled, with its machine code cached if a folder can be written.
 
-    Numba takes up what it kept where this file is the same, and the values are that the function
-    closes over: so that closes over the version of all that it calls.
+    Numba reuses its cache only if this file and the function's closure are unchanged. So the
+    closure holds the version of everything that the function calls.
     """
 
     def execute(program, constants, like):
@@ -185,8 +225,8 @@ def _keep(version: int) -> Any:
 
     try:
         return numba.njit(nogil=True, error_model="numpy", cache=True)(execute)
-    except RuntimeError:  # neither beside this file nor in the user's own
+    except RuntimeError:  # neither the folder of this file nor the user's own can be written
         return numba.njit(nogil=True, error_model="numpy")(execute)
 
 
-execute = _keep(_version())
+execute = _cached(_version())

@@ -1,4 +1,4 @@
-"""What compiled code needs and Numba has not: memory by its address, meetings, a quick eˣ."""
+"""What compiled code needs and Numba lacks: memory by its address, barriers, a fast eˣ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-# No "nnan" and no "ninf": a training that diverges must be seen to.
+# No "nnan" and no "ninf": a training that diverges must be noticed.
 jit = numba.njit(
     nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}
 )
@@ -34,7 +34,7 @@ def pointer(_, address):
 
 @intrinsic
 def _arrive(_, counter):
-    """Add 1 to the whole number at an address, and return what it was; all others see it whole."""
+    """Add 1 to the whole number at an address, atomically, and return what it was."""
 
     def build(context, builder, signature, args):
         word = context.get_value_type(types.int64)
@@ -54,15 +54,15 @@ def _look(_, counter):
     return types.int64(counter), build
 
 
-# A member is a few microseconds early as a rule. Longer than that it waits only where something
-# else has the core of the one it waits for: then the core it spins on is wanted.
+# A worker usually waits a few microseconds. It waits longer only if something else has taken the
+# core of the worker it waits for. Then the core that it spins on is needed.
 _SPINS, _YIELDS, _NAP = 3_000, 3_000, 50  # the last in microseconds
 
 
 @jit
-def meet(counter, size):
-    """Wait until each of `size` threads has come as often as this one; `counter` is an address."""
-    everybody = (_arrive(counter) // size + 1) * size
+def barrier(counter, workers):
+    """Wait until each of the workers has come as often as this one; `counter` is an address."""
+    everybody = (_arrive(counter) // workers + 1) * workers
     looks = 0
     while _look(counter) < everybody:
         looks += 1
@@ -79,9 +79,9 @@ _X86 = platform.machine() in ("x86_64", "AMD64")
 
 @intrinsic
 def flush_to_zero(_, control):
-    """Have this thread take numbers below the normal range for 0; return what was before.
+    """Make this thread take numbers below the normal range as 0; return the old setting.
 
-    With `control` such a return value of an earlier call, undo that call; 0 stands for a first one.
+    `control` is 0 to do so, or an old setting to restore it.
     """
 
     def build(context, builder, signature, args):
@@ -108,7 +108,7 @@ def flush_to_zero(_, control):
 
 @intrinsic
 def _power_of_two(_, n):
-    """Return 2ⁿ, n whole but of a floating type and in its range, by writing its bits."""
+    """Return 2ⁿ by writing its bits; n is whole, of a floating type, and in its range."""
     single = n == types.float32
     word, shift, bias = (types.int32, 23, 127) if single else (types.int64, 52, 1023)
 
@@ -120,12 +120,12 @@ def _power_of_two(_, n):
     return n(n), build
 
 
-# 1 / k!, the series of eʳ; |r| ≤ ½ ln 2 wants so many of them in float64.
+# 1 / k!, the series of eʳ; for |r| ≤ ½ ln 2, float64 needs so many terms.
 _TERMS = [1 / math.factorial(k) for k in range(14)]
 
 
 def _exponential(real: Any, largest: float) -> Any:
-    """Return x → eˣ = 2ⁿ eʳ, n whole and |r| ≤ ½ ln 2, of arithmetic that loops can vectorise."""
+    """Return x → eˣ = 2ⁿ eʳ, n whole and |r| ≤ ½ ln 2, in arithmetic that loops can vectorise."""
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = map(real, _TERMS)
     half, log2e, highest = real(0.5), real(math.log2(math.e)), real(largest)
     high = real(0.693359375)  # ln 2 in so few bits that n times it is exact,
@@ -163,7 +163,7 @@ def _exp_of(x):
 
 @intrinsic
 def prefetch(_, address):
-    """Ask for a line of memory, to be in the second cache by the time that it is read."""
+    """Ask for a line of memory ahead, so that it is in the second cache when it is read."""
 
     def build(context, builder, signature, args):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)

@@ -1,13 +1,293 @@
-"""The numbers that stand for operations and functions in a program."""
+"""The instruction set of a program: each operation, with its operands by name.
 
-# The operations: the first number of a line.
-PRODUCT, DESCEND, ACTIVATE, DERIVE, ERROR, COUNT, READ, LOOK_UP, MEET, SUM_SQUARES = range(10)
-CLIP, UPDATE, NORMALISE, UNNORMALISE, DRAW, DEVIATE, MULTIPLY, ADD, LIMIT = range(10, 19)
-NOISE, WARP = range(19, 21)
-# The functions and rules.
-RELU, LEAKY_RELU, ELU, TANH, SCALED_TANH, SIGMOID, IDENTITY = range(7)
-CROSS_ENTROPY, MSE = range(2)
-SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
+A line of a program is the code of an operation, its operands as whole numbers (addresses in memory,
+sizes, the code of a function), and a few constants as fractions. The recorder packs operands by
+these names, `fuse_sgd` rewrites them, and the interpreter unpacks them. Sizes count elements.
+"""
 
-OPERANDS = 13  # whole numbers in a line: the code, addresses, sizes
-CONSTANTS = 4  # fractions that belong to it
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlp_cli.nn.activations import ACTIVATIONS
+from mlp_cli.nn.losses import LOSSES
+
+Operand = Any  # an array when an operation is recorded, then its address; or a whole number
+
+
+class Product(NamedTuple):
+    """out (m, n) = left (m, k) right (k, n), all by rows unless they are marked as transposed."""
+
+    left_transposed: Operand
+    right_transposed: Operand
+    m: Operand
+    n: Operand
+    k: Operand
+    left: Operand
+    left_leading: Operand
+    right: Operand
+    right_leading: Operand
+    out: Operand
+    out_leading: Operand
+
+
+class Descend(NamedTuple):
+    """out ← (1 − η λ) out − η left right, η the first of `factors`; constant: λ."""
+
+    left_transposed: Operand
+    right_transposed: Operand
+    m: Operand
+    n: Operand
+    k: Operand
+    left: Operand
+    left_leading: Operand
+    right: Operand
+    right_leading: Operand
+    out: Operand
+    out_leading: Operand
+    factors: Operand
+
+
+class Activate(NamedTuple):
+    """z (K, m) ← f(z + b); `stride` from a neuron's values to those of the next."""
+
+    f: Operand
+    z: Operand
+    b: Operand
+    K: Operand
+    m: Operand
+    stride: Operand
+
+
+class MultiplyByDerivative(NamedTuple):
+    """delta ← delta ⊙ f′(z), from a."""
+
+    f: Operand
+    delta: Operand
+    a: Operand
+    size: Operand
+
+
+class OutputDelta(NamedTuple):
+    """delta (K, c) of the last layer, from z (K, c) and y (K, c); s (K, 2) is scratch."""
+
+    loss: Operand
+    z: Operand
+    y: Operand
+    delta: Operand
+    s: Operand
+    K: Operand
+    c: Operand
+    stride: Operand
+
+
+class CountCorrect(NamedTuple):
+    """The losses (n,) of z (n, c), and whether the largest z is at the label."""
+
+    loss: Operand
+    z: Operand
+    y: Operand
+    labels: Operand
+    losses: Operand
+    right: Operand
+    most: Operand
+    n: Operand
+    c: Operand
+    stride: Operand
+
+
+class ReadImages(NamedTuple):
+    """x (count, inputs) from rows of `images` (total, inputs)."""
+
+    images: Operand
+    rows: Operand
+    prefetch_rows: Operand
+    x: Operand
+    scale: Operand
+    shift: Operand
+    count: Operand
+    inputs: Operand
+    total: Operand
+    prefetch_count: Operand
+
+
+class LookUp(NamedTuple):
+    """found (count,) and y (count, c) from rows of `labels` (total,)."""
+
+    labels: Operand
+    rows: Operand
+    found: Operand
+    one_hot: Operand
+    y: Operand
+    count: Operand
+    c: Operand
+    total: Operand
+
+
+class Barrier(NamedTuple):
+    """Wait until each of `workers` threads has come; `counter` is shared by all of them."""
+
+    counter: Operand
+    workers: Operand
+
+
+class SumSquares(NamedTuple):
+    """total (1,) ← Σ g², or adds to it unless this is the first piece."""
+
+    g: Operand
+    size: Operand
+    total: Operand
+    is_first: Operand
+
+
+class Clip(NamedTuple):
+    """Scale g down if the root of Σ `squares` (parts,) is above the limit, the constant."""
+
+    g: Operand
+    size: Operand
+    squares: Operand
+    parts: Operand
+
+
+class Update(NamedTuple):
+    """Update p with g and two slots, used or not; constants: λ, and those of the rule."""
+
+    rule: Operand
+    p: Operand
+    g: Operand
+    size: Operand
+    first_slot: Operand
+    second_slot: Operand
+    factors: Operand
+
+
+class Normalise(NamedTuple):
+    """z (K, m) ← γ ẑ, and the running statistics (m,)."""
+
+    z: Operand
+    gamma: Operand
+    running_mean: Operand
+    running_variance: Operand
+    hat: Operand
+    inverse: Operand
+    K: Operand
+    m: Operand
+
+
+class NormaliseBackward(NamedTuple):
+    """delta (K, m) ← ∂C/∂z from ∂C/∂(γ ẑ + β); dgamma and dbeta (m,)."""
+
+    delta: Operand
+    gamma: Operand
+    hat: Operand
+    inverse: Operand
+    dgamma: Operand
+    dbeta: Operand
+    K: Operand
+    m: Operand
+
+
+class DropoutMask(NamedTuple):
+    """Fill r (lines, width), the first of its lines with this number, by 16 random bits each."""
+
+    r: Operand
+    bits: Operand
+    key: Operand
+    stream: Operand
+    first: Operand
+    lines: Operand
+    width: Operand
+    threshold: Operand
+
+
+class DrawNoise(NamedTuple):
+    """Fill r (lines, width) with uniform noise; constant: half the distance of its values."""
+
+    r: Operand
+    bits: Operand
+    key: Operand
+    stream: Operand
+    first: Operand
+    lines: Operand
+    width: Operand
+
+
+class Multiply(NamedTuple):
+    """out ← a ⊙ r."""
+
+    a: Operand
+    r: Operand
+    out: Operand
+    size: Operand
+
+
+class Add(NamedTuple):
+    """out ← a + r."""
+
+    a: Operand
+    r: Operand
+    out: Operand
+    size: Operand
+
+
+class LimitNorms(NamedTuple):
+    """Scale each row of W (m, n) down to a norm; constant: the norm."""
+
+    W: Operand
+    m: Operand
+    n: Operand
+
+
+class DrawField(NamedTuple):
+    """Fill noise (height, two_k, width) for the images from number `origin` + `first` on."""
+
+    noise: Operand
+    bits: Operand
+    key: Operand
+    origin: Operand
+    first: Operand
+    height: Operand
+    two_k: Operand
+    width: Operand
+
+
+class ResampleImages(NamedTuple):
+    """x (count, height · width) from rows of `images`, by maps (count, 7) and a field."""
+
+    images: Operand
+    rows: Operand
+    maps: Operand
+    field: Operand
+    x: Operand
+    scale: Operand
+    shift: Operand
+    padded: Operand
+    count: Operand
+    total: Operand
+    height: Operand
+    width: Operand
+
+
+# The code of an operation is its place here.
+OPERATIONS: tuple[type[Any], ...] = (
+    Product, Descend, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages, LookUp,
+    Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
+    Multiply, Add, LimitNorms, DrawField, ResampleImages,
+)  # fmt: skip
+OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
+CONSTANTS = 4
+
+
+class Line(NamedTuple):
+    """One line of a program: an operation with whole numbers as operands, and its constants."""
+
+    operation: Any
+    constants: tuple[float, ...] = ()
+
+
+# The code of a function is its place in the registry; that of a rule is its place here.
+ACTIVATION_CODES = {f: code for code, f in enumerate(ACTIVATIONS.values())}
+LOSS_CODES = {loss: code for code, loss in enumerate(LOSSES.values())}
+CROSS_ENTROPY = list(LOSSES).index("cross_entropy")
+RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(len(RULES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlp_cli.compute.fast.intrinsics import jit
-from mlp_cli.nn.ops import GOLDEN, MIX, SHIFTS
+from mlp_cli.nn.splitmix import GOLDEN, MIX, SHIFTS
 
 
 @jit
@@ -17,9 +17,9 @@ def _mixed(place, key):
 
 
 @jit
-def draw(r, bits, drawn, key, first, width, threshold):
+def dropout_mask(r, bits, drawn, key, first, width, threshold):
     """Fill a mask for dropout: 0 where a number is below the threshold, else 1 / (1 − p)."""
-    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    # `drawn` is the memory of `bits`: four numbers of 16 bits for each number of 64.
     zero, kept = r.dtype.type(0), r.dtype.type(65536 / (65536 - threshold))
     fours = (width + 3) // 4
     for i in range(len(bits)):
@@ -31,9 +31,9 @@ def draw(r, bits, drawn, key, first, width, threshold):
 
 
 @jit
-def deviate(r, bits, drawn, key, first, width, step):
-    """Fill uniform noise whose neighbouring values are `step` apart."""
-    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+def draw_noise(r, bits, drawn, key, first, width, step):
+    """Fill uniform noise; `step` is half the distance between neighbouring values."""
+    # `drawn` is the memory of `bits`: four numbers of 16 bits for each number of 64.
     real, fours = r.dtype.type, (width + 3) // 4
     half, unit = real(0.5 - 32768), real(step)
     for i in range(len(bits)):
@@ -45,9 +45,9 @@ def deviate(r, bits, drawn, key, first, width, step):
 
 
 @jit
-def noise(noise, bits, drawn, key, first, height, two_k, width):
+def draw_field(noise, bits, drawn, key, first, height, two_k, width):
     """Fill the uniform noise of elastic fields, from −1 to 1."""
-    # `drawn` is the memory of `bits`, four numbers of 16 bits to each of its 64.
+    # `drawn` is the memory of `bits`: four numbers of 16 bits for each number of 64.
     real, fours, k = noise.dtype.type, (width + 3) // 4, two_k // 2
     half, unit = real(0.5 - 32768), real(1 / 32768)
     for i in range(height):

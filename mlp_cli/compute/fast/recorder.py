@@ -1,8 +1,8 @@
-"""The writing of a program: the operations of a step, each as a line of numbers.
+"""Records a program: the operations of a step, each as a line of numbers.
 
-`Recorder` takes the calls that NumPy's operations would carry out, and writes each down: its code,
-the addresses and sizes of its operands. `program.execute` runs the lines. As every buffer is made
-once, a program stays good for as long as the arrays live, and holds on to them.
+`Recorder` takes the calls that NumPy's operations would carry out, and writes each one down: its
+code, and the addresses and sizes of its operands. `interpreter.execute` runs the lines. Every
+buffer is made once, so a program stays valid as long as the arrays live. It keeps them alive.
 """
 
 from __future__ import annotations
@@ -14,121 +14,140 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.compute.fast import opcodes
-from mlp_cli.compute.fast.fuse_sgd import Line, descend
-from mlp_cli.nn.activations import ACTIVATIONS, Activation
+from mlp_cli.compute.fast.fuse_sgd import fuse_sgd
+from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
+from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
     Bits,
     Block,
-    Drawn,
     Field,
     Flags,
     Norm,
     Numbers,
     Pixels,
+    RandomBuffer,
     Rows,
     Warp,
 )
-from mlp_cli.nn.losses import LOSSES, Loss
-from mlp_cli.nn.ops import Operations, Rule, dropped, spacing
+from mlp_cli.nn.losses import Loss
+from mlp_cli.nn.ops import Ops, Rule
+from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 
 Counter = NDArray[np.int64]
 
-_ACTIVATIONS = {f: getattr(opcodes, name.upper()) for name, f in ACTIVATIONS.items()}
-_LOSSES = {loss: getattr(opcodes, name.upper()) for name, loss in LOSSES.items()}
 
-
-class Recorder(Operations):
-    """Operations that are written down and not done, for one member of a team.
+class Recorder(Ops):
+    """Operations that are recorded and not done, for one worker.
 
     Parameters
     ----------
     counter
-        (1,) int64, 0 at first: how often members of the team came to a meeting.
-    size
-        The team's members.
+        (1,) int64, 0 at first: how often workers came to a barrier.
+    workers
+        The number of workers.
     """
 
-    def __init__(self, counter: Counter, size: int) -> None:
-        super().__init__(self._meet)
-        self._counter, self._size = counter, size
+    def __init__(self, counter: Counter, workers: int) -> None:
+        super().__init__(self._barrier)
+        self._counter, self._workers = counter, workers
         self._lines: list[Line] = []
         self._arrays: list[Any] = []  # kept alive
 
     def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
-        """Return the lines as `execute` takes them, for parameters of so many bytes each."""
-        written = descend(self._lines, itemsize)
-        lines = np.zeros((len(written), opcodes.OPERANDS), np.int64)
-        constants = np.zeros((len(written), opcodes.CONSTANTS))
-        for i, (numbers, fractions) in enumerate(written):
-            lines[i, : len(numbers)] = numbers
-            constants[i, : len(fractions)] = fractions
+        """Return the lines as `execute` takes them, for parameters of `itemsize` bytes each."""
+        fused = fuse_sgd(self._lines, itemsize)
+        lines = np.zeros((len(fused), opcodes.OPERANDS), np.int64)
+        constants = np.zeros((len(fused), opcodes.CONSTANTS))
+        for i, line in enumerate(fused):
+            lines[i, 0] = OPERATIONS.index(type(line.operation))
+            lines[i, 1 : 1 + len(line.operation)] = line.operation
+            constants[i, : len(line.constants)] = line.constants
         return lines, constants
 
-    def _write(self, code: int, *operands: Any, constants: tuple[float, ...] = ()) -> None:
-        line = [code]
-        for operand in operands:
-            if isinstance(operand, np.ndarray):
-                self._arrays.append(operand)
-                line.append(operand.ctypes.data)
-            else:
-                line.append(int(operand))
-        self._lines.append((line, constants))
+    def _write(self, operation: Any, *constants: float) -> None:
+        """Write an operation down, with the addresses of its arrays."""
+        self._arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
+        numbers = (
+            operand.ctypes.data if isinstance(operand, np.ndarray) else int(operand)
+            for operand in operation
+        )
+        self._lines.append(Line(type(operation)(*numbers), constants))
 
-    def _meet(self, part: int) -> None:
-        if self._size > 1:
-            self._write(opcodes.MEET, self._counter, self._size)
+    def _barrier(self, worker: int) -> None:
+        if self._workers > 1:
+            self._write(opcodes.Barrier(self._counter, self._workers))
 
     def product(self, left: Array, right: Array, out: Array) -> None:
-        """Write a product down."""
+        """Record a product."""
         if out.ndim == 1:
             right, out = right[:, np.newaxis], out[:, np.newaxis]
         if not _by_rows(out):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
-        factors: list[Any] = []
-        for matrix in (left, right):
-            factors += [matrix, _leading(matrix)]
-        (m, k), n = left.shape, right.shape[1]
-        transposed = [not _by_rows(matrix) for matrix in (left, right)]
-        assert not all(transposed)  # `network.columns_first` says why
-        self._write(opcodes.PRODUCT, *transposed, m, n, k, *factors, out, _leading(out))
+        operation = opcodes.Product(
+            left_transposed=not _by_rows(left),
+            right_transposed=not _by_rows(right),
+            m=left.shape[0],
+            n=right.shape[1],
+            k=left.shape[1],
+            left=left,
+            left_leading=_leading(left),
+            right=right,
+            right_leading=_leading(right),
+            out=out,
+            out_leading=_leading(out),
+        )
+        # `buffers.columns_first` says why.
+        assert not (operation.left_transposed and operation.right_transposed)
+        self._write(operation)
 
     def activate(self, f: Activation, z: Array, b: Array, s: Array) -> None:
-        """Write a bias and its activation down."""
-        self._write(opcodes.ACTIVATE, _ACTIVATIONS[f], z, b, *z.shape, _stride(z))
+        """Record a bias and its activation."""
+        K, m = z.shape
+        self._write(opcodes.Activate(ACTIVATION_CODES[f], z, b, K, m, _stride(z)))
 
-    def derive(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
-        """Write a derivative down."""
+    def multiply_by_derivative(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
+        """Record a product with a derivative."""
         assert delta.flags.f_contiguous and a.flags.f_contiguous
-        self._write(opcodes.DERIVE, _ACTIVATIONS[f], delta, a, delta.size)
+        self._write(opcodes.MultiplyByDerivative(ACTIVATION_CODES[f], delta, a, delta.size))
 
     def normalise(self, z: Array, norm: Norm) -> None:
-        """Write a normalisation down."""
+        """Record a normalisation."""
         assert z.flags.f_contiguous and norm.hat.flags.f_contiguous
-        self._write(opcodes.NORMALISE, z, *norm[:5], *z.shape)
+        K, m = z.shape
+        operands = norm.gamma, norm.running_mean, norm.running_variance, norm.hat, norm.inverse
+        self._write(opcodes.Normalise(z, *operands, K, m))
 
-    def unnormalise(self, delta: Array, norm: Norm, dgamma: Array, dbeta: Array) -> None:
-        """Write a normalisation's derivative down."""
+    def normalise_backward(self, delta: Array, norm: Norm, dbeta: Array) -> None:
+        """Record the backward pass of a normalisation."""
         assert delta.flags.f_contiguous and norm.hat.flags.f_contiguous
-        operands = delta, norm.gamma, norm.hat, norm.inverse, dgamma, dbeta
-        self._write(opcodes.UNNORMALISE, *operands, *delta.shape)
+        K, m = delta.shape
+        operands = norm.gamma, norm.hat, norm.inverse, norm.dgamma
+        self._write(opcodes.NormaliseBackward(delta, *operands, dbeta, K, m))
 
-    def draw(self, mask: Drawn, key: Bits, stream: int, p: float) -> None:
-        """Write the filling of a mask down."""
+    def dropout_mask(self, mask: RandomBuffer, key: Bits, stream: int, p: float) -> None:
+        """Record the filling of a mask."""
         assert mask.r.flags.c_contiguous and mask.s.flags.c_contiguous
+        lines, width = mask.r.shape
         operands = mask.r, mask.s, key, stream, mask.first
-        self._write(opcodes.DRAW, *operands, *mask.r.shape, dropped(p))
+        threshold = dropout_threshold(p)
+        self._write(opcodes.DropoutMask(*operands, lines, width, threshold))
 
-    def deviate(self, noise: Drawn, key: Bits, stream: int, deviation: float) -> None:
-        """Write noise of activations down."""
+    def add_noise(
+        self, z: Array, noise: RandomBuffer, key: Bits, stream: int, deviation: float
+    ) -> None:
+        """Record the drawing of noise, and its addition."""
         assert noise.r.flags.c_contiguous and noise.s.flags.c_contiguous
-        operands = noise.r, noise.s, key, stream, noise.first
-        constants = (spacing(deviation),)
-        self._write(opcodes.DEVIATE, *operands, *noise.r.shape, constants=constants)
+        lines, width = noise.r.shape
+        drawing = opcodes.DrawNoise(noise.r, noise.s, key, stream, noise.first, lines, width)
+        self._write(drawing, noise_spacing(deviation))
+        assert _alike(z, noise.r)
+        self._write(opcodes.Add(z, noise.r, z, z.size))
 
-    def noise(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
-        """Write noise down."""
-        self._write(opcodes.NOISE, field.noise, field.t, key, origin, first, *field.noise.shape)
+    def draw_field(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Record the filling of a field."""
+        shape = field.noise.shape
+        self._write(opcodes.DrawField(field.noise, field.t, key, origin, first, *shape))
 
     def warp(
         self,
@@ -141,91 +160,86 @@ class Recorder(Operations):
         shift: Array,
         s: Warp,
     ) -> None:
-        """Write a distortion down."""
+        """Record a distortion."""
         assert all(array.flags.c_contiguous for array in (images, rows, maps, field, x))
         scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
         height, _, width = field.shape
         operands = images, rows, maps, field, x, scale, shift, s.padded
-        self._write(opcodes.WARP, *operands, len(rows), len(images), height, width)
+        sizes = len(rows), len(images), height, width
+        self._write(opcodes.ResampleImages(*operands, *sizes))
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
-        """Write a ⊙ r down."""
+        """Record a ⊙ r."""
         assert _alike(a, r, out)
-        self._write(opcodes.MULTIPLY, a, r, out, out.size)
+        self._write(opcodes.Multiply(a, r, out, out.size))
 
-    def add(self, a: Array, r: Array, out: Array) -> None:
-        """Write a + r down."""
-        assert _alike(a, r, out)
-        self._write(opcodes.ADD, a, r, out, out.size)
-
-    def limit(self, W: Array, c: float, s: Array) -> None:
-        """Write the limit of a layer's norms down."""
+    def limit_norms(self, W: Array, c: float, s: Array) -> None:
+        """Record the limit of the norms of a layer."""
         assert W.flags.c_contiguous
-        self._write(opcodes.LIMIT, W, *W.shape, constants=(c,))
+        self._write(opcodes.LimitNorms(W, *W.shape), c)
 
-    def error(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
-        """Write the last layer's error down."""
-        if s.shape[1] < 2:  # one class, where the compiled call wants two columns
+    def output_delta(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
+        """Record the error of the last layer."""
+        if s.shape[1] < 2:  # one class, but the compiled code needs two columns
             s = np.empty((len(s), 2), s.dtype, order="F")
         assert y.flags.c_contiguous and delta.flags.f_contiguous and s.flags.f_contiguous
-        self._write(opcodes.ERROR, _LOSSES[loss], z, y, delta, s, *z.shape, _stride(z))
+        K, c = z.shape
+        self._write(opcodes.OutputDelta(LOSS_CODES[loss], z, y, delta, s, K, c, _stride(z)))
 
-    def count(
+    def count_correct(
         self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
     ) -> None:
-        """Write the counting of losses and right answers down."""
+        """Record the counting of losses and right answers."""
         assert all(array.flags.c_contiguous for array in (y, labels, losses, right, s))
+        n, c = z.shape
         operands = z, y, labels, losses, right, s
-        self._write(opcodes.COUNT, _LOSSES[loss], *operands, *z.shape, _stride(z))
+        self._write(opcodes.CountCorrect(LOSS_CODES[loss], *operands, n, c, _stride(z)))
 
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
-        """Write an update down."""
-        slots = [*block.slots, block.g, block.g][:2]  # the compiled call takes two, used or not
-        self._write(
-            opcodes.UPDATE,
-            getattr(opcodes, rule.name.upper()),
-            *(block.p, block.g, block.p.size, *slots, factors),
-            constants=(block.decay, *rule.constants),
-        )
+        """Record an update."""
+        p, g = block.p, block.g
+        first, second, *_ = [*block.slots, g, g]  # compiled code takes two slots, used or not
+        operation = opcodes.Update(RULES.index(rule.name), p, g, p.size, first, second, factors)
+        self._write(operation, block.decay, *rule.constants)
 
     def sum_squares(self, pieces: Sequence[Array], total: Numbers) -> None:
-        """Write the sum of the pieces' squares down."""
+        """Record the sum of the squares of all pieces."""
         for i, g in enumerate(pieces):
-            self._write(opcodes.SUM_SQUARES, g, g.size, total, i == 0)
+            self._write(opcodes.SumSquares(g, g.size, total, i == 0))
 
     def clip(self, pieces: Sequence[Array], limit: float, squares: Numbers) -> None:
-        """Write clipping down."""
+        """Record clipping."""
         for g in pieces:
-            self._write(opcodes.CLIP, g, g.size, squares, squares.size, constants=(limit,))
+            self._write(opcodes.Clip(g, g.size, squares, squares.size), limit)
 
-    def read(
+    def read_images(
         self,
         images: Pixels,
         rows: Rows,
-        soon: Rows,
+        prefetch_rows: Rows,
         x: Array,
         scale: Array,
         shift: Array,
         s: Pixels,
     ) -> None:
-        """Write the reading of images down."""
+        """Record the reading of images."""
         N, n = images.shape
-        assert all(array.flags.c_contiguous for array in (images, rows, soon, x))
+        assert all(array.flags.c_contiguous for array in (images, rows, prefetch_rows, x))
         scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
-        sizes = len(rows), n, N, len(soon)
-        self._write(opcodes.READ, images, rows, soon, x, scale, shift, *sizes)
+        sizes = len(rows), n, N, len(prefetch_rows)
+        self._write(opcodes.ReadImages(images, rows, prefetch_rows, x, scale, shift, *sizes))
 
     def look_up(
         self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
     ) -> None:
-        """Write the reading of labels down."""
+        """Record the reading of labels."""
         operands = labels, rows, found, one_hot, y
         assert all(array.flags.c_contiguous for array in operands)
-        self._write(opcodes.LOOK_UP, *operands, len(rows), len(one_hot), len(labels))
+        self._write(opcodes.LookUp(*operands, len(rows), len(one_hot), len(labels)))
 
 
 def _alike(*arrays: Array) -> bool:
-    """Whether the arrays' elements lie in one order, without gaps."""
+    """Return whether the elements of the arrays lie in one order, without gaps."""
     flags = [array.flags for array in arrays]
     return all(f.c_contiguous for f in flags) or all(f.f_contiguous for f in flags)
 
@@ -235,7 +249,7 @@ def _by_rows(matrix: Array) -> bool:
 
 
 def _stride(z: Array) -> int:
-    """Return how many elements lie between one neuron's values and the next neuron's."""
+    """Return how many elements lie from the values of a neuron to those of the next."""
     assert z.strides[0] == z.itemsize
     return int(z.strides[1] // z.itemsize)
 

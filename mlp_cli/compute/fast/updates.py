@@ -1,4 +1,4 @@
-"""Loops over parameters: the optimizers' rules, the clipping of gradients, the limit on norms."""
+"""Loops over parameters: the update rules, the clipping of gradients, the limit on norms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mlp_cli.compute.fast.opcodes import ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD
 
 
 @jit
-def limit(W, m, limit):
+def limit_norms(W, m, limit):
     """Scale each row of W (m, n) down to the norm `limit`."""
     n = len(W) // m
     for i in range(m):
@@ -35,7 +35,7 @@ def sum_squares(g):
 
 @jit
 def clip(g, limit, squares):
-    """Scale a piece of the gradient as the norm of the whole, from the parts' squares, demands."""
+    """Clip a piece of the gradient, by the norm of the whole gradient from all `squares`."""
     norm = math.sqrt(squares.sum())
     if limit < norm < math.inf:
         factor = g.dtype.type(limit / norm)
@@ -84,7 +84,7 @@ def _adam(p, g, m, v, rate, epsilon, decay, shrink, beta1, beta2):
 
 @jit
 def update(rule, p, g, slot, second, factors, constants):
-    """Move parameters p by their gradient g, by one of the rules of `optimizer`."""
+    """Update the parameters p with their gradient g, by a rule of `nn.optimizers`."""
     real = g.dtype.type
     rate, decay, one, zero = real(factors[0]), real(constants[0]), real(1), real(0)
     if rule == SGD:

@@ -1,48 +1,39 @@
 """Progress, log lines and warnings on stderr.
 
-On a terminal, tqdm draws bars. Otherwise there is one plain line per epoch, without carriage
-returns or escape codes, and tqdm is not imported.
+On a terminal and in a notebook, tqdm draws bars. Otherwise there is one plain line per epoch,
+without carriage returns or escape codes, and tqdm is not imported.
 """
 
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mlp_cli.cli.signals import Signals
-
 if TYPE_CHECKING:
+    from mlp_cli.storage.header import State
     from mlp_cli.training.metrics import EpochMetrics
-    from mlp_cli.training.trainer import State
 
 
-class TerminalObserver:
-    """Shows on stderr what a command does; see `training.observer.Observer`.
+class ProgressObserver:
+    """Shows on stderr what a training does; see `training.observer.Observer`.
 
     Parameters
     ----------
     quiet
         Show warnings only.
-    epochs
-        Total number of epochs, shown in the line of each epoch.
-    signals
-        The handler that defers signals during a training.
     """
 
-    def __init__(
-        self, *, quiet: bool = False, epochs: int = 0, signals: Signals | None = None
-    ) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._epochs = epochs
-        self._signals = signals or Signals()
         # sys.stderr is None if the caller closed it.
-        self._draws = sys.stderr is not None and sys.stderr.isatty() and not quiet
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._draws = (is_terminal or _in_notebook()) and not quiet
         self._bar: Any = None
         self._bar_name = ""
 
-    def __enter__(self) -> TerminalObserver:
+    def __enter__(self) -> ProgressObserver:
         return self
 
     def __exit__(
@@ -68,17 +59,17 @@ class TerminalObserver:
         if bar is not None:
             bar.update(done - bar.n)
 
-    def chunk(self, state: State, total: int, loss: float) -> None:
+    def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
         """Show how many examples of the epoch are done, and their loss."""
-        bar = self._bar_for(f"epoch {state.epoch + 1}/{self._epochs}", total, unit=" samples")
+        bar = self._bar_for(f"epoch {state.epoch + 1}/{epochs}", rows, unit=" samples")
         if bar is not None:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             bar.update(state.position - bar.n)
 
-    def epoch(self, metrics: EpochMetrics) -> None:
+    def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
         """Write the line of a finished epoch."""
         parts = [
-            f"epoch {metrics.epoch}/{self._epochs}",
+            f"epoch {metrics.epoch}/{epochs}",
             f"train loss {metrics.train_loss:.4f} accuracy {100 * metrics.train_accuracy:.2f} %",
         ]
         if metrics.val_loss is not None and metrics.val_accuracy is not None:
@@ -87,14 +78,6 @@ class TerminalObserver:
             )
         parts.append(f"{metrics.samples_per_second:,.0f} samples/s")
         self.log("  ".join(parts))
-
-    def stop(self) -> bool:
-        """Return whether a signal asks the training to save and stop."""
-        return self._signals.pending
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Defer signals within the block; `stop` reports them."""
-        return self._signals.deferred()
 
     def _write(self, message: str) -> None:
         self._close()
@@ -107,10 +90,10 @@ class TerminalObserver:
         if not self._draws:
             return None
         if self._bar is None or self._bar_name != name:
-            from tqdm import tqdm
-
             self._close()
-            self._bar = tqdm(total=total, desc=name, leave=False, dynamic_ncols=True, **options)
+            self._bar = _bar_type()(
+                total=total, desc=name, leave=False, dynamic_ncols=True, **options
+            )
             self._bar_name = name
         return self._bar
 
@@ -118,3 +101,17 @@ class TerminalObserver:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+def _bar_type() -> Any:
+    if _in_notebook():
+        from tqdm.auto import tqdm as notebook_bar  # takes longer to import
+
+        return notebook_bar
+    from tqdm import tqdm
+
+    return tqdm
