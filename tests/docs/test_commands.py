@@ -48,8 +48,8 @@ def parse(call: str) -> click.Context:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_command_in_the_documents_parses(call: str) -> None:
     parse(call)
-    for name in re.findall(r"^mlp (?:train|gradcheck|config preview) ([\w/.-]*\w)", call):
-        assert (ROOT / name).is_file() or (ROOT / "configs" / f"{name}.yaml").is_file()
+    for config in re.findall(r"^mlp (?:train|gradcheck|config preview) (?:--config )?(\w[\w/.-]*)", call):
+        assert (ROOT / config).is_file() or (ROOT / "configs" / f"{config}.yaml").is_file()
 
 
 @pytest.mark.parametrize("page", GUIDE, ids=name)
