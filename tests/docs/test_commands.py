@@ -48,7 +48,9 @@ def parse(call: str) -> click.Context:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_command_in_the_documents_parses(call: str) -> None:
     parse(call)
-    for config in re.findall(r"^mlp (?:train|gradcheck|config preview) (?:--config )?(\w[\w/.-]*)", call):
+    for config in re.findall(
+        r"^mlp (?:train|gradcheck|config preview) (?:--config )?(\w[\w/.-]*)", call
+    ):
         assert (ROOT / config).is_file() or (ROOT / "configs" / f"{config}.yaml").is_file()
 
 
