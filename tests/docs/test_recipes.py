@@ -1,0 +1,82 @@
+"""The shipped configurations are right, and the results are those of the runs beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from helpers.documents import README, ROOT
+
+from mlp_cli.config.load import load_config
+from mlp_cli.config.schema import DistortionConfig
+
+CONFIGS = sorted((ROOT / "configs").glob("**/*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_is_right_and_says_what_it_shows(path: Path) -> None:
+    load_config(path)
+    comment = [line for line in path.read_text().splitlines() if line.startswith("# ")]
+    assert comment[0].endswith((".", ":", ",")) or len(comment) > 1
+    # A recipe says whose network it is, and what they had.
+    expected = "% errors" if path.parent.name == "recipes" else "hows"
+    assert any(expected in line for line in comment)
+
+
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    """The script that makes the tables of results."""
+    spec = spec_from_file_location("results", ROOT / "scripts" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["results"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_and_recipes_hold_the_results_of_the_runs(results: ModuleType) -> None:
+    files = results.updated()
+    assert len(files) > 1
+    for path, text in files.items():
+        assert path.read_text() == text, f"{path}: run scripts/results.py"
+
+
+def test_the_readme_holds_the_results_of_the_runs(results: ModuleType) -> None:
+    pattern = r"([\d.]+) % after (\d+)\sminutes[^(]*\(`([\w-]+)`\)"
+    found = re.findall(pattern, README.read_text())
+    assert len(found) == 3
+    for error, minutes, recipe in found:
+        figures = results.Figures.read(recipe)
+        assert (error, len(figures.seeds)) == (f"{figures.median:.2f}", 3)
+        assert minutes == str(round(float(figures.time)))
+
+
+@pytest.mark.parametrize(
+    "run",
+    sorted(result.parent for result in (ROOT / "results").glob("*/*/result.json")),
+    ids=lambda run: f"{run.parent.name}-{run.name}",
+)
+def test_a_run_behind_a_result_is_its_recipe_s(run: Path) -> None:
+    recipe = ROOT / "configs" / "recipes" / f"{run.parent.name}.yaml"
+    trained = load_config(run / "config.yaml", [])
+    assert trained == load_config(recipe, [f"seed={run.name}"])
+    assert trained.data.test
+    metrics = (run / "metrics.jsonl").read_text().splitlines()
+    assert len(metrics) == json.loads((run / "result.json").read_text())["epochs"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    sorted((ROOT / "configs" / "recipes").glob("*-undistorted.yaml")),
+    ids=lambda recipe: recipe.stem,
+)
+def test_an_undistorted_recipe_differs_by_its_distortions_only(recipe: Path) -> None:
+    partner = load_config(recipe.with_name(recipe.name.replace("-undistorted", "")), [])
+    assert not partner.distortion.is_none
+    undistorted = partner.model_copy(update={"distortion": DistortionConfig()})
+    assert load_config(recipe, []) == undistorted
