@@ -38,7 +38,7 @@ def test_the_variables_reach_the_blas_of_numpy() -> None:
     hold_blas(environ)
     assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "1"
     code = (
-        "import os; from mlp_cli.compute.machine import hold_blas; hold_blas(os.environ)\n"
+        "import os; from mlp_cli.compute.select import hold_blas; hold_blas(os.environ)\n"
         "import numpy as np; a = np.ones((2000, 2000)); a @ a\n"
         "print(len(os.listdir('/proc/self/task')))"
     )
