@@ -17,6 +17,8 @@ from mlp_cli.nn.network import Network, owned
 from mlp_cli.nn.ops import Operations
 from mlp_cli.nn.optimizers import OPTIMIZERS
 
+pytestmark = pytest.mark.serial
+
 
 class WaitsForeverError(Exception):
     """A member waits for one that will not come."""
