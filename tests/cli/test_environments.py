@@ -111,6 +111,8 @@ SURROUNDINGS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.long
+@pytest.mark.serial
 @pytest.mark.proof("E1, E2 surroundings in which it works")
 def test_odd_surroundings(proof: Proof, train: Train, tmp_path: Path) -> None:
     results = []
@@ -131,6 +133,7 @@ PATHS = ["a b", "é", "日本😀", "$(id)'\"`", "-x", "new\nline", "tab\t", "%s
 PATHS += ["\udcff\udc80"]  # bytes that are no UTF-8
 
 
+@pytest.mark.long
 @pytest.mark.proof("E1 a path with odd characters")
 def test_odd_paths(proof: Proof, train: Train, config: Path, tmp_path: Path) -> None:
     for name in proof.points(PATHS, quick=2):
@@ -161,6 +164,7 @@ def test_a_folder_that_no_configuration_can_name(train: Train, tmp_path: Path) -
     assert b"the working directory's name is not UTF-8. Give an absolute path" in done.stderr
 
 
+@pytest.mark.long
 def test_a_working_directory_that_is_gone(train: Train, tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
 
@@ -191,6 +195,7 @@ LACKS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 ]
 
 
+@pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
 def test_what_the_machine_lacks_is_one_message(proof: Proof, train: Train, tmp_path: Path) -> None:
     for name, changes, before, words in proof.points(LACKS, quick=2):
@@ -264,6 +269,7 @@ def test_a_place_that_cannot_hold_a_run_is_refused_before_training(
             (tmp_path / name).chmod(0o755)
 
 
+@pytest.mark.long
 def test_runs_that_cannot_be_made(train: Train, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     done = train()
@@ -274,6 +280,7 @@ def test_runs_that_cannot_be_made(train: Train, tmp_path: Path) -> None:
     assert (tmp_path / "made/on/the/way/result.json").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", ["fifo", "link to a device"])
 def test_predictions_replace_no_device(target: str, train: Train, tmp_path: Path) -> None:
     assert train("--out", "run").returncode == 0
@@ -329,6 +336,7 @@ CLOCKS: list[tuple[str, dict[str, str | None]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.proof("T1 a clock that jumps")
 def test_clocks_that_jump(proof: Proof, train: Train, tmp_path: Path) -> None:
     clocks = [(name, clock) for name, clock in CLOCKS if FAKETIME or "FAKETIME" not in clock]
@@ -352,6 +360,7 @@ def test_clocks_that_jump(proof: Proof, train: Train, tmp_path: Path) -> None:
         assert sum(entry["seconds"] for entry in epochs) <= result["seconds"]
 
 
+@pytest.mark.serial
 @pytest.mark.proof("T2 a run that another process trains")
 def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_path: Path) -> None:
     hold = (
@@ -382,6 +391,8 @@ def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_pat
     assert train("--out", "run", "--resume").returncode == 0
 
 
+@pytest.mark.long
+@pytest.mark.serial
 @pytest.mark.proof("R2 trainings that start in the same second")
 def test_trainings_at_once_get_folders_of_their_own(
     proof: Proof, config: Path, tmp_path: Path
@@ -444,6 +455,7 @@ SIZES: list[tuple[tuple[int, ...], int, list[str], int | bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.proof("N2 few images, odd batches, tiny numbers")
 def test_odd_sizes(proof: Proof, train: Train, tmp_path: Path) -> None:
     for number, (data, held_out, changes, comes) in enumerate(proof.points(SIZES, quick=8)):

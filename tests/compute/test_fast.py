@@ -23,6 +23,7 @@ from mlp_cli.compute.engine import Engine
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
 from helpers.networks import RULES, draw_network, draw_passes, make_optimizer
+from helpers.selection import few
 
 from mlp_cli.compute.fast.blas import LARGE, MKL
 from mlp_cli.compute.fast.kernels import FastKernels
@@ -57,7 +58,7 @@ def test_every_operation_can_be_recorded() -> None:
     assert "product" in names
 
 
-@pytest.mark.parametrize("seed", range(0, 224, 2))
+@pytest.mark.parametrize("seed", few(range(0, 224, 2), 4))
 def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, drawn = draw_network(seed)
     workers = 1 + seed // 2 % 3
@@ -392,6 +393,7 @@ def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[
     assert len({*found}) == 1
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, object]) -> None:

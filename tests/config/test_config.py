@@ -205,6 +205,7 @@ texts = st.sampled_from(["1", "0.5", "[1, 2]", "{a: 1}", "adam", "null", "true"]
 )
 
 
+@pytest.mark.long
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

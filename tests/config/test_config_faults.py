@@ -359,6 +359,8 @@ for folder in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
+@pytest.mark.serial
 @pytest.mark.proof("Y3 a file that is no configuration")
 def test_hostile_files_cost_next_to_nothing(proof: Proof, tmp_path: Path) -> None:
     folders = []
@@ -455,6 +457,7 @@ VALUES = st.sampled_from(["1", "0.5", "[1, 2]", "{a: 1}", "adam", "cosine", "nul
 TEXTS = VALUES | st.lists(PIECES, max_size=6).map("".join) | st.text(max_size=12)
 
 
+@pytest.mark.long
 @pytest.mark.proof("Y4 any changes by --set (100 a trial)")
 def test_any_changes_are_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
     for number in proof.trials(quick=3, long=1_000):

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from helpers.proofs import Proof
+from helpers.selection import few
 from helpers.servers import Client, Server, black_hole, closed_port
 from helpers.stand_ins import (
     FILES,
@@ -40,7 +41,7 @@ from mlp_cli.data.download import fetch_mnist
 from mlp_cli.data.mnist import CutShortError, MnistFile
 from mlp_cli.errors import DataError, DownloadError, StorageError
 
-pytestmark = pytest.mark.usefixtures("short_limits")
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("short_limits")]
 
 HTML = b"<!doctype html><title>Hotel Wi-Fi: please sign in</title>"
 
@@ -108,6 +109,7 @@ def times(fetch: Fetch, *headers: str) -> list[float]:
     return [later - earlier for earlier, later in pairwise(asked)]
 
 
+@pytest.mark.long
 def test_retry_after_is_heeded_up_to_a_limit(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "LONGEST_BACKOFF", 0.3)
     assert max(times(fetch)) < 0.3
@@ -117,6 +119,7 @@ def test_retry_after_is_heeded_up_to_a_limit(fetch: Fetch, monkeypatch) -> None:
         assert max(found) < 0.9
 
 
+@pytest.mark.long
 def test_waits_grow_and_are_not_in_step(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "BACKOFF", 0.1)
     monkeypatch.setattr(download, "LONGEST_BACKOFF", 1.0)
@@ -159,7 +162,7 @@ def test_closed_ports_end_at_once(fetch: Fetch) -> None:
     assert time.monotonic() - started < 1
 
 
-@pytest.mark.parametrize("mirrors", [1, 4])
+@pytest.mark.parametrize("mirrors", few([4, 1], 2))
 def test_where_nothing_answers_the_first_answer_has_a_limit(
     mirrors: int, fetch: Fetch, monkeypatch
 ) -> None:
@@ -181,6 +184,7 @@ def test_a_good_mirror_behind_silent_ones_still_gets_its_time(
     fetch.check()
 
 
+@pytest.mark.long
 def test_a_name_server_that_hangs_has_a_limit(fetch: Fetch, monkeypatch) -> None:
     ended = threading.Event()
     resolve = socket.getaddrinfo

@@ -20,11 +20,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from helpers.proofs import Proof
+from helpers.selection import few
 from helpers.servers import Client, Server, closed_port
 from helpers.stand_ins import FILES, MLP, RAW, names, packed_for, serve_packed
 
 from mlp_cli.data import mnist
 
+pytestmark = pytest.mark.serial
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 STAND_IN = [sys.executable, "-W", "error", "-c", MLP, json.dumps(FILES), "download-data"]
 ENVIRON = {
@@ -144,6 +146,7 @@ def test_processes_fetch_once_where_locks_work(proof: Proof, tmp_path: Path) -> 
     race(proof, True, 32, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.proof("D18 32 processes fetch at once, locks do nothing")
 def test_processes_do_not_disturb_each_other_without_locks(proof: Proof, tmp_path: Path) -> None:
     race(proof, False, 32, tmp_path)
@@ -152,6 +155,7 @@ def test_processes_do_not_disturb_each_other_without_locks(proof: Proof, tmp_pat
 # ---------------------------------------------------------------- killed and interrupted
 
 
+@pytest.mark.long
 @pytest.mark.proof("D19 SIGKILL at a random instant of a download")
 def test_a_killed_download_is_made_good_by_the_next(proof: Proof, tmp_path: Path) -> None:
     with fleet(locks=True) as fetch, Server(slowly) as server:
@@ -172,13 +176,18 @@ def test_a_killed_download_is_made_good_by_the_next(proof: Proof, tmp_path: Path
 
 @pytest.mark.parametrize(
     "number",
-    [
-        pytest.param(
-            number,
-            marks=pytest.mark.proof(f"{row} {number.name} at a random instant of a download"),
-        )
-        for row, number in (("S1", signal.SIGINT), ("S2", signal.SIGTERM), ("S3", signal.SIGHUP))
-    ],
+    few(
+        [
+            pytest.param(
+                number,
+                marks=pytest.mark.proof(f"{row} {number.name} at a random instant of a download"),
+            )
+            for row, number in zip(
+                ("S1", "S2", "S3"), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), strict=True
+            )
+        ],
+        3,
+    ),
 )
 def test_the_command_dies_by_the_signal_and_leaves_nothing(
     number: signal.Signals, proof: Proof, tmp_path: Path
@@ -214,6 +223,7 @@ def test_the_command_dies_by_the_signal_and_leaves_nothing(
 # ---------------------------------------------------------------- little memory, no rights, no net
 
 
+@pytest.mark.long
 @pytest.mark.proof("D14 bombs, with 512 MB of memory")
 def test_a_bomb_takes_no_memory(proof: Proof, tmp_path: Path) -> None:
     zeros = gzip.compress(bytes(1 << 24))

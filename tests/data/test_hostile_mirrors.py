@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import pytest
 from helpers.proofs import Proof
+from helpers.selection import few
 from helpers.servers import Client, Server
 from helpers.stand_ins import IMAGES, LABELS, PACKED, RAW, Fetch, flip, name_of, packed_for
 
 from mlp_cli.data import download
 
-pytestmark = pytest.mark.usefixtures("short_limits")
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("short_limits")]
 
 HTML = b"<!doctype html><title>Hotel Wi-Fi: please sign in</title>"
 BOMB = gzip.compress(b"\0\0\x08\x03" + bytes(30_000_000))
@@ -221,7 +222,9 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
 }
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.proof(row)) for row in WRONG])
+@pytest.mark.parametrize(
+    "row", few([pytest.param(row, marks=pytest.mark.proof(row)) for row in WRONG], 2)
+)
 def test_a_wrong_mirror(row: str, proof: Proof, good: Server, tmp_path: Path) -> None:
     long, servers = WRONG[row]
     for trial in proof.trials(quick=len(servers), long=long * len(servers)):

@@ -114,5 +114,6 @@ def test_a_linear_classifier_is_not_enough() -> None:
     assert 0.8 < max(accuracies([], 30)) < 0.95
 
 
+@pytest.mark.long
 def test_a_small_hidden_layer_is() -> None:
     assert any(accuracy > 0.97 for accuracy in accuracies([64], 10))

@@ -22,6 +22,7 @@ import pytest
 from helpers.proofs import Proof
 from helpers.runs import assert_same_run, records
 
+pytestmark = pytest.mark.serial
 ROOT = Path(__file__).parents[2]
 
 # Each trains 11 or 12 short epochs of 500 images in some 0.3 s after its start.
@@ -141,6 +142,7 @@ def instants(seed: int, longest: float) -> Iterator[float]:
         yield drawn.uniform(0.05, longest)
 
 
+@pytest.mark.long
 @pytest.mark.proof("C2, M1 SIGKILL at random instants, then resume")
 def test_killed_runs_resume_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=6, long=300):
@@ -165,11 +167,13 @@ def test_interrupted_runs(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGINT)
 
 
+@pytest.mark.long
 @pytest.mark.proof("S2 SIGTERM at a random instant, then resume")
 def test_terminated_runs(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGTERM)
 
 
+@pytest.mark.long
 @pytest.mark.proof("S3 SIGHUP at a random instant, then resume")
 def test_runs_whose_terminal_closes(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGHUP)
@@ -196,6 +200,7 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
         runs.compare(name, out)
 
 
+@pytest.mark.long
 @pytest.mark.proof("S1 a shell loop stops where its training is interrupted")
 def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"
@@ -225,6 +230,7 @@ def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
         assert process.returncode == -number
 
 
+@pytest.mark.long
 @pytest.mark.proof("S3 SIGTSTP, SIGCONT")
 def test_a_run_may_be_suspended(runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=2, long=50):
@@ -241,6 +247,7 @@ def test_a_run_may_be_suspended(runs: Runs, proof: Proof) -> None:
         runs.compare(name, out)
 
 
+@pytest.mark.long
 @pytest.mark.proof("S1 a second signal is not waited for")
 def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> None:
     """A chunk that takes long: the first signal waits for its end, the second does not."""
@@ -272,6 +279,7 @@ def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> No
         shutil.rmtree(out)
 
 
+@pytest.mark.long
 @pytest.mark.proof("C11 processes that resume one run at once")
 def test_one_of_many_resumes(runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"
@@ -295,6 +303,7 @@ def test_one_of_many_resumes(runs: Runs, proof: Proof) -> None:
 LOCKLESS = f"import fcntl; fcntl.flock = lambda *_: None; {CALM}"
 
 
+@pytest.mark.long
 @pytest.mark.proof("C11 the same without locks")
 def test_without_locks_no_harm_is_done(runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"

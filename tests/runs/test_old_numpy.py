@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    needs = [f"numpy=={OLD}.*", "click", "pydantic", "pyyaml", "requests", "tqdm", "urllib3"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    others = [need for need in project["dependencies"] if not need.startswith("numpy")]
+    needs = [f"numpy=={OLD}.*", *others]
     installed = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *needs],
         capture_output=True,

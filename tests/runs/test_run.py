@@ -127,6 +127,7 @@ def test_out_is_refused_resumed_or_overwritten(mlp: Mlp, config: Path, tmp_path:
     assert (tmp_path / "a" / "result.json").read_bytes() != before
 
 
+@pytest.mark.long
 def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     longer = ["--set", "training.epochs=5"]
     assert mlp("train", "--config", config, "--out", "a").returncode == 0
@@ -149,6 +150,7 @@ def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_p
     assert len(records(tmp_path / "a")) == 3
 
 
+@pytest.mark.long
 def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     done = mlp("train", "--config", config, "--out", "a", "--set", "data.validation=0", "--json")
     result = json.loads(done.stdout)
@@ -163,6 +165,7 @@ def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert "600" in too_many.stderr
 
 
+@pytest.mark.long
 def test_without_a_test_set(mlp: Mlp, config: Path, own_images: Callable[..., Path]) -> None:
     for file in own_images(classes=3).parent.glob("own-8x8-10/t10k*"):
         file.unlink()
@@ -188,7 +191,9 @@ def test_early_stopping(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert result["epochs"] == result["best_epoch"] + 2 < 60
 
 
-@pytest.mark.parametrize(("height", "width", "classes"), [(8, 8, 10), (40, 20, 3)])
+@pytest.mark.parametrize(
+    ("height", "width", "classes"), [(40, 20, 3), pytest.param(8, 8, 10, marks=pytest.mark.long)]
+)
 def test_own_images_of_any_size(
     height: int, width: int, classes: int, mlp: Mlp, own_images: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -315,6 +320,7 @@ def test_one_message_with_the_documented_code(
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.long
 def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = f"{sys.executable} -m mlp_cli"
@@ -336,6 +342,7 @@ def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None
     assert (tmp_path / "code").read_text() == f"{128 + signal.SIGPIPE}\n"
 
 
+@pytest.mark.long
 def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     def threads(*arguments: str, **environ: str) -> int:
         done = mlp("train", "--config", config, "--out", "t", "--overwrite", *arguments, **environ)
@@ -370,6 +377,7 @@ def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert f"kernels: numpy then, {found} now" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ["ImportError", "OSError"])
 def test_a_numba_that_does_not_load(error: str, mlp: Mlp, config: Path, tmp_path: Path) -> None:
     broken = tmp_path / "site" / "numba"
@@ -391,6 +399,7 @@ def test_schema_and_help(mlp: Mlp) -> None:
     assert mlp().returncode == 2
 
 
+@pytest.mark.long
 def test_mnist_end_to_end(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
     # Fetched by `train` itself from a folder, into the data directory, where `eval` finds it.
     arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--mirror", mnist_source]

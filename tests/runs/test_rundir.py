@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.proofs import Proof
+from helpers.selection import few
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.folder import FILES, Mode, RunFolder, check_out, claim
@@ -164,12 +165,16 @@ for number in range(rounds):
 """
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "locks",
-    [
-        pytest.param(locks, marks=pytest.mark.proof(f"R2 64 claims of one name, locks {locks}"))
-        for locks in ("work", "do nothing", "fail")
-    ],
+    few(
+        [
+            pytest.param(locks, marks=pytest.mark.proof(f"R2 64 claims of one name, locks {locks}"))
+            for locks in ("work", "do nothing", "fail")
+        ],
+        3,
+    ),
 )
 def test_processes_that_start_at_once_get_folders_of_their_own(
     locks: str, proof: Proof, tmp_path: Path
@@ -213,6 +218,7 @@ HOLD = "import sys, time; from pathlib import Path; from mlp_cli.runs.folder imp
 )
 
 
+@pytest.mark.serial
 @pytest.mark.proof("T2 the holder of a run's lock is killed")
 def test_a_lock_ends_with_its_holder(proof: Proof, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)

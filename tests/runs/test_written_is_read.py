@@ -16,6 +16,7 @@ import pytest
 from conftest import write_own_images
 from helpers.networks import KERNELS
 from helpers.runs import assert_same_run
+from helpers.selection import few
 from pydantic import ValidationError
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
@@ -180,7 +181,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("number", range(len(DRAWN)))
+@pytest.mark.parametrize("number", few(range(len(DRAWN)), 8))
 def test_what_is_written_is_read(
     number: int, kernels: type[Kernels], images: Path, tmp_path: Path
 ) -> None:

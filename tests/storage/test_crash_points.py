@@ -158,6 +158,7 @@ def test_a_save_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
         assert saved(scene.disk) == 2.0
 
 
+@pytest.mark.long
 def test_the_points_find_a_saver_that_writes_in_place(tmp_path: Path) -> None:
     scene = saving(tmp_path, NAIVE)
     broken, tried = 0, scene.points[1:]  # the first one opens the file: nothing has changed yet
@@ -239,6 +240,7 @@ def progress(run: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.proof("C1 C3 S4 each call of a training fails, is the last, or interrupted")
 def test_a_training_at_each_of_its_calls(proof: Proof, trainings: list[Scene]) -> None:
     faults = (*ERRORS, KILL, TERM)
@@ -284,6 +286,7 @@ def downloads(root: Path) -> Iterator[list[Scene]]:
         ]
 
 
+@pytest.mark.long
 @pytest.mark.proof("C1 C3 S4 each call of a download fails, is the last, or interrupted")
 def test_a_download_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
     with downloads(tmp_path) as scenes:
@@ -403,6 +406,7 @@ def assert_survives_loss(scene: Scene, n: int, epochs: dict[bytes, int], spare: 
             assert json.loads(run["result.json"])["epochs"] == epochs[trained] == asked
 
 
+@pytest.mark.long
 @pytest.mark.proof("C5 the power is lost between any two calls")
 def test_a_loss_of_power(proof: Proof, trainings: list[Scene], tmp_path: Path) -> None:
     save = saving(tmp_path / "save")
@@ -417,6 +421,7 @@ def test_a_loss_of_power(proof: Proof, trainings: list[Scene], tmp_path: Path) -
         assert_survives_loss(scene, n, epochs, tmp_path / "spare.npz")
 
 
+@pytest.mark.long
 @pytest.mark.proof("C5 a run goes on from what a loss of power has left")
 def test_a_run_goes_on_after_a_loss_of_power(proof: Proof, trainings: list[Scene]) -> None:
     for trial in proof.trials(quick=3, long=100):
@@ -502,6 +507,7 @@ def execute(command: Sequence[object], limit: int = -1) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 @pytest.mark.proof("C4 the disk is full")
 def test_a_full_disk(proof: Proof, large: Callable[[Path], list[object]], tmp_path: Path) -> None:
     assert execute(large(tmp_path / "straight")).returncode == 0
@@ -525,6 +531,7 @@ def test_a_full_disk(proof: Proof, large: Callable[[Path], list[object]], tmp_pa
         assert 1 < full < proof.begun
 
 
+@pytest.mark.long
 @pytest.mark.proof("C4 files have a largest size")
 def test_a_largest_size(
     proof: Proof, large: Callable[[Path], list[object]], tmp_path: Path

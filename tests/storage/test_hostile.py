@@ -21,10 +21,12 @@ from conftest import ROOT
 from golden.make import FOLDER, write_data
 from helpers.craft import described, npy, opened, raw_npy, sealed, zipped
 from helpers.proofs import Proof
+from helpers.selection import few
 
 import mlp_cli
 from mlp_cli.errors import MlpError
 
+pytestmark = pytest.mark.serial
 SUBJECT = FOLDER / "hidden-adam-float32-last.npz"
 ARRAYS, HEADER = opened(SUBJECT)
 MEMORY = 512 << 20
@@ -260,7 +262,7 @@ DEVICES: dict[str, tuple[Callable[[Path], object], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("name", few(DEVICES, 3))
 def test_what_is_no_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
     make, code, words = DEVICES[name]
     make(tmp_path / "given.npz")
@@ -298,6 +300,7 @@ def train(folder: Path, *more: object) -> tuple[int, str, float]:
     return run(folder, "-m", "mlp_cli", *command)
 
 
+@pytest.mark.long
 def test_a_run_does_not_go_on_from_what_is_damaged(finished: Path, tmp_path: Path) -> None:
     content, longer = (finished / "last.npz").read_bytes(), ("--set", "training.epochs=2")
     arrays, header = opened(finished / "last.npz")
@@ -342,6 +345,7 @@ def packed_zeros(*shape: int, gigabytes: int) -> bytes:
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stored + zeros(gigabytes) + bytes(8)
 
 
+@pytest.mark.long
 def test_images_that_exhaust_memory_are_refused(tmp_path: Path) -> None:
     write_data(tmp_path / "images")
     (tmp_path / "config.yaml").write_text(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.networks import KERNELS, make_optimizer
+from helpers.selection import few
 
 from mlp_cli.compute.engine import Engine, numpy_engine
 from mlp_cli.compute.kernels import Kernels
@@ -64,7 +65,7 @@ def small(
 
 
 @REGULARISED
-@pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
+@pytest.mark.parametrize("names", few(COMPONENTS, 3), ids="-".join)
 def test_the_gradient_is_right_and_in_float32_nearly(
     names: tuple[str, str, str], regularised: bool
 ) -> None:
@@ -167,7 +168,7 @@ TRAININGS = [
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("names", "rule", "regularisation"), TRAININGS)
+@pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 5))
 def test_a_training_of_any_parts(
     names: tuple[str, str, str],
     rule: dict[str, Any],

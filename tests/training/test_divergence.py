@@ -85,6 +85,7 @@ RULES = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.proof("N1 a rate beyond all sense, by every rule")
 def test_every_rule_diverges_loudly(proof: Proof, diverge: Callable, tmp_path: Path) -> None:
     points = [(rule, seed) for seed in range(10) for rule in RULES]

@@ -1,0 +1,23 @@
+# `make check` is what has to pass before a change lands; CI runs the same script.
+PYTHON ?= .venv/bin/python
+
+.PHONY: check test lint format proofs
+
+check:  # everything, in a fresh .venv
+	.ci/run
+
+test:  # the quick tests
+	$(PYTHON) -m pytest
+
+lint:  # style, types and spelling
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m codespell_lib
+
+format:  # rewrite the files in the project's style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+proofs:  # many trials of every fault, with a table
+	$(PYTHON) -m pytest -m proof

@@ -1,0 +1,123 @@
+"""What the project's files say twice is the same: versions, tools, commands and paths."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mlp_cli
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CI = (ROOT / ".ci" / "run").read_text()
+JOB = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["check"]
+
+
+def recipes() -> dict[str, list[str]]:
+    """The Makefile's targets and their commands."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "Makefile").read_text().splitlines():
+        if line.startswith("\t"):
+            found[list(found)[-1]].append(line.strip())
+        elif target := re.match(r"(\w+):", line):
+            found[target[1]] = []
+    return found
+
+
+def pinned() -> dict[str, str]:
+    """The development tools and their versions."""
+    groups = PYPROJECT["dependency-groups"].values()
+    return dict(requirement.split("==") for group in groups for requirement in group)
+
+
+def hooks() -> list[dict[str, Any]]:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    return list(repositories[0]["hooks"])
+
+
+def test_make_check_is_what_the_workflow_runs() -> None:
+    assert recipes()["check"] == [".ci/run"]
+    assert [step["run"] for step in JOB["steps"] if "run" in step] == recipes()["check"]
+
+
+def test_the_style_is_checked_by_one_list_of_commands() -> None:
+    assert "make lint" in CI
+    assert not re.search(r"\b(ruff|mypy|codespell)\b", re.sub(r"^ *#.*", "", CI, flags=re.M))
+
+
+def test_the_workflow_runs_the_versions_of_python_that_the_package_names() -> None:
+    classifiers = PYPROJECT["project"]["classifiers"]
+    versions = [version.rpartition(" ")[2] for version in classifiers if "Python :: 3." in version]
+    assert JOB["strategy"]["matrix"]["python"] == versions
+    assert PYPROJECT["project"]["requires-python"] == f">={versions[0]}"
+
+
+def test_every_hook_is_a_tool_of_one_version_and_of_make_lint() -> None:
+    linted = " ".join(recipes()["lint"])
+    for hook in hooks():
+        tool, *_ = hook["entry"].split()
+        assert tool in pinned()
+        assert f"-m {tool}" in linted
+    assert {"ruff", "mypy", "codespell"} == {hook["entry"].split()[0] for hook in hooks()}
+
+
+def test_the_extra_for_tests_is_among_the_tools() -> None:
+    extra = {
+        re.split("[><=]", need)[0] for need in PYPROJECT["project"]["optional-dependencies"]["test"]
+    }
+    assert extra <= set(pinned())
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == mlp_cli.__version__
+    assert citation["license"] == PYPROJECT["project"]["license"]
+    (author,) = citation["authors"]
+    assert author["name"] in (ROOT / "LICENSE").read_text()
+
+
+def test_every_test_runs_in_one_stage_of_the_checks() -> None:
+    # Without compiled code: what is not `long` by the README's command, the rest in two halves.
+    assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
+    for selection in ("long and not serial", "long and serial", "not serial", "serial"):
+        assert CI.count(f'-m "{selection}"') == 1
+
+
+QUIET = re.compile(
+    r"time\.(monotonic|process_time|perf_counter)\(|tracemalloc|send_signal|os\.kill"
+)
+
+
+def test_what_measures_time_or_memory_or_sends_signals_is_marked_serial() -> None:
+    unmarked = []
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text()
+        if path == Path(__file__) or re.search(r"^pytestmark = .*serial", text, re.MULTILINE):
+            continue
+        for test in ast.parse(text).body:
+            if isinstance(test, ast.FunctionDef) and QUIET.search(ast.unparse(test)):
+                marks = " ".join(map(ast.unparse, test.decorator_list))
+                unmarked += [] if "serial" in marks else [f"{path.name}: {test.name}"]
+    assert not unmarked
+
+
+@pytest.mark.parametrize("form", ["bug", "feature"])
+def test_an_issue_form_asks_each_thing_once(form: str) -> None:
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text())
+    fields = [field["id"] for field in form["body"]]
+    assert len(fields) == len({*fields})
+
+
+def test_the_page_for_contributors_names_files_and_targets_that_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = [path for path in re.findall(r"`([\w./-]+)`", page) if "/" in path]
+    assert paths
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    assert {*re.findall(r"`make (\w+)`", page)} <= set(recipes())
