@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from ours import fix_threads, train_epoch
 
-from mlp_cli.cli.progress import TerminalObserver
 from mlp_cli.config.load import load_config
+from mlp_cli.runs.progress import TerminalObserver
 
 if TYPE_CHECKING:
     from mlp_cli.config.schema import Config

@@ -2,6 +2,5 @@
 
 `main` holds the group `mlp` and turns errors into exit codes. `train`, `eval`, `gradcheck`,
 `download_data` and `config` hold a command each, or a group of them; `version` is `--version`.
-`options` holds what several commands share. `progress` shows bars and lines on stderr, and
-`signals` turns an interruption into a clean end.
+`options` holds what several commands share, and `signals` turns an interruption into a clean end.
 """

@@ -17,7 +17,7 @@ from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, sho
 def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
     from mlp_cli.data.download import fetch_mnist
-    from mlp_cli.reports.progress import ProgressObserver
+    from mlp_cli.runs.progress import ProgressObserver
 
     folder = data_dir / "mnist"
     with ProgressObserver() as observer:

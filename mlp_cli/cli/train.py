@@ -68,8 +68,8 @@ def train(
     engine = choose_engine(hidden, batch_size, os.environ, threads)
     hold_blas(os.environ)  # before anything imports NumPy
 
-    from mlp_cli.reports.progress import ProgressObserver
     from mlp_cli.reports.text import result_text
+    from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.runs.train import RunOptions, train_run
     from mlp_cli.storage.strict_json import to_json
 

@@ -59,19 +59,22 @@ def choose_threads(
     return available_cores() if barriers and work / barriers >= worth else 1
 
 
-def want_fast(environ: Mapping[str, str]) -> bool:
-    """Return whether to use the compiled kernels: as MLP_KERNELS says, else if they are installed.
+def want_fast(environ: Mapping[str, str], kernels: str | None = None) -> bool:
+    """Return whether to use compiled kernels: `kernels`, else MLP_KERNELS, else if installed.
 
     Raises
     ------
     ConfigError
-        If MLP_KERNELS is neither numpy nor fast, or names what is not installed.
+        If what is wanted is neither numpy nor fast, or not installed.
     """
-    wanted, installed = environ.get("MLP_KERNELS", ""), find_spec("numba") is not None
+    name, wanted = "MLP_KERNELS", environ.get("MLP_KERNELS", "")
+    if kernels is not None:
+        name, wanted = "kernels", kernels
+    installed = find_spec("numba") is not None
     if wanted not in ("", "numpy", "fast"):
-        raise ConfigError(f"MLP_KERNELS={wanted}: give numpy or fast, or unset it.")
+        raise ConfigError(f"{name}={wanted}: give numpy or fast, or unset it.")
     if wanted == "fast" and not installed:
-        raise ConfigError("MLP_KERNELS=fast: Numba is missing. Run: pip install 'mlp-cli[fast]'")
+        raise ConfigError(f"{name}=fast: Numba is missing. Run: pip install 'mlp-cli[fast]'")
     return installed and wanted != "numpy"
 
 
@@ -102,7 +105,7 @@ def choose_engine(
     ConfigError
         If the environment or `kernels` name what cannot be had.
     """
-    fast = want_fast(environ if kernels is None else {"MLP_KERNELS": kernels})
+    fast = want_fast(environ, kernels)
     return EngineChoice(choose_threads(threads, hidden, batch_size, fast, environ), fast)
 
 

@@ -82,20 +82,34 @@ class Source:
         """Apply the change of a `--set`; the first is number 0."""
         place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
         key, equals, text = change.partition("=")
-        path = tuple(key.split("."))
-        if not (equals and all(path) and key.isprintable()):
-            self._fault(place, (), "not of the form KEY=VALUE, such as training.epochs=3.")
-            return
-        if len(path) > MAX_DEPTH:
-            self._fault(
-                place, (), f"the key is nested more than {MAX_DEPTH} levels deep. Shorten it."
-            )
+        path = self._checked_path(key if equals else "", place)
+        if path is None:
             return
         document = parse(text)
         for fault in document.faults:
             self._fault(place, (*path, *fault.path), fault.text)
         if document.value is not REFUSED:
             self._change(path, document.value, place)
+
+    def add_value(self, number: int, key: str, value: Any) -> None:
+        """Apply a change that Python code asks for; the first is number 0."""
+        place = _Place(MAX_BYTES + number, f"set {_short(str(key))}")
+        path = self._checked_path(str(key), place)
+        if path is not None:
+            self._change(path, value, place)
+
+    def _checked_path(self, key: str, place: _Place) -> KeyPath | None:
+        """Return the path of a dotted key, or None after noting its fault."""
+        path = tuple(key.split("."))
+        fault = None
+        if not (all(path) and key.isprintable()):
+            fault = "not of the form KEY=VALUE, such as training.epochs=3."
+        elif len(path) > MAX_DEPTH:
+            fault = f"the key is nested more than {MAX_DEPTH} levels deep. Shorten it."
+        if fault is not None:
+            self._fault(place, (), fault)
+            return None
+        return path
 
     def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
         """Set the value at a path. A mapping changes only the keys that it names."""

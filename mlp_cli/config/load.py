@@ -5,21 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlp_cli.config.checking import Source
 from mlp_cli.config.schema import Config
+from mlp_cli.config.shipped import find_config
 from mlp_cli.config.yaml12 import dump, parse, read
 
 __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration from a file, with changes of the form `training.epochs=3`.
+def load_config(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Config,
+    overrides: Sequence[str] = (),
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
+) -> Config:
+    """Read and check a configuration, with changes.
 
-    A change's value is YAML. A mapping changes only the keys that it names. A later change wins.
+    Parameters
+    ----------
+    config
+        A YAML file, the name of a shipped configuration, a mapping, or a `Config`.
+    overrides
+        Changes of the form `training.epochs=3`, whose values are YAML.
+    set
+        Changes by dotted key, as in `{"training.epochs": 3}`. A mapping as a value changes only the
+        keys that it names. A later change wins.
 
     Raises
     ------
@@ -28,11 +43,32 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     StorageError
         If the file cannot be read.
     """
-    source = Source(str(path))
-    source.add_file(parse(read(Path(path))))
+    if isinstance(config, Config):
+        source = Source("the configuration")
+        source.add_data(config.to_dict())
+    elif isinstance(config, Mapping):
+        source = Source("the configuration")
+        source.add_data(_plain(config))
+    else:
+        file = find_config(Path(config))
+        source = Source(str(file))
+        source.add_file(parse(read(file)))
     for number, change in enumerate(overrides):
         source.add_change(number, change)
+    for number, (key, value) in enumerate((set or {}).items()):
+        source.add_value(number, key, _plain(value))
     return source.config()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of Python as plain data, as YAML would give it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(of) for key, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(of) for of in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if hasattr(value, "item") else value  # a number of NumPy
 
 
 def from_dict(data: Any, origin: str) -> Config:

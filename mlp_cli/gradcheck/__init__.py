@@ -1,1 +1,1 @@
-"""The proof that the batched gradient is right."""
+"""The proof that the batched gradient is right: `check` compares it with the `references`."""

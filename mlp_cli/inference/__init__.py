@@ -1,1 +1,1 @@
-"""Trained networks: loaded, and scored."""
+"""Trained networks: `model` loads them and predicts, `evaluate` scores them on a split."""

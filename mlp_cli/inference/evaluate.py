@@ -34,6 +34,21 @@ class Evaluation:
     predictions: NDArray[np.int64]
     probabilities: Array  # (n,), of the predicted class
 
+    @property
+    def accuracy(self) -> float:
+        """The share of images with the right class."""
+        return self.scores.accuracy
+
+    @property
+    def errors(self) -> int:
+        """The number of images with a wrong class."""
+        return self.scores.errors
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """`confusion[i][j]` images of class i were classified as j."""
+        return self.scores.confusion
+
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain data, ready for JSON."""
         scores = self.scores

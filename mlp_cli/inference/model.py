@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -171,7 +172,7 @@ def _scaling(checkpoint: Checkpoint, name: str, inputs: int, dtype: DTypeLike) -
     return checkpoint.array(name, shape, dtype)
 
 
-def load(run_or_checkpoint: str | Path) -> Model:
+def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     """Load a trained network: a checkpoint, or the folder of a run, which means its `best.npz`.
 
     Raises

@@ -1,1 +1,10 @@
-"""A run: its folder, and the program that fills it."""
+"""A run: the program that fills its folder.
+
+train          the program on one page
+fetching       the data of a run, fetched first if that is allowed
+folder         who may use the folder, and what is in it
+saver          what is written, and when
+resume         whether a run can be continued, and from where
+interruption   how a training is asked to stop
+progress       bars and lines on stderr
+"""

@@ -18,7 +18,7 @@ LOOP, _, SEEDS, AT_ONCE, *_ = blocks(DOCS / "sweeps.md", "sh")
 RATES = "0.03 0.1 0.3 1;"
 assert RATES in LOOP
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.serial]
 
 
 @contextmanager

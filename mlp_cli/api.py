@@ -1,0 +1,202 @@
+"""Training, scoring and checking from Python: what `mlp_cli` exports.
+
+>>> from mlp_cli import train, evaluate
+>>> run = train("mnist", out="runs/a", set={"training.epochs": 3})  # doctest: +SKIP
+>>> evaluate([run], split="test").accuracy  # doctest: +SKIP
+0.9763
+
+NumPy is usually loaded by then, so it is too late for the environment variables that hold BLAS to
+one thread. `threadpoolctl` does it here, for as long as a function computes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
+from mlp_cli.config.load import load_config
+from mlp_cli.config.schema import Config
+from mlp_cli.errors import ConfigError
+from mlp_cli.gradcheck import check
+from mlp_cli.gradcheck.check import GradientCheck
+from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
+from mlp_cli.inference.model import Model, load
+from mlp_cli.runs.folder import RunFolder
+from mlp_cli.runs.interruption import DeferredInterrupt
+from mlp_cli.runs.progress import ProgressObserver
+from mlp_cli.runs.train import RunOptions, train_run
+from mlp_cli.storage.files import storage_errors
+from mlp_cli.training.observer import Observer
+
+ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in its folder `path`; it can be given wherever a path is wanted."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        """Return the folder."""
+        return os.fspath(self.path)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What `result.json` holds, or None if the run is not finished.
+
+        Raises
+        ------
+        StorageError
+            If the file is damaged or cannot be read.
+        """
+        return RunFolder(self.path).read_result()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of the finished epochs, as in `metrics.jsonl`.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be read.
+        """
+        file = RunFolder(self.path).metrics
+        with storage_errors("read", file):
+            lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def model(self) -> Model:
+        """Return the network that was best on validation, as `load` does."""
+        return load(self.path)
+
+
+def train(
+    config: ConfigLike,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    set: Changes | None = None,  # noqa: A002 - the name of the command's option
+    threads: int | None = None,
+    kernels: str | None = None,
+    observer: Observer | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+    mirrors: Sequence[str] = (),
+) -> Run:
+    """Train one network, as `mlp train` does, and return its run.
+
+    Ctrl-C saves the training and raises `KeyboardInterrupt`; `resume=True` continues it.
+
+    Parameters
+    ----------
+    config
+        A YAML file, the name of a shipped configuration, a mapping, or a `Config`.
+    out
+        The folder of the run. If it is None, the run gets a new folder `runs/<name>-1`, `-2`, …
+    set
+        Changes of the configuration by dotted key, as in `{"training.epochs": 3}`.
+    threads
+        The number of threads. If it is None, it is OMP_NUM_THREADS, or follows from the network.
+    kernels
+        "numpy" or "fast". If it is None, MLP_KERNELS decides, or whether the extra is installed.
+    observer
+        Is told what happens. If it is None, progress is shown on stderr: bars on a terminal and in
+        a notebook, one line per epoch elsewhere.
+    resume, overwrite
+        Continue the run in `out`, or replace it.
+    data_dir, mirrors
+        Where the data lie, by default MLP_DATA_DIR or `data`; and where to fetch MNIST first.
+
+    Raises
+    ------
+    MlpError
+        The subclass says what went wrong; what was saved before stays.
+    """
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite exclude each other.")
+    if (resume or overwrite) and out is None:
+        raise ConfigError("resume and overwrite need out, which names the run.")
+    checked = load_config(config, set=set)
+    options = RunOptions(
+        data_dir=_data_dir(data_dir),
+        mirrors=list(mirrors),
+        out=None if out is None else Path(out),
+        mode="resume" if resume else "overwrite" if overwrite else "new",
+        config_name=Path(config).stem if isinstance(config, str | os.PathLike) else "run",
+        engine=_choose(checked, threads, kernels),
+    )
+    with threadpool_limits(limits=1, user_api="blas"):
+        if observer is not None:
+            folder, _ = train_run(checked, options, observer, DeferredInterrupt())
+        else:
+            with ProgressObserver() as progress:
+                folder, _ = train_run(checked, options, progress, DeferredInterrupt())
+    return Run(folder)
+
+
+def evaluate(
+    runs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    split: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Score a run or checkpoint, or several as one committee, as `mlp eval` does.
+
+    Parameters
+    ----------
+    runs
+        One or several of what `train` returned, folders of runs, or checkpoints.
+    split
+        "test", "validation" or "train": the images to score.
+    data_dir
+        Where the data lie, by default MLP_DATA_DIR or `data`. Nothing is fetched.
+
+    Raises
+    ------
+    MlpError
+        If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
+    """
+    if split not in ("test", "validation", "train"):
+        raise ConfigError(f"split={split!r}: give test, validation or train.")
+    several = [runs] if isinstance(runs, str | os.PathLike) else runs
+    return evaluate_checkpoints([Path(run) for run in several], split, _data_dir(data_dir))
+
+
+def check_gradient(
+    config: ConfigLike,
+    *,
+    set: Changes | None = None,  # noqa: A002 - the name of the command's option
+    threads: int | None = None,
+    kernels: str | None = None,
+) -> GradientCheck:
+    """Prove the batched gradient on the network of a configuration, as `mlp gradcheck` does.
+
+    The parameters are those of `train`. `wrong` of the result lists the layers whose gradient is
+    wrong.
+
+    Raises
+    ------
+    MlpError
+        If the configuration is wrong, or names data that are missing.
+    """
+    checked = load_config(config, set=set)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return check.check_gradient(checked, build_engine(_choose(checked, threads, kernels)))
+
+
+def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:
+    hidden, batch_size = config.model.hidden, config.training.batch_size
+    return choose_engine(hidden, batch_size, os.environ, threads, kernels)
+
+
+def _data_dir(given: str | os.PathLike[str] | None) -> Path:
+    return Path(os.environ.get("MLP_DATA_DIR") or "data") if given is None else Path(given)
