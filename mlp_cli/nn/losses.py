@@ -19,7 +19,7 @@ class Loss(NamedTuple):
 
     `delta(z, y, delta, s)` writes δ_L (K, c), with the 1/K of the mean, from z (K, c) of the last
     layer and the targets y (K, c); s (K, c) is scratch. `values(z, y)` returns the loss (K,) of
-    each example, and `log_probabilities(z)` the logarithms (K, c) of the probabilities of the classes.
+    each example, and `log_probabilities(z)` the logarithms (K, c) of the classes' probabilities.
     """
 
     delta: Callable[[Array, Array, Array, Array], None]

@@ -195,6 +195,7 @@ LACKS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
 def test_what_the_machine_lacks_is_one_message(proof: Proof, train: Train, tmp_path: Path) -> None:
@@ -250,6 +251,7 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.proof("C10 a place where no run can be kept")
 def test_a_place_that_cannot_hold_a_run_is_refused_before_training(
     proof: Proof, train: Train, tmp_path: Path
@@ -360,6 +362,7 @@ def test_clocks_that_jump(proof: Proof, train: Train, tmp_path: Path) -> None:
         assert sum(entry["seconds"] for entry in epochs) <= result["seconds"]
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("T2 a run that another process trains")
 def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_path: Path) -> None:

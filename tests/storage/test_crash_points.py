@@ -138,6 +138,7 @@ def saved(folder: Path) -> float:
     return float(weights[0, 0])
 
 
+@pytest.mark.long
 @pytest.mark.proof("C1 C3 each call of a save fails, or is the last")
 def test_a_save_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
     scene = saving(tmp_path)

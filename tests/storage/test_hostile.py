@@ -262,7 +262,7 @@ DEVICES: dict[str, tuple[Callable[[Path], object], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", few(DEVICES, 3))
+@pytest.mark.parametrize("name", few(DEVICES, 6))
 def test_what_is_no_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
     make, code, words = DEVICES[name]
     make(tmp_path / "given.npz")
