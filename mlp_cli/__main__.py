@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 
@@ -10,6 +11,11 @@ def main() -> None:
     # Until there is something to save, Ctrl-C ends the process without Python's traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # To the first process of a container, the default of a signal does nothing.
+    if os.getpid() == 1:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda number, _: os._exit(128 + number))
     from mlp_cli.cli import main
 
     main.main()

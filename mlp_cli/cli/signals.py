@@ -1,7 +1,8 @@
 """Signals: an interrupted process cleans up, then ends by the same signal.
 
 A shell loop stops only if its child is killed by SIGINT; after a child that exits with 130, the
-loop continues. So an interrupted process finally sends itself the signal again.
+loop continues. So an interrupted process finally sends itself the signal again. The first process
+of a container cannot die in this way, and exits with 128 + signal instead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -78,7 +80,15 @@ class Signals:
             raise Interrupted(self._seen)
 
 
-def die_by(number: int) -> None:
-    """End this process by the signal, as if it had no handler."""
+def die_by(number: int) -> NoReturn:
+    """End this process by the signal, as if it had no handler.
+
+    The default of a signal does nothing to the first process of a container (PID 1). Such a process
+    exits with 128 + `number`, the exit code that a shell gives to a death by the signal. The output
+    streams are not flushed: everything that is printed is flushed at once, and another flush could
+    wait for a reader forever.
+    """
     signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)  # unlike os.kill, it does not return before the signal arrives
+    os._exit(128 + number)
