@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, show
+from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, option, show
 
 
 @click.command("download-data")
 @data_dir_option
 @mirror_option
-@click.option("--force", is_flag=True, help="Fetch the files even if they are already there.")
+@option("--force", is_flag=True, help="Fetch the files even if they are already there.")
 def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
     from mlp_cli.data.download import fetch_mnist

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import data_dir_option, json_option, show
+from mlp_cli.cli.options import data_dir_option, json_option, option, show
 from mlp_cli.errors import CheckFailedError
 
 
 @click.command("eval")
 @click.argument("checkpoints", nargs=-1, required=True, metavar="RUN_OR_CHECKPOINT...")
-@click.option(
+@option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
     default="test",
@@ -21,19 +21,19 @@ from mlp_cli.errors import CheckFailedError
     help="Which images to score.",
 )
 @data_dir_option
-@click.option(
+@option(
     "--max-error",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
     help="Exit with 1 if the error rate is above this.",
 )
-@click.option(
+@option(
     "--predictions",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.csv",
     help="Write each image's label, prediction and probability.",
 )
-@click.option(
+@option(
     "--mistakes",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +17,45 @@ from mlp_cli.errors import StorageError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class Option(click.Option):
+    """An option that may be given once, unless it is a flag or `multiple`.
+
+    Click takes the last value of an option that is repeated, and drops the others. A repeated flag
+    loses nothing, so it is allowed.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser collect all values of the option."""
+        if self.is_flag or self.multiple:
+            super().add_to_parser(parser, ctx)
+        else:
+            parser.add_option(obj=self, opts=self.opts, dest=self.name, action="append")
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> Any:
+        """Take the only value.
+
+        Raises
+        ------
+        click.UsageError
+            If there are several. All of them are named.
+        """
+        found = opts.get(str(self.name))
+        if isinstance(found, list) and not self.multiple:
+            if len(found) > 1:
+                times = "twice" if len(found) == 2 else f"{len(found)} times"
+                raise click.UsageError(
+                    f"{self.opts[0]} is given {times}: {' and '.join(found)}. Give it once.", ctx
+                )
+            opts = {**opts, str(self.name): found[0]}
+        return super().consume_value(ctx, opts)
+
+
+option = partial(click.option, cls=Option)  # all commands make their options with it
+
+
 def data_dir_option(command: Command) -> Command:
     """Add `--data-dir`."""
-    return click.option(
+    return option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("data"),
@@ -33,7 +69,7 @@ def data_dir_option(command: Command) -> Command:
 
 def mirror_option(command: Command) -> Command:
     """Add `--mirror`."""
-    return click.option(
+    return option(
         "--mirror",
         "mirrors",
         multiple=True,
@@ -58,7 +94,7 @@ def config_options(command: Command) -> Callable[..., Any]:
 
 def config_option(command: Command) -> Command:
     """Add `--config`."""
-    return click.option(
+    return option(
         "--config",
         "option",
         type=click.Path(path_type=Path),
@@ -69,7 +105,7 @@ def config_option(command: Command) -> Command:
 
 def set_option(command: Command) -> Command:
     """Add `--set`."""
-    return click.option(
+    return option(
         "--set",
         "overrides",
         multiple=True,
@@ -80,7 +116,7 @@ def set_option(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     """Add `--json`."""
-    return click.option(
+    return option(
         "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else."
     )(command)
 

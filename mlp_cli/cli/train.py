@@ -14,6 +14,7 @@ from mlp_cli.cli.options import (
     data_dir_option,
     json_option,
     mirror_option,
+    option,
     show,
 )
 from mlp_cli.cli.signals import Signals
@@ -21,23 +22,23 @@ from mlp_cli.cli.signals import Signals
 
 @click.command()
 @config_options
-@click.option(
+@option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="The run's folder. Without it, the run gets a new folder runs/<config name>-1, -2, …",
 )
-@click.option("--resume", is_flag=True, help="Continue the run in --out, or start it.")
-@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@option("--resume", is_flag=True, help="Continue the run in --out, or start it.")
+@option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @data_dir_option
 @mirror_option
-@click.option(
+@option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
     help="Number of threads. Default: OMP_NUM_THREADS, or else by the network's size.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
+@option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
 @json_option
 def train(
     config_path: Path,

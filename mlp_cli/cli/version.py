@@ -10,12 +10,12 @@ from platform import python_version
 import click
 
 from mlp_cli._version import __version__
-from mlp_cli.cli.options import Command, show
+from mlp_cli.cli.options import Command, option, show
 
 
 def version_option(command: Command) -> Command:
     """Add `--version`."""
-    return click.option(
+    return option(
         "--version",
         is_flag=True,
         is_eager=True,
