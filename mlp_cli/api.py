@@ -33,6 +33,7 @@ from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
 from mlp_cli.runs.train import RunOptions, train_run
 from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.paths import given_mirror, given_path
 from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -128,10 +129,10 @@ def train(
     checked = load_config(config, set=set)
     options = RunOptions(
         data_dir=_data_dir(data_dir),
-        mirrors=list(mirrors),
-        out=None if out is None else Path(out),
+        mirrors=[given_mirror(mirror) for mirror in mirrors],
+        out=None if out is None else given_path(out),
         mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=Path(config).stem if isinstance(config, str | os.PathLike) else "run",
+        config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
         engine=_choose(checked, threads, kernels),
     )
     with threadpool_limits(limits=1, user_api="blas"):
@@ -168,7 +169,7 @@ def evaluate(
     if split not in ("test", "validation", "train"):
         raise ConfigError(f"split={split!r}: give test, validation or train.")
     several = [runs] if isinstance(runs, str | os.PathLike) else runs
-    return evaluate_checkpoints([Path(run) for run in several], split, _data_dir(data_dir))
+    return evaluate_checkpoints([given_path(run) for run in several], split, _data_dir(data_dir))
 
 
 def check_gradient(
@@ -199,4 +200,4 @@ def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineC
 
 
 def _data_dir(given: str | os.PathLike[str] | None) -> Path:
-    return Path(os.environ.get("MLP_DATA_DIR") or "data") if given is None else Path(given)
+    return given_path((os.environ.get("MLP_DATA_DIR") or "data") if given is None else given)

@@ -2,7 +2,7 @@
 
 Every message says what is wrong, where, what was found and what to do about it. The command line
 turns an `MlpError` into its message and its exit code. Any other exception is a defect of the
-program and keeps its traceback.
+program and keeps its traceback. `visible` shows text that comes from outside.
 
     MlpError
     ├── CheckFailedError   1  a check that the user asked for failed
@@ -63,3 +63,15 @@ class StorageError(MlpError):
     """The disk is full, or a file or folder cannot be read or written."""
 
     exit_code = 7
+
+
+def visible(text: str) -> str:
+    r"""Return a line of text with its control characters escaped, as in `\r` and `\x1b`.
+
+    Text that comes from a user, a file or a server can then neither control the terminal nor hide
+    a part of a message.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    GivenPath,
     config_option,
     data_dir_option,
     find_config_file,
@@ -55,7 +56,7 @@ def schema() -> None:
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=GivenPath(stream=True),
     metavar="[CONFIG] FILE.png",
 )
 def preview(

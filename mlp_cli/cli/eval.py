@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import data_dir_option, json_option, option, show
+from mlp_cli.cli.options import GivenPath, data_dir_option, json_option, option, show
 from mlp_cli.errors import CheckFailedError
 
 
 @click.command("eval")
-@click.argument("checkpoints", nargs=-1, required=True, metavar="RUN_OR_CHECKPOINT...")
+@click.argument(
+    "checkpoints", nargs=-1, required=True, type=GivenPath(), metavar="RUN_OR_CHECKPOINT..."
+)
 @option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
@@ -29,19 +31,19 @@ from mlp_cli.errors import CheckFailedError
 )
 @option(
     "--predictions",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(dir_okay=False),
     metavar="FILE.csv",
     help="Write each image's label, prediction and probability.",
 )
 @option(
     "--mistakes",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=GivenPath(dir_okay=False),
     metavar="FILE.png",
     help="Draw the misclassified images. The file may also be .pdf or .svg.",
 )
 @json_option
 def evaluate(
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[Path],
     split: str,
     data_dir: Path,
     max_error: float | None,
@@ -58,7 +60,7 @@ def evaluate(
         from mlp_cli.reports import figures
 
         figures.check_picture(mistakes)
-    evaluation = evaluate_checkpoints([Path(name) for name in checkpoints], split, data_dir)
+    evaluation = evaluate_checkpoints(checkpoints, split, data_dir)
     if predictions is not None:
         text.write_predictions(predictions, evaluation)
     if mistakes is not None:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import StorageError
+from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,6 +51,31 @@ class Option(click.Option):
         return super().consume_value(ctx, opts)
 
 
+class GivenPath(click.Path):
+    """A path, read by `given_path`. `-` is refused unless the path may be a stream."""
+
+    def __init__(
+        self, *, file_okay: bool = True, dir_okay: bool = True, stream: bool = False
+    ) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, readable=False, path_type=Path)
+        self._stream = stream
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path; a fault is a usage error that names the option or argument."""
+        if os.fspath(value) == str(STREAM) and not self._stream:
+            self.fail("a stream (-) is not possible here. Write ./- for that name.", param, ctx)
+        try:
+            path = given_path(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(path, param, ctx)
+
+
 option = partial(click.option, cls=Option)  # all commands make their options with it
 
 
@@ -57,7 +83,7 @@ def data_dir_option(command: Command) -> Command:
     """Add `--data-dir`."""
     return option(
         "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=GivenPath(file_okay=False),
         default=Path("data"),
         envvar="MLP_DATA_DIR",
         show_default=True,
@@ -72,6 +98,7 @@ def mirror_option(command: Command) -> Command:
     return option(
         "--mirror",
         "mirrors",
+        callback=_given_mirrors,
         multiple=True,
         metavar="URL_OR_DIR",
         help="Fetch MNIST from here first: a base URL or a folder, gzipped or raw. May be "
@@ -82,7 +109,7 @@ def mirror_option(command: Command) -> Command:
 def config_options(command: Command) -> Callable[..., Any]:
     """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`."""
 
-    @click.argument("argument", required=False, type=click.Path(path_type=Path), metavar="[CONFIG]")
+    @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
     @config_option
     @set_option
     @wraps(command)
@@ -97,7 +124,7 @@ def config_option(command: Command) -> Command:
     return option(
         "--config",
         "option",
-        type=click.Path(path_type=Path),
+        type=GivenPath(stream=True),
         metavar="FILE",
         help="The same as CONFIG. `mlp config schema` describes the keys.",
     )(command)
@@ -151,10 +178,26 @@ def find_config_file(argument: Path | None, option: Path | None) -> Path:
     return find_config(name)
 
 
+def _given_mirrors(ctx: click.Context, param: click.Parameter, mirrors: Sequence[str]) -> list[str]:
+    try:
+        return [given_mirror(mirror) for mirror in mirrors]
+    except ConfigError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
 def all_mirrors(mirrors: Sequence[str]) -> list[str]:
-    """Return the user's mirrors in the order of trial: those of `--mirror`, then MLP_MIRROR."""
+    """Return the user's mirrors in the order of trial: those of `--mirror`, then MLP_MIRROR.
+
+    Raises
+    ------
+    ConfigError
+        If MLP_MIRROR is a path that `given_path` refuses.
+    """
     variable = os.environ.get("MLP_MIRROR", "")
-    return [*mirrors, *([variable] if variable else [])]
+    try:
+        return [*mirrors, *([given_mirror(variable)] if variable else [])]
+    except ConfigError as error:
+        raise ConfigError(f"MLP_MIRROR: {error}") from error
 
 
 def show(text: object) -> None:

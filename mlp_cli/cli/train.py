@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    GivenPath,
     all_mirrors,
     config_options,
     data_dir_option,
@@ -24,7 +25,7 @@ from mlp_cli.cli.signals import Signals
 @config_options
 @option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     metavar="DIR",
     help="The run's folder. Without it, the run gets a new folder runs/<config name>-1, -2, …",
 )

@@ -173,6 +173,8 @@ class Source:
             text = self._unknown(path, list(known))
         elif kind == "no_folder":
             text = f"found {_shown(found)}, which {entry['msg']}. Give an absolute path."
+        elif kind == "path":
+            text = entry["msg"]
         else:
             text = _not_allowed(path, found, known)
         self._fault(self._place(path), path, text)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mlp_cli.config.checking import Source
 from mlp_cli.config.schema import Config
 from mlp_cli.config.shipped import find_config
 from mlp_cli.config.yaml12 import dump, parse, read
+from mlp_cli.storage.paths import given_path
 
 __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
 
@@ -50,7 +50,7 @@ def load_config(
         source = Source("the configuration")
         source.add_data(_plain(config))
     else:
-        file = find_config(Path(config))
+        file = find_config(given_path(config))
         source = Source(str(file))
         source.add_file(parse(read(file)))
     for number, change in enumerate(overrides):

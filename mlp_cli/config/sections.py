@@ -7,11 +7,13 @@ change.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from mlp_cli.errors import ConfigError
+from mlp_cli.storage.paths import given_path
 
 DatasetName = Literal["mnist", "synthetic"]
 Scaling = Literal["unit", "standard"]
@@ -59,7 +61,7 @@ class DataConfig(Section):
     path: Annotated[str, Field(min_length=1)] | None = Field(
         None,
         description="Folder with your own four IDX files, named like MNIST's, raw or gzipped. It "
-        "replaces `dataset`, and is relative to the working directory.",
+        "replaces `dataset`, and is relative to the working directory; `~` is the home folder.",
     )
     validation: int = Field(
         5000,
@@ -91,8 +93,10 @@ class DataConfig(Section):
         if path is None:
             return None
         try:
-            absolute = str(Path(path).absolute())
+            absolute = str(given_path(path).absolute())
             absolute.encode()
+        except ConfigError as error:
+            raise PydanticCustomError("path", "{reason}", {"reason": str(error)}) from None
         except OSError:
             raise PydanticCustomError(
                 "no_folder", "is relative, but the working directory is gone"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,6 +18,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
@@ -178,11 +178,11 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     Raises
     ------
     ConfigError
-        If there is none.
+        If there is none, or if `given_path` refuses the path.
     CheckpointError
         If it is damaged.
     """
-    path = Path(run_or_checkpoint)
+    path = given_path(run_or_checkpoint)
     if path.is_dir():
         if not (path / "best.npz").is_file():
             raise ConfigError(

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and strict readers of untrusted files.
 
 files         atomic writes, folders, locks, and the errors of the file system
+paths         paths as a user gives them
 npz           `.npz` files: a writer, and a reader that accepts exactly what it writes
 checkpoint    a network's arrays, a JSON header and a digest, in one `.npz`
 header        what the header of a checkpoint holds, as records

@@ -44,7 +44,7 @@ def test_each_option_is_repeatable_or_refused_with_both_values(
     if option.multiple:
         assert "May be repeated" in str(option.help)
         found = parse(command, name, first, name, second).params[str(option.name)]
-        assert found == (first, second)
+        assert list(found) == [first, second]
         return
     assert parse(command, name, second)
     for words in ([name, first, name, second], [f"{name}={first}", f"{name}={second}"]):

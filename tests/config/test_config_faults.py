@@ -244,7 +244,7 @@ CHANGES = [
     ('loss="m\\x73e"', {"loss": "mse"}),
     ("data.path='/it''s = {a}: b'", {"path": "/it's = {a}: b"}),
     ("data.path=/日本 é", {"path": "/日本 é"}),
-    ('data.path="/\\u00e9\\n"', {"path": "/é\n"}),
+    ('data.path="/\\u00e9\\n/x"', {"path": "/é\n/x"}),
     ("data.path=/${HOME}/$(id)/`id`", {"path": "/${HOME}/$(id)/`id`"}),
     ("data.path=~", {"path": None}),
     ("seed=1\nloss: mse", "not readable as YAML"),
