@@ -75,3 +75,8 @@ def visible(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def visible_lines(message: str) -> str:
+    """Return a message with every line as `visible` shows it."""
+    return "\n".join(map(visible, message.split("\n")))

@@ -15,6 +15,7 @@ from mlp_cli.cli.options import (
     json_option,
     set_option,
     show,
+    show_json,
 )
 
 
@@ -28,11 +29,10 @@ def config() -> None:
 def list_configs(as_json: bool) -> None:
     """List the shipped configurations, which `mlp train` finds by name."""
     from mlp_cli.config.shipped import shipped_configs
-    from mlp_cli.storage.strict_json import to_json
 
     found = shipped_configs()
     if as_json:
-        show(to_json([{**each._asdict(), "path": str(each.path)} for each in found], indent=2))
+        show_json([{**each._asdict(), "path": str(each.path)} for each in found], indent=2)
         return
     width = max((len(each.name) for each in found), default=0)
     for each in found:
@@ -43,9 +43,8 @@ def list_configs(as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
-    from mlp_cli.storage.strict_json import to_json
 
-    show(to_json(json_schema(), indent=2))
+    show_json(json_schema(), indent=2)
 
 
 @config.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import GivenPath, data_dir_option, json_option, option, show
+from mlp_cli.cli.options import GivenPath, data_dir_option, json_option, option, show, show_json
 from mlp_cli.errors import CheckFailedError
 
 
@@ -54,7 +54,6 @@ def evaluate(
     """Score a trained network, or several as one committee (mean of their log-probabilities)."""
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
-    from mlp_cli.storage.strict_json import to_json
 
     if mistakes is not None:
         from mlp_cli.reports import figures
@@ -65,7 +64,10 @@ def evaluate(
         text.write_predictions(predictions, evaluation)
     if mistakes is not None:
         figures.draw_mistakes(mistakes, evaluation)
-    show(to_json(evaluation.to_dict()) if as_json else text.evaluation_text(evaluation))
+    if as_json:
+        show_json(evaluation.to_dict())
+    else:
+        show(text.evaluation_text(evaluation))
     error = 100 * evaluation.scores.errors / evaluation.scores.n
     if max_error is not None and error > max_error:
         raise CheckFailedError(f"the error is {error:.2f} %, above --max-error {max_error:g} %.")

@@ -12,6 +12,7 @@ from mlp_cli.cli.options import (
     config_options,
     json_option,
     show,
+    show_json,
 )
 from mlp_cli.errors import CheckFailedError
 
@@ -36,9 +37,11 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
 
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
-    from mlp_cli.storage.strict_json import to_json
 
     found = check_gradient(config, build_engine(choice))
-    show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        show(text.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -21,7 +22,7 @@ from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
-from mlp_cli.errors import ConfigError, MlpError
+from mlp_cli.errors import ConfigError, MlpError, visible_lines
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
@@ -51,16 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
-        error.show()
+        error.message = visible_lines(error.message)  # type: ignore[misc]  # final only to mypy
+        with suppress(OSError):  # the exit code says it as well
+            error.show()
         code = error.exit_code
     except MlpError as error:
-        click.echo(f"Error: {error}", err=True)
+        _complain(str(error))
         code = error.exit_code
     except MemoryError as error:
-        click.echo(
-            f"Error: not enough memory. {error or 'None is left'}. Choose a smaller model.hidden "
-            "or training.batch_size, or a machine with more memory.",
-            err=True,
+        _complain(
+            f"not enough memory. {error or 'None is left'}. Choose a smaller model.hidden or "
+            "training.batch_size, or a machine with more memory."
         )
         code = ConfigError.exit_code
     sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    with suppress(OSError):  # the exit code says it as well
+        click.echo(f"Error: {visible_lines(message)}", err=True)

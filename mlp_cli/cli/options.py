@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -198,6 +199,20 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
+
+
+def show_json(value: Any, indent: int | None = None) -> None:
+    """Print a result to stdout as JSON. Characters that could control a terminal are escaped.
+
+    Raises
+    ------
+    StorageError
+        If stdout cannot be written.
+    """
+    from mlp_cli.storage.strict_json import to_json
+
+    text = to_json(value, indent=indent)
+    show("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def show(text: object) -> None:

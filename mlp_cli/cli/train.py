@@ -17,6 +17,7 @@ from mlp_cli.cli.options import (
     mirror_option,
     option,
     show,
+    show_json,
 )
 from mlp_cli.cli.signals import Signals
 
@@ -73,7 +74,6 @@ def train(
     from mlp_cli.reports.text import result_text
     from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.runs.train import RunOptions, train_run
-    from mlp_cli.storage.strict_json import to_json
 
     options = RunOptions(
         data_dir=data_dir,
@@ -87,7 +87,7 @@ def train(
         folder, result = train_run(config, options, observer, _signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
-        show(to_json({**result, "run": str(folder)}))
+        show_json({**result, "run": str(folder)})
         return
     show(result_text(result))
     show(folder)

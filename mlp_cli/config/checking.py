@@ -14,15 +14,14 @@ from pydantic import ValidationError
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.describe import options
 from mlp_cli.config.schema import Config
+from mlp_cli.config.wording import not_allowed, short, shown
 from mlp_cli.config.yaml12 import (
     MAX_BYTES,
     MAX_DEPTH,
     REFUSED,
     Document,
     KeyPath,
-    dump,
     parse,
-    scalar,
 )
 from mlp_cli.errors import ConfigError
 
@@ -80,7 +79,7 @@ class Source:
 
     def add_change(self, number: int, change: str) -> None:
         """Apply the change of a `--set`; the first is number 0."""
-        place = _Place(MAX_BYTES + number, f"--set {_short(change)}")  # after every line
+        place = _Place(MAX_BYTES + number, f"--set {short(change)}")  # after every line
         key, equals, text = change.partition("=")
         path = self._checked_path(key if equals else "", place)
         if path is None:
@@ -93,16 +92,16 @@ class Source:
 
     def add_value(self, number: int, key: str, value: Any) -> None:
         """Apply a change that Python code asks for; the first is number 0."""
-        place = _Place(MAX_BYTES + number, f"set {_short(str(key))}")
+        place = _Place(MAX_BYTES + number, f"set {short(str(key))}")
         path = self._checked_path(str(key), place)
         if path is not None:
             self._change(path, value, place)
 
     def _checked_path(self, key: str, place: _Place) -> KeyPath | None:
-        """Return the path of a dotted key, or None after noting its fault."""
-        path = tuple(key.split("."))
+        """Return the path of a dotted key, or None after noting its fault. Blanks do not count."""
+        path = tuple(part.strip() for part in key.split("."))
         fault = None
-        if not (all(path) and key.isprintable()):
+        if not all(part and part.isprintable() for part in path):
             fault = "not of the form KEY=VALUE, such as training.epochs=3."
         elif len(path) > MAX_DEPTH:
             fault = f"the key is nested more than {MAX_DEPTH} levels deep. Shorten it."
@@ -113,7 +112,14 @@ class Source:
 
     def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
         """Set the value at a path. A mapping changes only the keys that it names."""
-        if isinstance(value, dict) and value:
+        is_section = len(path) == 1 and path[0] in SECTIONS
+        if is_section and value is None:
+            text = (
+                f"null would reset the whole section. Change its keys, as in {path[0]}.KEY=VALUE."
+            )
+            self._fault(place, path, text)
+            return
+        if isinstance(value, dict) and (value or is_section):
             for key, part in value.items():
                 self._change((*path, key), part, place)
             return
@@ -172,11 +178,11 @@ class Source:
         if kind == "extra_forbidden":
             text = self._unknown(path, list(known))
         elif kind == "no_folder":
-            text = f"found {_shown(found)}, which {entry['msg']}. Give an absolute path."
+            text = f"found {shown(found)}, which {entry['msg']}. Give an absolute path."
         elif kind == "path":
             text = entry["msg"]
         else:
-            text = _not_allowed(path, found, known)
+            text = not_allowed(path, found, known)
         self._fault(self._place(path), path, text)
 
     def _add_conflicts(self, given: dict[str, Any]) -> None:
@@ -200,7 +206,7 @@ class Source:
             if name in model.model_fields
         ]
         if len(path) == 2 and owners:
-            chosen = self.data[section].get("name") or next(iter(CHOICES[section]))
+            chosen = shown(self.data[section].get("name") or next(iter(CHOICES[section])))
             return (
                 f"belongs to {section}.name {' and '.join(owners)}, but the name is {chosen}. "
                 f"Remove it, or clear it with --set {section}.{name}=null."
@@ -230,7 +236,8 @@ class Source:
     def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
         if path:
             self._wrong.add(path[:2])
-        key = _short(".".join(map(str, path)))
+        key = ".".join(map(str, path))
+        key = short(key if key == key.strip() else f"'{key}'")
         self._faults.append((place, f"{key}: {text}" if key else text))
 
 
@@ -258,40 +265,3 @@ def _without(section: dict[str, Any], wrong: set[KeyPath], path: KeyPath = ()) -
         for key, value in section.items()
         if (*path, key) not in wrong
     }
-
-
-def _not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
-    """Return the message for a wrong value: what was found, and what is allowed."""
-    key = ".".join(str(part) for part in path if isinstance(part, str))
-    if key not in known:
-        return f"found {_shown(found)}; must be a mapping of keys."
-    allowed = known[key]
-    if isinstance(path[-1], int):  # an item of a list
-        allowed = allowed.partition("each ")[2]
-    return f"found {_shown(found)}; must be {allowed}.{_hint(allowed, found)}"
-
-
-def _hint(allowed: str, found: Any) -> str:
-    """Return a hint about the likeliest mistake, or an empty text."""
-    wants_number = "number" in allowed or "integer" in allowed
-    if isinstance(found, str):
-        meaning = scalar(found)
-        if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
-            return f" The quotes make it text: write {found}."
-        names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")
-        close = difflib.get_close_matches(found, names, 1)
-        return f" Did you mean {close[0]}?" if close else ""
-    if "integer" in allowed and isinstance(found, float) and found.is_integer():
-        return f" Write {int(found)}."
-    return ""
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    return _short(dump([value]).strip()[1:-1])
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else f"{text[:77]}..."

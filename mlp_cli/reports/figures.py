@@ -16,7 +16,7 @@ import numpy as np
 from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, visible
 from mlp_cli.inference.evaluate import Evaluation
 from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import atomic_write
@@ -56,7 +56,9 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     wrong = np.flatnonzero(predictions != labels)
     shown = wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")][:MAX_IMAGES]
     split = evaluation.source
-    title = f"{evaluation.dataset}, {evaluation.split}: {len(wrong)} of {len(labels):,} wrong"
+    title = (
+        f"{visible(evaluation.dataset)}, {evaluation.split}: {len(wrong)} of {len(labels):,} wrong"
+    )
     if len(shown) < len(wrong):
         title += f", the {len(shown)} most certain"
     _draw_sheet(
@@ -93,7 +95,7 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
             captions.append(f"epoch {epoch}")
     _draw_sheet(
         path,
-        f"{dataset.name}: training images, as seen during {config.training.epochs} epochs",
+        f"{visible(dataset.name)}: training images, as seen during {config.training.epochs} epochs",
         np.array(images).reshape(-1, *height_width),
         captions,
         columns=1 + len(epochs),

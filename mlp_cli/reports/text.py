@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlp_cli.errors import visible
 from mlp_cli.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def result_text(result: dict[str, Any]) -> str:
         low, high = (100 * bound for bound in result["test_error_ci95"])
         lines.append(
             f"test accuracy {100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors "
-            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence) on {result['dataset']}"
+            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence) on "
+            f"{visible(result['dataset'])}"
         )
     if result["val_accuracy"] is not None:
         lines.append(
@@ -60,7 +62,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     ]
     return "\n".join(
         [
-            f"{evaluation.dataset}, {evaluation.split}: {scores.n:,} images",
+            f"{visible(evaluation.dataset)}, {evaluation.split}: {scores.n:,} images",
             f"errors    {scores.errors}",
             f"accuracy  {100 * scores.accuracy:.2f} % "
             f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence)",

@@ -11,6 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from mlp_cli.errors import visible_lines
+
 if TYPE_CHECKING:
     from mlp_cli.storage.header import State
     from mlp_cli.training.metrics import EpochMetrics
@@ -83,7 +85,7 @@ class ProgressObserver:
         self._close()
         with suppress(OSError):  # a closed pipe or a full disk must not end a training
             if sys.stderr is not None:
-                sys.stderr.write(f"{message}\n")
+                sys.stderr.write(f"{visible_lines(message)}\n")
                 sys.stderr.flush()
 
     def _bar_for(self, name: str, total: int | None, **options: Any) -> Any:
