@@ -9,6 +9,7 @@ import click
 
 from mlp_cli.cli.options import GivenPath, data_dir_option, json_option, option, show, show_json
 from mlp_cli.errors import CheckFailedError
+from mlp_cli.storage.paths import STREAM
 
 
 @click.command("eval")
@@ -31,9 +32,10 @@ from mlp_cli.errors import CheckFailedError
 )
 @option(
     "--predictions",
-    type=GivenPath(dir_okay=False),
+    type=GivenPath(dir_okay=False, stream=True),
     metavar="FILE.csv",
-    help="Write each image's label, prediction and probability.",
+    help="Write each image's label, prediction and probability. With -, print them to stdout in "
+    "place of the scores.",
 )
 @option(
     "--mistakes",
@@ -52,19 +54,25 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score a trained network, or several as one committee (mean of their log-probabilities)."""
+    if predictions == STREAM and as_json:
+        raise click.UsageError("--predictions - and --json would both print to stdout. Give one.")
+
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
+    from mlp_cli.storage.files import atomic_write
 
     if mistakes is not None:
         from mlp_cli.reports import figures
 
         figures.check_picture(mistakes)
     evaluation = evaluate_checkpoints(checkpoints, split, data_dir)
-    if predictions is not None:
-        text.write_predictions(predictions, evaluation)
+    if predictions is not None and predictions != STREAM:
+        atomic_write(predictions, text.predictions_csv(evaluation).encode())
     if mistakes is not None:
         figures.draw_mistakes(mistakes, evaluation)
-    if as_json:
+    if predictions == STREAM:
+        show(text.predictions_csv(evaluation).removesuffix("\n"))
+    elif as_json:
         show_json(evaluation.to_dict())
     else:
         show(text.evaluation_text(evaluation))

@@ -1,6 +1,7 @@
 """Read a file and `--set` changes into a checked `Config`, and write a `Config` as YAML.
 
-`yaml12` reads the text, `schema` defines what is allowed, and `checking` reports the faults.
+`reading` gets the text, and `yaml12` parses it. `schema` defines what is allowed, and `checking`
+reports the faults.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlp_cli.config.checking import Source
+from mlp_cli.config.reading import read
 from mlp_cli.config.schema import Config
 from mlp_cli.config.shipped import find_config
-from mlp_cli.config.yaml12 import dump, parse, read
+from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.storage.paths import given_path
 
 __all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]

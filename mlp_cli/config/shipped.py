@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mlp_cli.errors import ConfigError
 from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.paths import STREAM
 
 SUFFIX = ".yaml"
 
@@ -30,7 +31,7 @@ def shipped_configs() -> list[ShippedConfig]:
 
 
 def find_config(name: Path) -> Path:
-    """Return the file of a configuration: `name` if that is a file, else the shipped one.
+    """Return the file of a configuration: `name` if that is a file or `-`, else the shipped one.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def find_config(name: Path) -> Path:
     """
     with storage_errors("read", name):
         exists, is_folder = name.exists(), name.is_dir()
-    if exists and not is_folder:
+    if name == STREAM or (exists and not is_folder):
         return name
     files = _shipped_files()
     wanted = name.as_posix().removesuffix(SUFFIX)

@@ -22,13 +22,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
-
-from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
 
 MAX_BYTES = 32 * 1024  # PyYAML takes up to 20 µs per byte, so the worst file takes less than 1 s
 MAX_DEPTH = 20
@@ -53,7 +49,7 @@ _FOREIGN = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
+LINE_END = re.compile(r"\r\n|\r|\n")
 _UNTEXT = re.compile("[\0\ud800-\udfff]")
 
 KeyPath = tuple[str | int, ...]
@@ -90,45 +86,13 @@ def scalar(text: str) -> Any:
     return text
 
 
-def read(path: Path) -> str:
-    """Return the text of a YAML file, without its byte-order mark.
-
-    Raises
-    ------
-    ConfigError
-        If it is missing, not a regular file, too large, or not UTF-8.
-    StorageError
-        If it cannot be read.
-    """
-    with storage_errors("read", path):
-        if not path.exists():
-            raise ConfigError(f"{path}: there is no such file. Check the name.")
-        if not path.is_file():  # reading a FIFO would wait for a writer
-            raise ConfigError(
-                f"{path}: a folder or device. A configuration must be a regular file."
-            )
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ConfigError(
-            f"{path}: larger than {MAX_BYTES} bytes, which no configuration needs. Check the name."
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = len(_LINE_END.findall(content[: error.start].decode("utf-8", "replace"))) + 1
-        raise ConfigError(
-            f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Save it as UTF-8."
-        ) from error
-
-
 def parse(text: str) -> Document:
     """Read one YAML document. Its faults are part of the result; nothing is raised."""
     if len(text) > MAX_BYTES:
         return Document(faults=[Fault((), 1, f"longer than {MAX_BYTES} characters. Shorten it.")])
     foreign = _FOREIGN.search(text)
     if foreign:
-        line = len(_LINE_END.findall(text[: foreign.start()])) + 1
+        line = len(LINE_END.findall(text[: foreign.start()])) + 1
         what = f"the character U+{ord(foreign[0]):04X} is not allowed here. Remove it."
         return Document(faults=[Fault((), line, what)])
     return _Reader(text).document

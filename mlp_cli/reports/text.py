@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlp_cli.errors import visible
-from mlp_cli.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from mlp_cli.gradcheck.check import GradientCheck
@@ -109,21 +107,15 @@ def gradcheck_text(check: GradientCheck) -> str:
     )
 
 
-def write_predictions(path: Path, evaluation: Evaluation) -> None:
-    """Write `index,label,prediction,probability`: a line for each image, in the split's order.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written.
-    """
+def predictions_csv(evaluation: Evaluation) -> str:
+    """Return `index,label,prediction,probability`: a line for each image, in the split's order."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["index", "label", "prediction", "probability"])
     columns = (evaluation.labels, evaluation.predictions, evaluation.probabilities)
     for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
         writer.writerow([index, label, prediction, f"{probability:.6f}"])
-    atomic_write(path, text.getvalue().encode())
+    return text.getvalue()
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -331,7 +331,7 @@ FILES: list[tuple[str, bytes | str, str]] = [
     ("16,000 wrong widths", b"model: {hidden: [" + b"x," * 16_000 + b"]}", "16000 faults"),
     ("a long integer", b"seed: " + b"9" * 30_000, "seed: found 999"),
     ("1 GB, sparse", "file.touch(); os.truncate(file, 2**30)", "larger than 32768 bytes"),
-    ("a FIFO", "os.mkfifo(file)", "a folder or device"),
+    ("a FIFO", "os.mkfifo(file)", "nothing came through this pipe for 0.1 s"),
     ("a folder", "file.mkdir()", "a folder or device"),
     ("a device", "file.symlink_to('/dev/zero')", "a folder or device"),
     ("a link to itself", "file.symlink_to(file)", "no such file"),
@@ -344,6 +344,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from mlp_cli.cli.main import main
 import mlp_cli.config.load, mlp_cli.compute.machine
+mlp_cli.config.reading.PATIENCE = 0.1
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 for folder in sys.argv[1:]:
