@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,60 @@ from typing import Any
 from mlp_cli._version import __version__
 
 
-def available_cores() -> int:
-    """Return the cores that this process may use."""
+def available_cores(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> int:
+    """Return the cores that this process may use, at least 1.
+
+    The least of these counts: the processors that the process may run on, the CPU quota of its
+    control group and of the groups above it (as a container has it), and SLURM_CPUS_PER_TASK. A
+    part of a core does not count.
+
+    Parameters
+    ----------
+    root
+        The folder that holds `proc` and `sys`.
+    environ
+        The environment; by default this process's.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    text = (os.environ if environ is None else environ).get("SLURM_CPUS_PER_TASK", "").strip()
+    slurm = [int(text)] if text.isdecimal() and text.isascii() else []
+    return max(1, int(min([cores, *slurm, *_quotas(root)])))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quotas, in cores, of this process's control groups and of those above them."""
+    groups = []
+    with suppress(OSError):  # no control groups
+        groups = os.fsdecode((root / "proc/self/cgroup").read_bytes()).splitlines()
+    for group in groups:
+        _, _, rest = group.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # Version 2 has no controllers here. Both versions may be mounted side by side.
+        for mount in (controllers, "cpu") if controllers else ("", "unified"):
+            top = root / "sys/fs/cgroup" / mount
+            folder = top / path.strip("/")
+            for each in (folder, *folder.parents):
+                yield from _quota(each)
+                if each == top:
+                    break
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    """Yield the quota of one control group, of version 1 or 2, if it has one."""
+    with suppress(OSError, ValueError, ZeroDivisionError):  # "max", and -1 in version 1: no quota
+        if (folder / "cpu.max").exists():
+            quota, period = map(int, (folder / "cpu.max").read_text().split())
+        else:
+            quota, period = (
+                int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period")
+            )
+        if quota > 0:
+            yield quota / period
 
 
 def describe(threads: int, kernels: str) -> dict[str, Any]:
