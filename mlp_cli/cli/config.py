@@ -9,6 +9,7 @@ import click
 
 from mlp_cli.cli.options import (
     GivenPath,
+    HelpfulGroup,
     config_option,
     data_dir_option,
     find_config_file,
@@ -19,7 +20,7 @@ from mlp_cli.cli.options import (
 )
 
 
-@click.group()
+@click.group(cls=HelpfulGroup)
 def config() -> None:
     """List, describe and preview configurations."""
 

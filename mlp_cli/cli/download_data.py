@@ -7,10 +7,17 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import all_mirrors, data_dir_option, mirror_option, option, show
+from mlp_cli.cli.options import (
+    HelpfulCommand,
+    all_mirrors,
+    data_dir_option,
+    mirror_option,
+    option,
+    show,
+)
 
 
-@click.command("download-data")
+@click.command("download-data", cls=HelpfulCommand)
 @data_dir_option
 @mirror_option
 @option("--force", is_flag=True, help="Fetch the files even if they are already there.")

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import GivenPath, data_dir_option, json_option, option, show, show_json
+from mlp_cli.cli.options import (
+    GivenPath,
+    HelpfulCommand,
+    data_dir_option,
+    json_option,
+    option,
+    show,
+    show_json,
+)
 from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
 
-@click.command("eval")
+@click.command("eval", cls=HelpfulCommand)
 @click.argument(
     "checkpoints", nargs=-1, required=True, type=GivenPath(), metavar="RUN_OR_CHECKPOINT..."
 )

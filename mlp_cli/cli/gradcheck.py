@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    HelpfulCommand,
     config_options,
     json_option,
     show,
@@ -17,7 +18,7 @@ from mlp_cli.cli.options import (
 from mlp_cli.errors import CheckFailedError
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @config_options
 @json_option
 def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:

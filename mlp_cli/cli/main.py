@@ -19,6 +19,7 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
+from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
@@ -31,7 +32,9 @@ missing or damaged; 4 a download failed, worth retrying; 5 checkpoint damaged; 6
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(
+    cls=HelpfulGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES
+)
 @version_option
 def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""

@@ -77,6 +77,30 @@ class GivenPath(click.Path):
         return super().convert(path, param, ctx)
 
 
+class HelpfulCommand(click.Command):
+    """A command whose help is printed by `show`, which reports a full disk or a closed pipe."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return Click's option `--help`, with another way to print."""
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.callback = _show_help
+        return found
+
+
+class HelpfulGroup(HelpfulCommand, click.Group):
+    """A group of such commands."""
+
+    command_class = HelpfulCommand
+    group_class = type
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        show(ctx.get_help())
+        ctx.exit()
+
+
 option = partial(click.option, cls=Option)  # all commands make their options with it
 
 

@@ -10,6 +10,7 @@ import click
 
 from mlp_cli.cli.options import (
     GivenPath,
+    HelpfulCommand,
     all_mirrors,
     config_options,
     data_dir_option,
@@ -22,7 +23,7 @@ from mlp_cli.cli.options import (
 from mlp_cli.cli.signals import Signals
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @config_options
 @option(
     "--out",

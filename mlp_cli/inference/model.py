@@ -102,12 +102,12 @@ class Model:
         DataError
             If they are of another type or shape.
         """
-        z = self.logits(self._split(images))
+        z = self._logits_of(images)
         return np.exp(self.network.loss.log_probabilities(z))
 
     def predict(self, images: Pixels) -> NDArray[np.int64]:
         """Return the most likely class (n,) of each image; `images` as for `predict_proba`."""
-        classes: NDArray[np.int64] = self.logits(self._split(images)).argmax(axis=1)
+        classes: NDArray[np.int64] = self._logits_of(images).argmax(axis=1)
         return classes
 
     def logits(self, split: Split) -> Array:
@@ -121,7 +121,7 @@ class Model:
             )
         return z
 
-    def _split(self, images: Pixels) -> Split:
+    def _logits_of(self, images: Pixels) -> Array:
         images = np.asarray(images)
         inputs = self.network.sizes[0]
         if images.dtype != np.uint8 or images.shape[1:] not in (self.image_shape, (inputs,)):
@@ -130,7 +130,9 @@ class Model:
                 f"images of type {images.dtype} and shape {images.shape}, but {self.path} takes "
                 f"uint8 of shape (n, {height}, {width}) or (n, {inputs})."
             )
-        return whole(images, np.zeros(len(images), np.uint8))
+        if not len(images):
+            return np.empty((0, self.classes), self.network.dtype)
+        return self.logits(whole(images, np.zeros(len(images), np.uint8)))
 
 
 def stored_parameters(
