@@ -97,6 +97,7 @@ def test_a_closed_standard_input_is_an_error_of_reading(shell: Mlp) -> None:
     assert "cannot read -: standard input is closed" in done.stderr
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("writer", ["none", "silent"])
 def test_a_pipe_through_which_nothing_comes_is_not_waited_for_without_end(
     writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,6 +113,7 @@ def test_a_pipe_through_which_nothing_comes_is_not_waited_for_without_end(
         os.close(silent)
 
 
+@pytest.mark.serial
 def test_a_signal_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
     command = [*MLP.split(), "train", "-"]
     with subprocess.Popen(
@@ -130,6 +132,7 @@ def test_a_signal_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.serial
 def test_at_a_terminal_a_user_may_take_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
