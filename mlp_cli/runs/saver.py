@@ -60,7 +60,7 @@ class Saver:
         self._best = tuple(map(np.empty_like, trainer.evaluated)) if self._validates else None
         self._best_header: dict[str, Any] | None = None  # of a best that is not yet on disk
         self._saved, self._took = time.monotonic(), 0.0
-        self._saved_step: int | None = None
+        self._saved_place: tuple[int, int] | None = None
 
     def chunk_ended(self) -> None:
         """Save within an epoch, if the last save is long ago.
@@ -101,7 +101,9 @@ class Saver:
         """
         started = time.monotonic()
         trainer, folder = self._trainer, self._folder
-        if (trainer.state.step, self._best_header) == (self._saved_step, None):
+        # Not the step alone: the end of an epoch changes the state without another step.
+        place = (trainer.state.epoch, trainer.state.position)
+        if place == self._saved_place and self._best_header is None:
             return
         trainer.check()
         folder.sync_metrics()
@@ -113,7 +115,7 @@ class Saver:
         if not self._validates and trainer.state.epoch:
             save_checkpoint(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
         save_checkpoint(folder.last, arrays, header)
-        self._saved, self._saved_step = time.monotonic(), trainer.state.step
+        self._saved, self._saved_place = time.monotonic(), place
         self._took = self._saved - started
 
     def _header(self) -> dict[str, Any]:
