@@ -58,6 +58,13 @@ class RunFolder:
         self.result = path / "result.json"
         self._metrics_size = 0
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether the folder holds a file that a training writes after its first `last.npz`."""
+        written = (self.best, self.divergence, self.result)
+        lines = self.metrics.exists() and self.metrics.stat().st_size > 0
+        return lines or any(path.exists() for path in written)
+
     def append_metrics(self, line: str) -> None:
         """Add one line to `metrics.jsonl`, in one write.
 
@@ -73,7 +80,7 @@ class RunFolder:
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             before = os.fstat(file.fileno()).st_size
             if before != self._metrics_size:
-                raise self._in_use()
+                raise self.in_use()
             try:
                 if file.write(content) < len(content):  # a full disk may take a part of it
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -198,14 +205,15 @@ class RunFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._remove_temporary_files()
             except BlockingIOError as error:
-                raise self._in_use() from error
+                raise self.in_use() from error
             except OSError:
                 pass  # a file system without locks: `append_metrics` notices a second process
             yield
         finally:
             os.close(descriptor)
 
-    def _in_use(self) -> ConfigError:
+    def in_use(self) -> ConfigError:
+        """Return the error that another process trains this run."""
         return ConfigError(
             f"{self.path}: another process is training this run. Wait for it, or choose another "
             "--out."

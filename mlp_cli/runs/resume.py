@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
-from mlp_cli.storage.checkpoint import Checkpoint
+from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.header import State
 from mlp_cli.training.trainer import Trainer
 
 MAY_GROW = ("training.epochs",)
+
+Warn = Callable[[str], object]
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
@@ -68,15 +72,90 @@ def environment_warnings(checkpoint: Checkpoint, environment: dict[str, Any]) ->
     ]
 
 
-def stored_config(folder: RunFolder) -> Config | None:
+def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
     """Return the configuration of the run in a folder, None if there is no run yet.
+
+    If `config.yaml` is missing, it is the one in the header of a checkpoint, and `warn` is told.
 
     Raises
     ------
     ConfigError
-        If it is not a configuration.
+        If it is not a configuration, or if there is a run and nothing holds its configuration.
+    CheckpointError
+        If the checkpoint that should hold it is damaged.
     """
-    return load_config(folder.config) if folder.env.exists() and folder.config.exists() else None
+    if folder.config.exists():
+        return load_config(folder.config)
+    for path in (folder.last, folder.best):
+        if path.exists():
+            config = trained_by(load_checkpoint(path))
+            warn(f"{folder.config} is missing. The configuration is taken from {path.name}.")
+            return config
+    if folder.has_trained:
+        raise _incomplete(folder, "config.yaml and last.npz are missing", "them")
+    return None
+
+
+def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, Any] | None:
+    """Return the result of a finished run, None if the run has to continue.
+
+    `warn` is told which of the run's files are missing. If `last.npz` is there, a finished run
+    without `env.json` or `config.yaml` continues too, which writes them again.
+
+    Parameters
+    ----------
+    folder, warn
+        The run, and what to call with a warning.
+    longer
+        Whether more epochs are wanted than the run has.
+
+    Raises
+    ------
+    ConfigError
+        If the run has to continue, but `last.npz` is missing.
+    StorageError
+        If `result.json` cannot be read or is damaged.
+    """
+    result = None if longer else folder.read_result()
+    files = (folder.env, folder.config, folder.metrics, folder.last, folder.best)
+    missing = [path.name for path in files if not path.exists()]
+    can_continue = folder.last.exists()
+    rewritten = can_continue and {"env.json", "config.yaml"}.intersection(missing)
+    if result is not None and not rewritten:
+        if missing:
+            warn(
+                f"{folder.path}: the run is finished, but these are missing: {', '.join(missing)}."
+            )
+        return result
+    if not can_continue and folder.has_trained:
+        raise _incomplete(folder, "last.npz is missing", "it")
+    if can_continue and "env.json" in missing:
+        warn(f"{folder.env} is missing. It is written again, with the versions of now.")
+    return None
+
+
+def check_best(folder: RunFolder, state: State) -> None:
+    """Check that `best.npz` is there and whole, if the training of `state` relies on it.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing.
+    CheckpointError
+        If it is damaged.
+    """
+    if state.best_epoch is None:
+        return
+    if not folder.best.exists():
+        raise _incomplete(folder, "best.npz is missing", "it")
+    load_checkpoint(folder.best)
+
+
+def _incomplete(folder: RunFolder, what: str, them: str) -> ConfigError:
+    return ConfigError(
+        f"--resume {folder.path}: {what}, so the run cannot continue. Put {them} back, or start "
+        "again with --overwrite."
+    )
 
 
 def resumable(config: Config, stored: Config, out: Path) -> Config:

@@ -22,7 +22,14 @@ from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.interruption import Interruption
-from mlp_cli.runs.resume import environment_warnings, restore, resumable, stored_config
+from mlp_cli.runs.resume import (
+    check_best,
+    environment_warnings,
+    restore,
+    resumable,
+    stored_config,
+    stored_result,
+)
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import atomic_write
@@ -63,17 +70,21 @@ def train_run(
     if out is not None:
         check_out(out, options.mode)
         if options.mode == "resume":
-            stored = stored_config(RunFolder(out))
+            stored = stored_config(RunFolder(out), observer.warn)
         if stored is not None:
             config = resumable(config, stored, out)
-            result = RunFolder(out).read_result()
-            if result is not None and stored.training.epochs == config.training.epochs:
+            longer = config.training.epochs > stored.training.epochs
+            result = stored_result(RunFolder(out), observer.warn, longer=longer)
+            if result is not None:
                 return out, result
     config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder = claim(out, options.config_name)
     with folder.locked():
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
+            begun = folder.last.exists() or folder.has_trained
+            if options.mode == "resume" and stored is None and begun:
+                raise folder.in_use()
         # Compiling is inside the block too: an exception raised within it would get lost.
         with interruption.deferred():
             if options.mode == "overwrite":
@@ -85,6 +96,7 @@ def train_run(
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
+                check_best(folder, trainer.state)
                 for warning in environment_warnings(checkpoint, environment):
                     observer.warn(warning)
             _prepare(folder, config, environment, trainer.state.epoch, observer)

@@ -144,8 +144,9 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
 
 def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
-    (tmp_path / "a" / "last.npz").unlink()  # as if killed before the first save
-    (tmp_path / "a" / "result.json").unlink()
+    for name in ("best.npz", "last.npz", "result.json"):  # as if killed before the first save
+        (tmp_path / "a" / name).unlink()
+    (tmp_path / "a" / "metrics.jsonl").write_text("")
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
     assert len(records(tmp_path / "a")) == 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,13 @@ from conftest import write_own_images
 from helpers.networks import KERNELS
 from helpers.runs import assert_same_run
 from helpers.selection import few
+from helpers.stopping import Stop, resume
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
-from mlp_cli.compute.select import EngineChoice
 from mlp_cli.config.load import from_dict
 from mlp_cli.runs import saver
-from mlp_cli.runs.train import RunOptions, train_run
 from mlp_cli.storage import checkpoint
 from mlp_cli.storage.checkpoint import load_checkpoint
-from mlp_cli.storage.header import State
-from mlp_cli.training.observer import SilentObserver
 
 # Two chunks an epoch, or one if a batch is the whole epoch.
 CONFIGURATIONS: list[dict[str, Any]] = [
@@ -38,26 +34,6 @@ CONFIGURATIONS: list[dict[str, Any]] = [
         "training": {"epochs": 2, "patience": 2},
     },
 ]
-
-
-class Stop(SilentObserver):
-    """Asks a training to stop when it has trained on `chunks` chunks."""
-
-    def __init__(self, chunks: float = math.inf) -> None:
-        self._chunks = chunks
-
-    def warn(self, message: str) -> None:
-        pytest.fail(message)
-
-    def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
-        self._chunks -= 1
-
-    @property
-    def pending(self) -> bool:
-        return self._chunks <= 0
-
-    def deferred(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 class Killed(Exception):  # noqa: N818 - it is no error
@@ -108,11 +84,12 @@ def test_saves_after_every_chunk_and_at_the_end_lead_to_the_same_run(
     training = {"batch_size": 60} | settings["training"]
     model = {"hidden": [5]} | settings.get("model", {})
     config = from_dict({**settings, "data": data, "model": model, "training": training}, "the test")
-    engine = EngineChoice(threads=1, fast=kernels is not NumPyKernels)
+    fast = kernels is not NumPyKernels
 
     def train(name: str, stop: Stop) -> bool:
-        options = RunOptions(tmp_path, [], tmp_path / name, "resume", "test", engine)
-        return train_run(config, options, stop, stop)[1] is not None
+        finished, warnings = resume(tmp_path / name, config, stop, fast=fast)
+        assert warnings == []
+        return finished
 
     save_at(monkeypatch, every_chunk=False)
     assert train("straight", Stop())
@@ -124,7 +101,7 @@ def test_saves_after_every_chunk_and_at_the_end_lead_to_the_same_run(
     for number in range(1, 100):
         name = f"stopped-{number}"
         save_at(monkeypatch, every_chunk=True)
-        finished = train(name, Stop(number))
+        finished = train(name, Stop(chunks=number))
         save_at(monkeypatch, every_chunk=False)
         assert train(name, Stop())
         assert_same_run(tmp_path / "straight", tmp_path / name)
