@@ -11,7 +11,6 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +30,8 @@ from mlp_cli.inference.model import Model, load
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
+from mlp_cli.runs.records import read_metrics
 from mlp_cli.runs.train import RunOptions, train_run
-from mlp_cli.storage.files import storage_errors
 from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -67,12 +66,9 @@ class Run:
         Raises
         ------
         StorageError
-            If the file cannot be read.
+            If the file is damaged or cannot be read.
         """
-        file = RunFolder(self.path).metrics
-        with storage_errors("read", file):
-            lines = file.read_text().splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines]
+        return read_metrics(RunFolder(self.path).metrics)
 
     def model(self) -> Model:
         """Return the network that was best on validation, as `load` does."""

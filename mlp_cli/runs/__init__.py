@@ -3,6 +3,7 @@
 train          the program on one page
 fetching       the data of a run, fetched first if that is allowed
 folder         who may use the folder, and what is in it
+records        what result.json and metrics.jsonl hold
 saver          what is written, and when
 resume         whether a run can be continued, and from where
 interruption   how a training is asked to stop

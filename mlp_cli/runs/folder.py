@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.runs.records import lines_of_epochs, read_result
 from mlp_cli.storage.files import atomic_write, make_folder, storage_errors, sync_folder
-from mlp_cli.storage.strict_json import from_json, to_json
+from mlp_cli.storage.strict_json import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
 
@@ -114,18 +115,11 @@ class RunFolder:
         StorageError
             If the file cannot be read or written.
         """
-        lines: list[bytes] = []
-        if self.metrics.exists():
-            with storage_errors("read", self.metrics):
-                lines = self.metrics.read_bytes().splitlines(keepends=True)
-        kept: list[bytes] = []
-        for line in lines:  # a line may be incomplete, or occur twice
-            if len(kept) < epochs and _epoch(line) == len(kept) + 1:
-                kept.append(line)
-        content = b"".join(kept)
+        lines = lines_of_epochs(self.metrics, epochs)
+        content = b"".join(lines)
         atomic_write(self.metrics, content)
         self._metrics_size = len(content)
-        return len(kept)
+        return len(lines)
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of `result.json`, or None if the run has not finished.
@@ -133,22 +127,9 @@ class RunFolder:
         Raises
         ------
         StorageError
-            If the file is there, but cannot be read or is damaged.
+            As `records.read_result`.
         """
-        if not self.result.exists():
-            return None
-        with storage_errors("read", self.result):
-            text = self.result.read_bytes()
-        try:
-            result = from_json(text)
-            if not isinstance(result, dict):
-                raise ValueError("it is not a JSON object")
-        except ValueError as error:
-            raise StorageError(
-                f"{self.result} is damaged: {error}. Remove it and resume the run, which writes it "
-                "again."
-            ) from error
-        return result
+        return read_result(self.result) if self.result.exists() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write `result.json`, whole or not at all. It marks the run as finished.
@@ -224,15 +205,6 @@ class RunFolder:
             if _TEMPORARY.fullmatch(path.name):
                 with suppress(OSError):
                     path.unlink()
-
-
-def _epoch(line: bytes) -> int | None:
-    """Return the epoch of a line of `metrics.jsonl`, or None if the line is incomplete."""
-    try:
-        record = from_json(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return record.get("epoch") if isinstance(record, dict) else None
 
 
 def check_out(path: Path, mode: Mode) -> None:

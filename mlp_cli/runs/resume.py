@@ -9,7 +9,7 @@ from typing import Any
 from mlp_cli.compute.machine import differing
 from mlp_cli.config.load import differences, load_config
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import CheckpointError, ConfigError
+from mlp_cli.errors import CheckpointError, ConfigError, StorageError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
@@ -100,7 +100,8 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
     """Return the result of a finished run, None if the run has to continue.
 
     `warn` is told which of the run's files are missing. If `last.npz` is there, a finished run
-    without `env.json` or `config.yaml` continues too, which writes them again.
+    continues too whose `result.json` is damaged, or whose `env.json` or `config.yaml` is missing:
+    then it writes them again.
 
     Parameters
     ----------
@@ -114,9 +115,15 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
     ConfigError
         If the run has to continue, but `last.npz` is missing.
     StorageError
-        If `result.json` cannot be read or is damaged.
+        If `result.json` cannot be read.
     """
-    result = None if longer else folder.read_result()
+    result = None
+    try:
+        result = None if longer else folder.read_result()
+    except StorageError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        warn(f"{folder.result} is damaged: {error.__cause__}. It is written again.")
     files = (folder.env, folder.config, folder.metrics, folder.last, folder.best)
     missing = [path.name for path in files if not path.exists()]
     can_continue = folder.last.exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.records import Result
 from mlp_cli.runs.resume import (
     check_best,
     environment_warnings,
@@ -187,16 +188,18 @@ def _conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float])
     if trainer.dataset.test is not None:
         engine = trainer.engine._replace(kernels=NumPyKernels())
         scores = Scorer(best.network, trainer.dataset.test, best.scaling, engine).score()
-    result = {
-        "dataset": trainer.dataset.name,
-        "epochs": state.epoch,
-        "best_epoch": then.best_epoch,
-        "val_accuracy": then.best_accuracy,
-        "test_accuracy": scores.accuracy if scores else None,
-        "test_errors": scores.errors if scores else None,
-        "test_error_ci95": list(scores.error_ci95) if scores else None,
-        "seconds": elapsed(),
-        "samples_per_second": state.samples / state.training_seconds,
-    }
+    result = asdict(
+        Result(
+            dataset=trainer.dataset.name,
+            epochs=state.epoch,
+            best_epoch=then.best_epoch,
+            val_accuracy=then.best_accuracy,
+            test_accuracy=scores.accuracy if scores else None,
+            test_errors=scores.errors if scores else None,
+            test_error_ci95=list(scores.error_ci95) if scores else None,
+            seconds=elapsed(),
+            samples_per_second=state.samples / state.training_seconds,
+        )
+    )
     folder.write_result(result)
     return result

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from helpers.selection import few
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.folder import FILES, Mode, RunFolder, check_out, claim
+from mlp_cli.runs.records import Result
+from mlp_cli.training.metrics import EpochMetrics
 
 
 def make_run(path: Path) -> Path:
@@ -247,7 +250,8 @@ def test_a_second_trainer_is_refused(tmp_path: Path) -> None:
 
 def test_metrics_are_cut_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    lines = [f'{{"epoch": {epoch}}}\n'.encode() for epoch in (1, 2, 3)]
+    metrics = [EpochMetrics(epoch, 9, 0.1, 2.0, 0.5, None, None, 1e4, 1.0) for epoch in (1, 2, 3)]
+    lines = [f"{record.to_json()}\n".encode() for record in metrics]
     for line in lines:
         folder.append_metrics(line.decode().rstrip())
     deep = b'{"epoch": 3, "a": ' + b"[" * 100_000 + b"\n"
@@ -307,7 +311,6 @@ def test_a_damaged_result_is_one_message(content: bytes, reason: str, tmp_path: 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_result({"dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None})
-    assert folder.read_result() == {
-        "dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None
-    }  # fmt: skip
+    result = asdict(Result("mnist", 3, None, None, 0.98, 200, [0.018, 0.022], 7.5, 1e4))
+    folder.write_result(result)
+    assert folder.read_result() == result
