@@ -84,6 +84,7 @@ def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
     CheckpointError
         If the checkpoint that should hold it is damaged.
     """
+    has_trained = folder.has_trained  # first: another process may write last.npz just now
     if folder.config.exists():
         return load_config(folder.config)
     for path in (folder.last, folder.best):
@@ -91,7 +92,7 @@ def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
             config = trained_by(load_checkpoint(path))
             warn(f"{folder.config} is missing. The configuration is taken from {path.name}.")
             return config
-    if folder.has_trained:
+    if has_trained:
         raise _incomplete(folder, "config.yaml and last.npz are missing", "them")
     return None
 
@@ -126,6 +127,7 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
         warn(f"{folder.result} is damaged: {error.__cause__}. It is written again.")
     files = (folder.env, folder.config, folder.metrics, folder.last, folder.best)
     missing = [path.name for path in files if not path.exists()]
+    has_trained = folder.has_trained
     can_continue = folder.last.exists()
     rewritten = can_continue and {"env.json", "config.yaml"}.intersection(missing)
     if result is not None and not rewritten:
@@ -134,7 +136,7 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
                 f"{folder.path}: the run is finished, but these are missing: {', '.join(missing)}."
             )
         return result
-    if not can_continue and folder.has_trained:
+    if has_trained and not can_continue:
         raise _incomplete(folder, "last.npz is missing", "it")
     if can_continue and "env.json" in missing:
         warn(f"{folder.env} is missing. It is written again, with the versions of now.")

@@ -22,6 +22,7 @@ from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result
 from mlp_cli.runs.resume import (
     check_best,
@@ -33,8 +34,6 @@ from mlp_cli.runs.resume import (
 )
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
-from mlp_cli.storage.files import atomic_write
-from mlp_cli.storage.strict_json import to_json
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.divergence import find_first_bad_step
 from mlp_cli.training.observer import Observer
@@ -85,7 +84,7 @@ def train_run(
             check_out(out, options.mode)
             begun = folder.last.exists() or folder.has_trained
             if options.mode == "resume" and stored is None and begun:
-                raise folder.in_use()
+                raise in_use(out)
         # Compiling is inside the block too: an exception raised within it would get lost.
         with interruption.deferred():
             if options.mode == "overwrite":
@@ -129,8 +128,8 @@ def _prepare(
         If it cannot be written.
     """
     folder.remove_outcome()
-    atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
-    atomic_write(folder.config, dump_config(config).encode())
+    folder.write_json(folder.env, environment)
+    folder.write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:
         observer.warn(f"{folder.metrics} is missing lines for epochs that were already trained.")
 
@@ -169,12 +168,13 @@ def _train(
     except DivergedError as error:
         noticed = trainer.state.step
         observer.log(f"{error} Looking for the step at which it began.")
+        folder.lock.check()
         restore(trainer, load_checkpoint(folder.last), config)
         found = find_first_bad_step(trainer, noticed)
         if found is None:
             raise
         saver.save()
-        atomic_write(folder.divergence, (to_json(found.to_dict(), indent=2) + "\n").encode())
+        folder.write_json(folder.divergence, found.to_dict())
         raise DivergedError(f"{found} More in {folder.divergence}.") from error
     saver.save()
     return trainer.finished

@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -139,8 +139,15 @@ class Checkpoint:
         )
 
 
-def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    header: dict[str, Any],
+    check: Callable[[], object] = lambda: None,
+) -> None:
     """Write a checkpoint, whole or not at all.
+
+    `check` is called when the temporary file is open; if it raises, nothing is written.
 
     Raises
     ------
@@ -151,6 +158,7 @@ def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[st
     members = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     members |= {"header": np.array(text), "digest": np.array(_digest(arrays, text))}
     with storage_errors("write", path), atomic_writer(path) as file:
+        check()
         write_npz(file, members)
 
 

@@ -46,9 +46,9 @@ def save_at(monkeypatch: pytest.MonkeyPatch, *, every_chunk: bool, kill: int = -
     monkeypatch.setattr(saver, "SHARE", 0 if every_chunk else 1e9)
     left = kill
 
-    def save_checkpoint(path: Path, arrays: dict[str, Any], header: dict[str, Any]) -> None:
+    def save_checkpoint(path: Path, *arguments: Any, **options: Any) -> None:
         nonlocal left
-        checkpoint.save_checkpoint(path, arrays, header)
+        checkpoint.save_checkpoint(path, *arguments, **options)
         left -= path.name == "last.npz"
         if left == 0:
             raise Killed
