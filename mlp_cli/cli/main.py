@@ -57,9 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
     except MemoryError as error:
+        reason = str(error).rstrip(".") or "None is left"
         click.echo(
-            f"Error: not enough memory. {error or 'None is left'}. Choose a smaller model.hidden "
-            "or training.batch_size, or a machine with more memory.",
+            f"Error: not enough memory. {reason}. Choose a smaller model.hidden or "
+            "training.batch_size, or a machine with more memory.",
             err=True,
         )
         code = ConfigError.exit_code

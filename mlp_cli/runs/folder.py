@@ -83,14 +83,20 @@ class RunFolder:
             If another process has written to the file since `keep_metrics`. Then it trains this
             run too, on a file system without locks. And as `FolderLock.check`.
         StorageError
-            If the line cannot be written. The lines before it stay whole.
+            If the line cannot be written, or if lines are gone. The lines before it stay whole.
         """
         content = f"{line}\n".encode()
         self.lock.check()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             self.lock.check()  # again: the file that is open now is that of this run
             before = os.fstat(file.fileno()).st_size
-            if before != self._metrics_size:
+            if before < self._metrics_size:
+                raise StorageError(
+                    f"{self.metrics}: the file was removed or shortened while this run trained: "
+                    f"it has {before:,} of {self._metrics_size:,} bytes. Put its lines back if you "
+                    "can, and continue with --resume."
+                )
+            if before > self._metrics_size:
                 raise in_use(self.path)
             try:
                 if file.write(content) < len(content):  # a full disk may take a part of it
