@@ -1,14 +1,15 @@
-"""What `result.json` and the lines of `metrics.jsonl` hold, and how they are read."""
+"""The readers of a run's JSON: `result.json`, `metrics.jsonl` and `divergence.json`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mlp_cli.errors import StorageError
 from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.strict_json import from_json, record_faults, shown
+from mlp_cli.training.divergence import ExaminedStep
 from mlp_cli.training.metrics import EpochMetrics
 
 
@@ -96,6 +97,34 @@ def lines_of_epochs(path: Path, epochs: int) -> list[bytes]:
     return kept
 
 
+def read_steps(path: Path) -> list[ExaminedStep]:
+    """Return the steps of a `divergence.json`, none if it is missing or damaged.
+
+    Raises
+    ------
+    StorageError
+        If the file is there and cannot be read.
+    """
+    if not path.exists():
+        return []
+    with storage_errors("read", path):
+        text = path.read_bytes()
+    try:
+        found = from_json(text)
+        steps = found["steps"] if isinstance(found, dict) and "steps" in found else []
+        return [_step(step) for step in steps] if isinstance(steps, list) else []
+    except ValueError:
+        return []
+
+
+def _step(found: Any) -> ExaminedStep:
+    step = _checked(found, ExaminedStep)
+    for norm in (*step["weight_norms"], *step["gradient_norms"]):
+        if norm is not None and type(norm) not in (int, float):
+            raise ValueError(f"it has the norm {shown(norm)}")
+    return ExaminedStep(**{field.name: step[field.name] for field in fields(ExaminedStep)})
+
+
 def _lines(path: Path) -> list[bytes]:
     """Return the complete lines of a file, none if it is missing."""
     if not path.exists():
@@ -107,7 +136,10 @@ def _lines(path: Path) -> list[bytes]:
 
 def _record(text: bytes, kind: type) -> dict[str, Any]:
     """Return the object of a JSON text after checking its fields."""
-    found = from_json(text)
+    return _checked(from_json(text), kind)
+
+
+def _checked(found: Any, kind: type) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("it is not a JSON object")
     if faults := record_faults(found, kind):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
 from mlp_cli.storage.header import State
+from mlp_cli.training.divergence import STEPS, ExaminedStep
 from mlp_cli.training.trainer import Trainer
 
 MAY_GROW = ("training.epochs",)
@@ -158,6 +159,17 @@ def check_best(folder: RunFolder, state: State) -> None:
     if not folder.best.exists():
         raise _incomplete(folder, "best.npz is missing", "it")
     load_checkpoint(folder.best)
+
+
+def joined(earlier: Sequence[ExaminedStep], steps: Sequence[ExaminedStep]) -> list[ExaminedStep]:
+    """Put the steps of an earlier report before `steps`, if they lead to the first of them.
+
+    A diverged run that is resumed diverges at once, and has no other record of the steps before.
+    """
+    before = [step for step in earlier if step.step < steps[0].step]
+    if not before or before[-1].step + 1 != steps[0].step:
+        before = []
+    return [*before, *steps][-STEPS:]
 
 
 def _incomplete(folder: RunFolder, what: str, them: str) -> ConfigError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.lock import in_use
-from mlp_cli.runs.records import Result
+from mlp_cli.runs.records import Result, read_steps
 from mlp_cli.runs.resume import (
     check_best,
     environment_warnings,
+    joined,
     restore,
     resumable,
     stored_config,
@@ -35,7 +36,7 @@ from mlp_cli.runs.resume import (
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.training.build import build_trainer
-from mlp_cli.training.divergence import find_first_bad_step
+from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.trainer import Trainer
@@ -99,6 +100,7 @@ def train_run(
                 check_best(folder, trainer.state)
                 for warning in environment_warnings(checkpoint, environment):
                     observer.warn(warning)
+            earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
             sittings_before = trainer.state.seconds
 
@@ -106,7 +108,7 @@ def train_run(
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = _train(trainer, config, saver, folder, observer, interruption)
+            finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
 
 
@@ -139,6 +141,7 @@ def _train(
     config: Config,
     saver: Saver,
     folder: RunFolder,
+    earlier: Sequence[ExaminedStep],
     observer: Observer,
     interruption: Interruption,
 ) -> bool:
@@ -173,6 +176,7 @@ def _train(
         found = find_first_bad_step(trainer, noticed)
         if found is None:
             raise
+        found = replace(found, steps=joined(earlier, found.steps))
         saver.save()
         folder.write_json(folder.divergence, found.to_dict())
         raise DivergedError(f"{found} More in {folder.divergence}.") from error
