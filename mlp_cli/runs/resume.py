@@ -140,7 +140,7 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
     if has_trained and not can_continue:
         raise _incomplete(folder, "last.npz is missing", "it")
     if can_continue and "env.json" in missing:
-        warn(f"{folder.env} is missing. It is written again, with the versions of now.")
+        warn(f"{folder.env} is missing. It is written again, for the versions of this sitting.")
     return None
 
 
