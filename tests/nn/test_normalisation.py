@@ -119,12 +119,14 @@ class Streams(Ops):
         super().add_noise(z, noise, key, stream, deviation)
 
 
-def test_every_mask_and_every_noise_has_a_random_stream_of_its_own() -> None:
+def test_every_mask_and_every_noise_has_a_fixed_random_stream_of_its_own() -> None:
     network = Network([5, 6, 6, 6, 3], "relu", "cross_entropy", "float64")
     passes = Backpropagation(network, 4, dropout=Dropout(0.1, 0.1), noise=Noise(0.1, 0.1))
     ops = Streams()
     passes.forward(np.ones((4, 5)), np.empty((4, 3)), 0, ops)
     assert len(ops.seen) == len(set(ops.seen)) == 8
+    # Other numbers would change the bits of a training that an earlier release began.
+    assert sorted(ops.seen) == [0, 1, 2, 3, *(2**16 + layer for layer in range(4))]
 
 
 def test_the_dropout_rate_is_rounded_to_a_65536th() -> None:

@@ -10,7 +10,7 @@ from helpers.networks import RULES, make_optimizer
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.nn import optimizers as optimizer_module
-from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.nn.optimizers import OPTIMIZERS, SGD, Optimizer
 from mlp_cli.nn.schedules import (
     Constant,
     Cosine,
@@ -147,6 +147,12 @@ def test_a_gradient_whose_norm_overflows_is_not_clipped() -> None:
     with np.errstate(over="ignore"):
         make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     np.testing.assert_array_equal(p, np.full(N, -1e30, np.float32))
+
+
+def test_by_default_weights_do_not_decay() -> None:
+    p = np.ones(N)
+    Optimizer(SGD(), p, np.zeros(N), WEIGHTS).step(np.array([1.0, 0, 0]))
+    np.testing.assert_array_equal(p, 1)
 
 
 def test_the_slots_of_float32_parameters_are_float32() -> None:

@@ -243,7 +243,7 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "an epoch not closed": (
         header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, None
     ),
-    "no environment": (header("environment", REMOVED), None, "its header holds no environment"),
+    "no environment": (header("environment", REMOVED), None, ": its header holds no environment"),
     # The configuration.
     "a default left out": (header("config.optimizer.beta1", REMOVED), None, None),
     "no configuration": (header("config", REMOVED), *["its configuration: not a mapping"] * 2),
