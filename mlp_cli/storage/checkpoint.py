@@ -41,7 +41,7 @@ FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
 LARGEST = 1 << 63  # all whole numbers of a record are below it
 
-# Before 0.1.0 checkpoints were written by `savez(allow_pickle=False)`, and NumPy below 2.2 took the
+# Earlier builds wrote checkpoints by `savez(allow_pickle=False)`, and NumPy below 2.2 took the
 # option for one more array. The digest does not cover it.
 _NO_ARRAY = "allow_pickle"
 
