@@ -101,9 +101,10 @@ def test_what_measures_time_or_memory_or_sends_signals_is_marked_serial() -> Non
         text = path.read_text()
         if path == Path(__file__) or re.search(r"^pytestmark = .*serial", text, re.MULTILINE):
             continue
-        for test in ast.parse(text).body:
-            if isinstance(test, ast.FunctionDef) and QUIET.search(ast.unparse(test)):
-                marks = " ".join(map(ast.unparse, test.decorator_list))
+        tests = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        for test in tests:
+            marks = " ".join(map(ast.unparse, test.decorator_list))
+            if test.name.startswith("test_") and QUIET.search(ast.unparse(test)):
                 unmarked += [] if "serial" in marks else [f"{path.name}: {test.name}"]
     assert not unmarked
 

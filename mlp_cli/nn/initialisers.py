@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Initialiser(NamedTuple):
-    """How a layer's first weights are drawn; biases are 0, or N(0, 1) where Nielsen's are."""
+    """How the first weights of a layer are drawn; biases are 0, or N(0, 1) as Nielsen's are."""
 
     deviation: Callable[[int, int], float]  # of w, from (m, n)
     uniform: bool = False

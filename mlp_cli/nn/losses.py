@@ -17,9 +17,9 @@ from mlp_cli.nn.buffers import Array
 class Loss(NamedTuple):
     """A loss and the output function that belongs to it.
 
-    `delta(z, y, delta, s)` writes δ_L (K, c) from the last layer's z (K, c) and the targets y
-    (K, c), with s (K, c) and the 1/K of the mean. `values(z, y)` returns each row's loss (K,), and
-    `log_probabilities(z)` the logarithms (K, c) of the classes' probabilities.
+    `delta(z, y, delta, s)` writes δ_L (K, c), with the 1/K of the mean, from z (K, c) of the last
+    layer and the targets y (K, c); s (K, c) is scratch. `values(z, y)` returns the loss (K,) of
+    each example, and `log_probabilities(z)` the logarithms (K, c) of the classes' probabilities.
     """
 
     delta: Callable[[Array, Array, Array, Array], None]
@@ -28,8 +28,8 @@ class Loss(NamedTuple):
 
 
 def _cross_entropy_delta(z: Array, y: Array, delta: Array, s: Array) -> None:
-    # ∂C/∂z_i = (softmax(z)_i − y_i) / K. Softmax does not feel a shift of z: with each row's
-    # largest z taken off, no exponential overflows, at any logits.
+    # ∂C/∂z_i = (softmax(z)_i − y_i) / K. A shift of z does not change the softmax. With the largest
+    # z of each row subtracted, no exponential overflows.
     row = s[:, :1]
     np.maximum.reduce(z, axis=1, keepdims=True, out=row)
     np.subtract(z, row, out=delta)
@@ -71,8 +71,8 @@ def _quadratic_values(z: Array, y: Array) -> Array:
 
 
 def _log_normalised_sigmoid(z: Array) -> Array:
-    # Ten sigmoids are no distribution; divided by their sum they are. In logarithms:
-    # log σ(z) = −log(1 + e⁻ᶻ), then log-softmax.
+    # Sigmoids divided by their sum are a distribution. In logarithms: log σ(z) = −log(1 + e⁻ᶻ),
+    # then log-softmax.
     return _log_softmax(-np.logaddexp(0, -z))
 
 

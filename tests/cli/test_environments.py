@@ -203,6 +203,7 @@ LIMITS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
 def test_too_little_memory_or_too_many_threads_is_one_message(
@@ -260,6 +261,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.proof("C10 a path that cannot hold a run")
 def test_a_path_that_cannot_hold_a_run_is_refused_before_training(
     proof: Proof, train: Train, tmp_path: Path
@@ -374,6 +376,7 @@ def test_a_training_measures_right_times_if_the_clock_jumps(
         assert sum(entry["seconds"] for entry in epochs) <= result["seconds"]
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("T2 a run that another process trains")
 def test_a_run_in_use_is_refused_and_left_unchanged(

@@ -444,6 +444,7 @@ LENIENT = settings(
 )
 
 
+@pytest.mark.long
 @pytest.mark.proof("Y3 any bytes for a file (100 a trial)")
 def test_any_bytes_give_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
     for number in proof.trials(quick=3, long=1_000):

@@ -112,6 +112,7 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
         yield float(np.mean(test_z.argmax(1) == TEST_LABELS))
 
 
+@pytest.mark.long
 def test_a_linear_classifier_stays_below_95_percent() -> None:
     assert 0.8 < max(accuracies([], 30)) < 0.95
 

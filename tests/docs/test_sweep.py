@@ -75,6 +75,7 @@ def test_a_sweep_stops_at_a_failure_that_is_no_result(config: Path) -> None:
     assert finished(runs) == {"rate-0.01-width-128": True, "rate-0.01-width-512": True}
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("script", [LOOP, SEEDS], ids=["rates", "seeds"])
 def test_a_sweep_stops_at_an_interrupt(script: str, config: Path) -> None:
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 100000"))

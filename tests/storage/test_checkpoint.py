@@ -50,9 +50,27 @@ def test_the_file_equals_the_one_that_savez_writes() -> None:
 
 
 def test_an_array_may_have_the_name_of_an_option_of_savez(tmp_path: Path) -> None:
-    names = ("file", "args", "allow_pickle", "kwds")
+    names = ("file", "args", "kwds", "compress")
     save_checkpoint(tmp_path / "last.npz", {name: np.ones(2) for name in names}, {})
     assert load_checkpoint(tmp_path / "last.npz").arrays.keys() == set(names)
+
+
+def test_a_checkpoint_written_with_a_numpy_below_2_2_loads(tmp_path: Path) -> None:
+    # Below NumPy 2.2, savez(file, allow_pickle=False, **members) stores the option as an array.
+    save_checkpoint(tmp_path / "whole.npz", ARRAYS, {"config": {}})
+    with np.load(tmp_path / "whole.npz") as archive:
+        members = {name: archive[name] for name in archive.files}
+    with (tmp_path / "last.npz").open("wb") as file:
+        write_npz(file, {"allow_pickle": np.array(False), **members})
+    found = load_checkpoint(tmp_path / "last.npz")
+    assert found.arrays.keys() == ARRAYS.keys()
+    # If it is also damaged, it is refused, and so is any other additional array of that type.
+    members["layers.0.bias"] = members["layers.0.bias"] + 1
+    for more in ({"allow_pickle": np.array(False)}, {"more": np.array(True)}):
+        with (tmp_path / "last.npz").open("wb") as file:
+            write_npz(file, {**more, **members})
+        with pytest.raises(CheckpointError, match="its digest does not match"):
+            load_checkpoint(tmp_path / "last.npz")
 
 
 def test_an_array_without_elements_loads(tmp_path: Path) -> None:

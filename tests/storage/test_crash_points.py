@@ -138,6 +138,7 @@ def saved(folder: Path) -> float:
     return float(weights[0, 0])
 
 
+@pytest.mark.long
 @pytest.mark.proof("C1 C3 each call of a save fails, or is the last")
 def test_a_save_with_a_fault_at_any_call_leaves_the_old_or_the_new_file(
     proof: Proof, tmp_path: Path

@@ -262,7 +262,7 @@ DEVICES: dict[str, tuple[Callable[[Path], object], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", few(DEVICES, 3))
+@pytest.mark.parametrize("name", few(DEVICES, 6))
 def test_a_path_that_is_no_regular_file_is_refused_without_waiting(
     name: str, tmp_path: Path
 ) -> None:

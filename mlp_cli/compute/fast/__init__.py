@@ -1,25 +1,26 @@
 """The compiled kernels, the extra `fast`: a chunk of training steps in one call.
 
-`recorder` takes the calls that NumPy's operations would carry out and writes each down as a line of
-a program; `descent` makes one product of a gradient and its update; `program` runs the lines, by
-the loops of `layers`, `images`, `randomness` and `rules` and the products of `blas`; `kernels` is
-what `run` chooses. Numba compiles it, once on a machine.
+`recorder` takes the calls that NumPy's operations would carry out, and writes each down as a line
+of a program, in the instruction set of `opcodes`. `fuse_sgd` makes a gradient and its update by
+plain SGD one product. `interpreter` runs the lines, with the loops of `activations`, `layers`,
+`images`, `randomness` and `updates` and the products of `blas`. `kernels` puts them together. Numba
+compiles the interpreter, once on a machine.
 
 What NumPy does in several passes over an array is one loop here: a bias with its activation, the
-softmax with its error, the whole of Adam. Beside rounding, nothing may depend on which of the two
-runs a step: the loops may reorder sums and use reciprocals, but a value that is not finite stays
-one.
+softmax with its error, the whole of Adam. Apart from rounding, nothing may depend on which of the
+two runs a step. The loops may reorder sums and use reciprocals, but a value that is not finite
+must stay so.
 
-What was tried, as speed against the step without it, on two cores with AVX-512. N is 784-30-10 at
+What was tried, as a ratio to the speed without it, on two cores with AVX-512. N is 784-30-10 at
 batch 10 and S 784-128-10 at 64, both SGD; M is 784-512-512-10 and L 784-2500-2000-1500-1000-500-10,
 both Adam at 128.
 
     all of it, against NumPy's operations         N 3.2   S 2.5   M 2.1   L 1.6
-    MKL's products where they are large           S 1.3   M 1.15  L 1.1
-    ... and where they are small                  N 0.85
-    SGD by the product itself: `descent`          N 1.17  S 1.05  784-100-10 at batch 1 2.0
-    numbers below the normal range taken for 0    M 1.3, after five epochs
-    the next images fetched ahead                 N 1.11  S 1.05
+    MKL for large products                        S 1.3   M 1.15  L 1.1
+    ... and for small ones                        N 0.85
+    SGD by the product itself: `fuse_sgd`         N 1.17  S 1.05  784-100-10 at batch 1 2.0
+    numbers below the normal range taken as 0     M 1.3, after five epochs
+    the next images prefetched                    N 1.11  S 1.05
     ... between conversions, not before them      S 1.04
     losses counted here, not after each chunk     N 1.1   S 1.03
     a chunk's learning rates at once, not one
@@ -27,7 +28,7 @@ both Adam at 128.
     waiting by spinning, then yielding for about
       a millisecond, and asleep only after that   S 1.3 against sleeping after 0.1 ms
 
-and what did not help, and is not here:
+What did not help, and is not here:
 
     the update of some rows while their gradient
       is in cache, by 64, 128, 250, 500 rows      L 0.98 to 1.05  M 0.87 to 0.97
@@ -42,9 +43,9 @@ and what did not help, and is not here:
     OpenBLAS's kernels for other processors       the products 0.6 to 0.75
     a second thread on N                          0.75
 
-What is left is BLAS: of a step's time 66 % on N, 97 % on S, 79 % on M and 77 % on L are products,
-which on M and L run at 91 and 93 % of the rate of a large square one. Nearly all the rest there is
-Adam's 28 bytes a parameter, at the speed of the memory.
+What is left is mostly BLAS: products take 66 % of a step on N, 97 % on S, 79 % on M and 77 % on L.
+On M and L they run at 91 and 93 % of the rate of a large square product, and nearly all the rest is
+Adam, which moves 28 bytes a parameter at the speed of the memory.
 """
 
 from mlp_cli.compute.fast.kernels import FastKernels

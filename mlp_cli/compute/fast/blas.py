@@ -1,7 +1,7 @@
-"""The products, for compiled code: the very functions that NumPy's matmul calls, or MKL's.
+"""Matrix products for compiled code: the functions that NumPy's matmul calls, or MKL's.
 
-Those of NumPy are found through NumPy's own module; the larger products are MKL's where that is
-installed.
+The functions of NumPy are found through its own extension module. Large products use MKL if it is
+installed and the processor is Intel's.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from numba.extending import overload
 from mlp_cli.compute.fast.intrinsics import jit
 from mlp_cli.compute.machine import processor
 
-# What NumPy's extension module is linked to, by the names of OpenBLAS in NumPy's own wheels and of
-# any other CBLAS; the first two take 64-bit sizes.
+# The functions that NumPy's extension module is linked to: by the names of OpenBLAS in NumPy's own
+# wheels, and of any other CBLAS. The first two names take 64-bit sizes.
 _NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "cblas_{}gemm")
 
-# Multiplications. OpenBLAS has a way of its own for products up to this size, and there it is the
-# faster, up to three times; above it MKL is, by 1.1 to 3.
+# Multiplications. OpenBLAS has special kernels for products up to this size, which are up to three
+# times as fast as MKL's. Above it, MKL is 1.1 to 3 times as fast.
 LARGE = 1_000_000
 
 _ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
 
-# MKL's names for one thread, and for results that do not depend on where in memory an operand lies.
+# MKL's settings for one thread, and for results that do not depend on the addresses of operands.
 _SEQUENTIAL, _SAME_BITS = 1, 2
 
 
@@ -40,10 +40,10 @@ class _MKL(NamedTuple):
 
 
 def _load_mkl() -> _MKL | None:
-    """Load MKL where it is installed, the processor Intel's, for which it is made, and all is well.
+    """Load MKL if it is installed and the processor is Intel's, for which it is made.
 
-    It loads its parts when they are first called, and ends the process where it cannot: so not
-    where memory is limited, nor in a working directory that is gone, which it asks for.
+    MKL loads its parts when they are first called, and ends the process if it cannot. So it is not
+    used if memory is limited, or if the working directory is gone, which it asks for.
     """
     limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     if "Intel" not in processor() or limited:

@@ -88,13 +88,13 @@ def _run(program, constants, like):
             count, inputs, total = line[_read.count], line[_read.inputs], line[_read.total]
             pixels = numba.carray(pointer(line[_read.images]), total * inputs, np.uint8)
             rows = numba.carray(pointer(line[_read.rows]), count, np.int64)
-            soon = numba.carray(
+            prefetch_rows = numba.carray(
                 pointer(line[_read.prefetch_rows]), line[_read.prefetch_count], np.int64
             )
             x = numba.carray(pointer(line[_read.x]), count * inputs, real)
             scale = numba.carray(pointer(line[_read.scale]), inputs, real)
             shift = numba.carray(pointer(line[_read.shift]), inputs, real)
-            images.read_images(pixels, rows, soon, x, scale, shift, inputs)
+            images.read_images(pixels, rows, prefetch_rows, x, scale, shift, inputs)
         elif code == LOOK_UP:
             count, c = line[_look_up.count], line[_look_up.c]
             labels = numba.carray(pointer(line[_look_up.labels]), line[_look_up.total], np.uint8)

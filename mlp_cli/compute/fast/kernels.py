@@ -19,6 +19,9 @@ from mlp_cli.compute.kernels import Program, Task, Workers
 from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import storage_errors
 
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT turns compiling off")
+
 
 class _Replay:
     """Runs the recorded program of a worker, by its number, and keeps its arrays alive."""
