@@ -163,6 +163,8 @@ class Impatient(SilentObserver):
     def deferred(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    immediate = deferred
+
 
 DRAWN = drawn()
 
