@@ -1,4 +1,4 @@
-"""Variables that Numba and the BLASes read: a run works, or one message names the variable."""
+"""Variables that Numba and BLAS read: a run works, or one message names the variable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("variable", REFUSED)
-def test_a_variable_that_keeps_kernels_from_compiling_is_named(
+def test_the_message_names_a_variable_that_keeps_the_kernels_from_loading(
     variable: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     name, _, value = variable.partition("=")
@@ -45,7 +45,7 @@ def test_a_variable_that_keeps_kernels_from_compiling_is_named(
 
 
 @pytest.mark.parametrize("variable", HARMLESS)
-def test_any_other_variable_does_no_harm(variable: str, mlp: Mlp, config: Path) -> None:
+def test_a_training_works_with_odd_values_of_other_variables(variable: str, mlp: Mlp, config: Path) -> None:
     name, _, value = variable.partition("=")
     done = mlp("train", config, "--out", "a", "--quiet", **{name: value})
     assert (done.returncode, done.stderr) == (0, "")
