@@ -45,7 +45,9 @@ def test_the_message_names_a_variable_that_keeps_the_kernels_from_loading(
 
 
 @pytest.mark.parametrize("variable", HARMLESS)
-def test_a_training_works_with_odd_values_of_other_variables(variable: str, mlp: Mlp, config: Path) -> None:
+def test_a_training_works_with_odd_values_of_other_variables(
+    variable: str, mlp: Mlp, config: Path
+) -> None:
     name, _, value = variable.partition("=")
     done = mlp("train", config, "--out", "a", "--quiet", **{name: value})
     assert (done.returncode, done.stderr) == (0, "")
