@@ -15,6 +15,7 @@ import numpy as np
 from mlp_cli.config.schema import Config
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.idx import read_idx
+from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.buffers import Pixels, Rows
 from mlp_cli.rng import generator
@@ -88,8 +89,11 @@ def _verified_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
     for file in needed_files(test):
         path = mnist.find(folder, file)
         if path is None:
-            damaged = mnist.damaged(folder, file)
-            found = f"{damaged[0]} is damaged" if damaged else f"{folder / file.name} is missing"
+            refuse_to_replace(folder, needed_files(test))
+            damaged = [
+                f"{at} is damaged: {why}" for at, why in mnist.rejected(folder, file).items()
+            ]
+            found = "; ".join(damaged) or f"{folder / file.name} is missing"
             raise DataError(
                 f"{found}. Run `mlp download-data`, or put MNIST's four files into {folder}."
             )

@@ -11,11 +11,21 @@ from __future__ import annotations
 import io
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, verified
-from mlp_cli.data.transfer import CHUNK, Body, MirrorError, Progress, is_url, printable, source_of
+from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, rejected, verified
+from mlp_cli.data.replacing import refuse_to_replace
+from mlp_cli.data.transfer import (
+    CHUNK,
+    Body,
+    Header,
+    MirrorError,
+    Progress,
+    is_url,
+    printable,
+    source_of,
+)
 from mlp_cli.errors import DataError, DownloadError
 from mlp_cli.storage.files import (
     atomic_writer,
@@ -53,7 +63,7 @@ def fetch_mnist(
 ) -> list[Path]:
     """Fetch the files that are missing or damaged in `folder`, and store them unpacked.
 
-    Several processes may fetch into one folder at once.
+    Several processes may fetch into one folder at once. A file of the user's is never replaced.
 
     Parameters
     ----------
@@ -75,6 +85,8 @@ def fetch_mnist(
 
     Raises
     ------
+    DataError
+        If a file in the folder has a name of `files`, but is neither MNIST's nor a damaged copy.
     DownloadError
         If every mirror failed for one of the files.
     StorageError
@@ -84,8 +96,10 @@ def fetch_mnist(
     def wanted() -> list[MnistFile]:
         return [file for file in files if force or find(folder, file) is None]
 
-    if not wanted():
+    missing = wanted()
+    if not missing:
         return []
+    refuse_to_replace(folder, missing)
     deadline = time.monotonic() + DEADLINE
     prepare_folder(folder, [file.name for file in files])
     waiting = f"waiting for another process that is fetching into {folder}"
@@ -121,8 +135,11 @@ class _Fetcher:
                     if error.remedy == "dead":
                         self._dead[mirror] = reason
             reasons.append(f"  {reason}\n")
+        damaged = [
+            f"{path} is damaged: {fault}.\n" for path, fault in rejected(self._folder, file).items()
+        ]
         raise DownloadError(
-            f"cannot fetch {file.name} from any mirror:\n{''.join(reasons)}"
+            f"cannot fetch {file.name} from any mirror:\n{''.join([*reasons, *damaged])}"
             "Check the connection and the proxy (HTTPS_PROXY), or name another source with "
             "--mirror URL_OR_DIR or MLP_MIRROR, or put MNIST's four files, raw or gzipped, into "
             f"{self._folder}."
@@ -170,13 +187,19 @@ class _Fetcher:
             self._answered = self._answered or is_url(mirror)
             if header.refusal is not None:
                 raise header.refusal
-            try:
-                with storage_errors("write", path), atomic_writer(path) as output:
-                    for chunk in verified(io.BufferedReader(body, CHUNK), file, layers=2):
-                        output.write(chunk)
-            except CutShortError as error:
-                raise MirrorError(f"got {body.amount}: {error}", "again") from error
-            except DataError as error:
-                raise MirrorError(f"{error} ({header.kind}, {body.amount})") from error
+            with storage_errors("write", path), atomic_writer(path) as output:
+                for chunk in _content(body, header, file):
+                    output.write(chunk)
+                refuse_to_replace(self._folder, [file])  # it may have come there meanwhile
             self._log(printable(f"{file.name}: {body.amount} from {mirror}"))
         return path
+
+
+def _content(body: Body, header: Header, file: MnistFile) -> Iterator[bytes]:
+    """Yield the verified content of a file that a mirror sends."""
+    try:
+        yield from verified(io.BufferedReader(body, CHUNK), file, layers=2)
+    except CutShortError as error:
+        raise MirrorError(f"got {body.amount}: {error}", "again") from error
+    except DataError as error:
+        raise MirrorError(f"{error} ({header.kind}, {body.amount})") from error

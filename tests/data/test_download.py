@@ -385,7 +385,7 @@ def test_what_is_there_and_right_is_not_fetched(fetch: Fetch, good: Server) -> N
     assert (fetch.folder / "labels").read_bytes() == RAW["labels"]
 
 
-@pytest.mark.parametrize("content", [b"", HTML, RAW["images"][:-1], flip(RAW["images"], 5000)])
+@pytest.mark.parametrize("content", [b"", bytes(99), RAW["images"][:-1], flip(RAW["images"], 5000)])
 def test_what_is_damaged_is_replaced(content: bytes, fetch: Fetch, good: Server) -> None:
     fetch(good.url)
     (fetch.folder / "images").write_bytes(content)
@@ -495,11 +495,11 @@ def test_a_copy_is_found_by_its_bytes(name: str, pack, tmp_path: Path) -> None:
     assert mnist.find(tmp_path, file) is None
     (tmp_path / name).write_bytes(pack(RAW["images"]))
     assert mnist.find(tmp_path, file) == tmp_path / name
-    assert mnist.damaged(tmp_path, file) == []
+    assert mnist.rejected(tmp_path, file) == {}
     for wrong in (pack(RAW["images"])[:-1], pack(RAW["images"][:-1]), pack(RAW["images"] + b"0")):
         (tmp_path / name).write_bytes(wrong)
         assert mnist.find(tmp_path, file) is None
-        assert mnist.damaged(tmp_path, file) == [tmp_path / name]
+        assert list(mnist.rejected(tmp_path, file)) == [tmp_path / name]
 
 
 @pytest.mark.proof("D21 a bit of a kept file is flipped")
@@ -519,7 +519,7 @@ def test_a_right_copy_is_found_beside_a_damaged_one(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(flip(RAW["images"], 700))
     (tmp_path / "images.gz").write_bytes(PACKED["images"])
     assert mnist.find(tmp_path, IMAGES) == tmp_path / "images.gz"
-    assert mnist.damaged(tmp_path, IMAGES) == [tmp_path / "images"]
+    assert list(mnist.rejected(tmp_path, IMAGES)) == [tmp_path / "images"]
 
 
 def test_what_the_reader_of_idx_files_would_refuse_is_not_found(tmp_path: Path) -> None:
