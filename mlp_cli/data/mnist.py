@@ -135,12 +135,23 @@ def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterat
 
 
 def names_of(name: str) -> list[str]:
-    """Return the names under which a file of a data set is found; raw before gzipped.
+    """Return the names that a file of a data set may have; raw before gzipped.
 
     Some sites spell the name train-images.idx3-ubyte.
     """
     spellings = dict.fromkeys((name, name.replace("-idx", ".idx")))
     return [f"{spelling}{suffix}" for suffix in ("", ".gz") for spelling in spellings]
+
+
+def files_named(folder: Path, name: str) -> list[Path]:
+    """Return the files in `folder` that have one of the names of a file; raw before gzipped.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    return [path for path in (folder / n for n in names_of(name)) if path.is_file()]
 
 
 def find(folder: Path, file: MnistFile) -> Path | None:
@@ -169,9 +180,9 @@ def rejected(folder: Path, file: MnistFile) -> dict[Path, str]:
 
 
 def _copies(folder: Path, file: MnistFile) -> list[Path]:
-    paths = [folder / name for name in names_of(file.name)]
+    links = [folder / name for name in names_of(file.name)]
     with storage_errors("read the folder", folder):
-        return [path for path in paths if path.is_file() or _is_broken_link(path)]
+        return [*files_named(folder, file.name), *filter(_is_broken_link, links)]
 
 
 def _is_broken_link(path: Path) -> bool:

@@ -22,7 +22,7 @@ import requests
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.util import Retry
 
-from mlp_cli.data.mnist import MnistFile
+from mlp_cli.data.mnist import MnistFile, files_named
 
 # Limits, in seconds, bytes and counts.
 CONNECT = 3.0  # to connect to one address
@@ -183,13 +183,13 @@ def source_of(mirror: str, name: str) -> Source:
 def _from_folder(folder: Path, name: str) -> Source:
     if not folder.is_dir():
         raise NotADirectoryError("there is no such folder")
-    path = folder / name
-    if not path.is_file():
-        refusal = MirrorError(f"there is no {name.removesuffix('.gz')}, gzipped or raw", "name")
-        yield Header("", None, refusal)
+    raw = name.removesuffix(".gz")
+    paths = [path for path in files_named(folder, raw) if (path.suffix == ".gz") == (raw != name)]
+    if not paths:
+        yield Header("", None, MirrorError(f"there is no {raw}, gzipped or raw", "name"))
         return
-    with path.open("rb", buffering=0) as file:
-        yield Header("file", path.stat().st_size)
+    with paths[0].open("rb", buffering=0) as file:
+        yield Header("file", paths[0].stat().st_size)
         while chunk := file.read(CHUNK):
             yield chunk
 
