@@ -9,6 +9,7 @@ limit: if no mirror answers at all, everything ends within 10 seconds.
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +25,10 @@ from mlp_cli.data.transfer import (
     Progress,
     is_url,
     printable,
+    shown,
     source_of,
 )
-from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.errors import ConfigError, DataError, DownloadError
 from mlp_cli.storage.files import (
     atomic_writer,
     prepare_folder,
@@ -50,6 +52,10 @@ RESERVE = 1.5  # of FIRST_ANSWER, kept for each mirror that is still to be tried
 TRIES, BACKOFF, LONGEST_BACKOFF = 3, 1.0, 10.0
 
 Log = Callable[[str], None]
+
+
+class SettingError(ConfigError, DownloadError):
+    """No fetch was possible with the user's proxy or certificates: trying again is no use."""
 
 
 def fetch_mnist(
@@ -88,7 +94,7 @@ def fetch_mnist(
     DataError
         If a file in the folder has a name of `files`, but is neither MNIST's nor a damaged copy.
     DownloadError
-        If every mirror failed for one of the files.
+        If every mirror failed for one of the files; a `SettingError` if a setting is the cause.
     StorageError
         If the folder cannot be read or written.
     """
@@ -119,6 +125,9 @@ class _Fetcher:
         self._log, self._progress = log, progress
         self._first_answer, self._answered = deadline, False
         self._dead: dict[str, str] = {}  # a mirror that is not asked again: the reason
+        self._misconfigured: set[str] = (
+            set()
+        )  # those of them that failed by a setting of the user's
 
     def fetch(self, file: MnistFile) -> Path:
         """Fetch one file, and return its path."""
@@ -130,19 +139,27 @@ class _Fetcher:
                 try:
                     return self._from_mirror(mirror, file, others=self._mirrors[number:])
                 except MirrorError as error:
-                    reason = printable(f"{mirror}: {error}")
+                    reason = f"{shown(mirror)}: {printable(str(error))}"
                     self._log(reason)
-                    if error.remedy == "dead":
+                    if error.remedy in ("dead", "setting"):
                         self._dead[mirror] = reason
+                    if error.remedy == "setting":
+                        self._misconfigured.add(mirror)
             reasons.append(f"  {reason}\n")
         damaged = [
             f"{path} is damaged: {fault}.\n" for path, fault in rejected(self._folder, file).items()
         ]
-        raise DownloadError(
+        urls = set(filter(is_url, self._mirrors))
+        misconfigured = bool(urls) and urls <= self._misconfigured
+        check = "Check the connection and the proxy (HTTPS_PROXY)"
+        if misconfigured:
+            check = "Correct the setting"
+        elif re.search("certificate|SSL|_ssl", "".join(reasons)):
+            check += ", and the file of trusted certificates (SSL_CERT_FILE or REQUESTS_CA_BUNDLE)"
+        raise (SettingError if misconfigured else DownloadError)(
             f"cannot fetch {file.name} from any mirror:\n{''.join([*reasons, *damaged])}"
-            "Check the connection and the proxy (HTTPS_PROXY), or name another source with "
-            "--mirror URL_OR_DIR or MLP_MIRROR, or put MNIST's four files, raw or gzipped, into "
-            f"{self._folder}."
+            f"{check}, or name another source with --mirror URL_OR_DIR or MLP_MIRROR, or put "
+            f"MNIST's four files, raw or gzipped, into {self._folder}."
         )
 
     def _from_mirror(self, mirror: str, file: MnistFile, others: Sequence[str]) -> Path:
@@ -161,7 +178,9 @@ class _Fetcher:
                     name = file.name
                 elif repeat:
                     tries += 1
-                    self._log(printable(f"{mirror}: {error}; trying again in {wait:.1f} s"))
+                    self._log(
+                        f"{shown(mirror)}: {printable(str(error))}; trying again in {wait:.1f} s"
+                    )
                     time.sleep(wait)
                 else:
                     raise
@@ -191,7 +210,7 @@ class _Fetcher:
                 for chunk in _content(body, header, file):
                     output.write(chunk)
                 refuse_to_replace(self._folder, [file])  # it may have come there meanwhile
-            self._log(printable(f"{file.name}: {body.amount} from {mirror}"))
+            self._log(f"{file.name}: {body.amount} from {shown(mirror)}")
         return path
 
 

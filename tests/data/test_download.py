@@ -9,10 +9,7 @@ import io
 import os
 import random
 import re
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from itertools import pairwise
@@ -22,7 +19,7 @@ from typing import Any
 import pytest
 from helpers.proofs import Proof
 from helpers.selection import few
-from helpers.servers import Client, Server, black_hole, closed_port
+from helpers.servers import Client, Server, black_hole, certified, closed_port
 from helpers.stand_ins import (
     FILES,
     IMAGES,
@@ -246,19 +243,6 @@ def test_the_proxy_of_the_environment_is_used(fetch: Fetch, good: Server, monkey
 def test_a_proxy_that_refuses_is_named(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setenv("https_proxy", closed_port())
     assert "the proxy: Connection refused" in fetch.fails("https://mirror.invalid/mnist")
-
-
-def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
-    """A certificate for a name, and what a server needs to show it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=mirror"
-    command += f" -addext subjectAltName={name} -keyout {key} -out {certificate}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, certificate
 
 
 def test_a_certificate_is_checked(fetch: Fetch, tmp_path: Path, monkeypatch) -> None:
