@@ -6,18 +6,22 @@ are published under them.
 
 from __future__ import annotations
 
+import os
 import shlex
+import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from mlp_cli.data.idx import GZIP_MAGIC, read_idx
-from mlp_cli.data.mnist import MnistFile, rejected
+from mlp_cli.data.mnist import MnistFile, files_named, rejected
 from mlp_cli.errors import DataError, StorageError
 from mlp_cli.storage.files import storage_errors
 
 PIECE = 64  # bytes of a gzip file decoded at once: at damage, what is left of a piece is lost
 CLASSES = 10
+
+Own = dict[Path, tuple[MnistFile, str]]  # the user's files: what each is not, and why
 
 
 def refuse_to_replace(folder: Path, files: Sequence[MnistFile]) -> None:
@@ -30,23 +34,71 @@ def refuse_to_replace(folder: Path, files: Sequence[MnistFile]) -> None:
     StorageError
         If a file cannot be read.
     """
-    own = {
-        path: (file, fault)
-        for file in files
-        for path, fault in rejected(folder, file).items()
-        if not is_damaged_copy(path, file)
-    }
+    own = _own_files(folder, files)
     if not own:
         return
     remedy = "Move them away to use MNIST."
     if any(_is_readable(path, file) for path, (file, _) in own.items()):
         option = shlex.quote(f"data.path={folder}")
         remedy = f"To train on them, use --set {option}. To use MNIST, move them away."
-    lines = "".join(f"  {path}: {fault}\n" for path, (_, fault) in own.items())
     raise DataError(
         f"{folder} has files under MNIST's names that are not MNIST's. They are kept, and MNIST "
-        f"is not fetched over them:\n{lines}{remedy}"
+        f"is not fetched over them:\n{_lines(own)}{remedy}"
     )
+
+
+def unused_files(folder: Path, files: Sequence[MnistFile]) -> str:
+    """Return a message about the user's files that lie beside verified ones; "" if there are none.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be read.
+    """
+    with storage_errors("read the folder", folder):
+        copies = {file: files_named(folder, file.name) for file in files}
+        beside = [
+            file
+            for file, paths in copies.items()
+            if len(paths) > 1 and not _are_packed(paths[1:], paths[0], file)
+        ]
+    own = _own_files(folder, beside)
+    if not own:
+        return ""
+    return (
+        f"These files are not MNIST's, and are not used:\n{_lines(own)}"
+        "To train on them, move them into a folder of their own and use --set data.path=FOLDER."
+    )
+
+
+def _are_packed(paths: Sequence[Path], raw: Path, file: MnistFile) -> bool:
+    """Whether files are gzipped copies of `raw`, by the checksums at their ends.
+
+    To unpack them would take half a second at each start.
+    """
+    if raw.stat().st_size != file.size:
+        return False
+    expected = struct.pack("<II", zlib.crc32(raw.read_bytes()), file.size)
+    return all(_last_bytes(path, len(expected)) == expected for path in paths)
+
+
+def _last_bytes(path: Path, n: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(max(stream.seek(0, os.SEEK_END) - n, 0))
+        return stream.read()
+
+
+def _own_files(folder: Path, files: Sequence[MnistFile]) -> Own:
+    return {
+        path: (file, fault)
+        for file in files
+        for path, fault in rejected(folder, file).items()
+        if not is_damaged_copy(path, file)
+    }
+
+
+def _lines(own: Own) -> str:
+    return "".join(f"  {path}: {fault}\n" for path, (_, fault) in own.items())
 
 
 def is_damaged_copy(path: Path, file: MnistFile) -> bool:

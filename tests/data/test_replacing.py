@@ -19,7 +19,7 @@ from helpers.stand_ins import BLOCK, FILES, IMAGES, LABELS, PACKED, RAW, Fetch, 
 from mlp_cli.config.load import from_dict
 from mlp_cli.data import mnist
 from mlp_cli.data.dataset import load_dataset
-from mlp_cli.data.replacing import is_damaged_copy
+from mlp_cli.data.replacing import is_damaged_copy, unused_files
 from mlp_cli.errors import DataError, DownloadError
 
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("short_limits")]
@@ -286,3 +286,53 @@ def test_one_of_four_is_enough(
         load_dataset(from_dict({}, ""), tmp_path)
     assert f"  {folder / file.name}{suffix}: it ends after" in str(caught.value)
     assert "--set data.path=" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t10k-images-idx3-ubyte.gz", gzip.compress(idx(NOISE))),
+        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(8) + bytes(range(9)))),
+        ("t10k-labels.idx1-ubyte", idx(np.ones(10_000, np.uint8))),
+        ("t10k-labels.idx1-ubyte.gz", b"no gzip file"),
+    ],
+)
+def test_a_file_beside_mnists_is_not_passed_over_in_silence(
+    name: str, content: bytes, whole: Path, tmp_path: Path
+) -> None:
+    for file in mnist.MNIST_FILES:
+        os.link(whole / file.name, tmp_path / file.name)
+        packed = gzip.compress((whole / file.name).read_bytes(), 1)
+        (tmp_path / f"{file.name}.gz").write_bytes(packed)
+    assert unused_files(tmp_path, mnist.MNIST_FILES) == ""
+    (tmp_path / name).write_bytes(content)
+    message = unused_files(tmp_path, mnist.MNIST_FILES)
+    assert f"  {tmp_path / name}: it" in message
+    assert message.count("\n  ") == 1
+    assert "data.path=FOLDER" in message
+
+
+def test_a_huge_file_is_not_read_into_memory(fetch: Fetch, good: Server) -> None:
+    fetch.folder.mkdir(parents=True)
+    for name in ("images", "labels.gz"):
+        with (fetch.folder / name).open("wb") as file:
+            file.truncate(1 << 40)
+    (fetch.folder / "images.gz").write_bytes(PACKED["images"])
+    (fetch.folder / "labels").write_bytes(RAW["labels"])
+    assert unused_files(fetch.folder, FILES).count("it has 1,099,511,627,776 bytes") == 2
+    with pytest.raises(DataError, match=r"labels\.gz: it has 1,099,511,627,776 bytes"):
+        fetch(good.url, force=True)
+
+
+def test_training_warns_of_files_beside_mnists(
+    mlp: Mlp, whole: Path, own_images: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "data" / "mnist")
+    for path in own_images().iterdir():
+        packed = gzip.compress(path.read_bytes())
+        (tmp_path / "data" / "mnist" / f"{path.name}.gz").write_bytes(packed)
+    (tmp_path / "c.yaml").write_text("model: {hidden: []}\ntraining: {epochs: 1}\n")
+    done = mlp("train", "--config", "c.yaml", "--out", "run", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("ubyte.gz: it ends after") == 4
+    assert "These files are not MNIST's, and are not used" in done.stderr
