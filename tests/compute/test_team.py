@@ -175,3 +175,15 @@ def test_a_slow_worker_does_not_change_the_result(
         team.run(task)
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-11, atol=1e-13)
+
+
+def test_a_closed_team_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    team = ThreadTeam(3)
+    team.run(lambda worker: None)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 2
+    team.close()
+    for thread in started:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

@@ -160,7 +160,7 @@ def test_a_changed_file_is_not_taken_for_the_published_one(proof: Proof, tmp_pat
         found = mnist.find(tmp_path, FILE)
         assert not (raw and found)
         if found is None:
-            assert mnist.damaged(tmp_path, FILE) == [path]
+            assert list(mnist.rejected(tmp_path, FILE)) == [path]
         else:  # a time or a name in the head of the gzip file
             np.testing.assert_array_equal(read_idx(found, ndim=3), NOISE)
 
@@ -187,7 +187,8 @@ def test_train_refuses_a_changed_file_of_mnist_by_its_name(
         (folder / file.name).write_bytes(flipped(whole, [bit]))
         done = mlp("train", "--config", "c.yaml", "--out", "run")
         assert (done.returncode, done.stdout) == (3, "")
-        assert f"{file.name} is damaged. Run `mlp download-data`" in done.stderr
+        assert f"{file.name} is damaged: its SHA-256 is " in done.stderr
+        assert ". Run `mlp download-data`" in done.stderr
         assert done.stderr.count("\n") == 1
         (folder / file.name).write_bytes(whole)
 

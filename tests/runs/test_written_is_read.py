@@ -163,6 +163,8 @@ class StopAfter(SilentObserver):
     def deferred(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    immediate = deferred
+
 
 CONFIGURATIONS = configurations()
 
