@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ class Run:
     def __fspath__(self) -> str:
         """Return the folder."""
         return os.fspath(self.path)
+
+    __str__ = __fspath__
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -186,7 +189,9 @@ def check_gradient(
     """
     checked = load_config(config, set=set)
     with threadpool_limits(limits=1, user_api="blas"):
-        return check.check_gradient(checked, build_engine(_choose(checked, threads, kernels)))
+        engine = build_engine(_choose(checked, threads, kernels))
+        with closing(engine.threads):
+            return check.check_gradient(checked, engine)
 
 
 def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:

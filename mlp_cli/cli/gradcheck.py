@@ -34,11 +34,17 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     choice = choose_engine(config.model.hidden, config.training.batch_size, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
+    import numpy as np
+
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
+    from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.storage.strict_json import to_json
 
-    found = check_gradient(config, build_engine(choice))
+    engine = build_engine(choice)
+    with ProgressObserver() as observer:
+        engine.compile(np.dtype("float64"), observer.log)
+    found = check_gradient(config, engine)
     show(to_json(found.to_dict()) if as_json else text.gradcheck_text(found))
     if found.wrong:
         raise CheckFailedError(f"the gradient is wrong in {', '.join(found.wrong)}.")

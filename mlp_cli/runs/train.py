@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import EngineChoice, build_engine
@@ -40,8 +42,6 @@ from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.trainer import Trainer
-
-WORTH_REPORTING_S = 2.0  # seconds of compiling
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ def train_run(
             begun = folder.last.exists() or folder.has_trained
             if options.mode == "resume" and stored is None and begun:
                 raise in_use(out)
-        # Compiling is inside the block too: an exception raised within it would get lost.
+        with interruption.immediate():  # nothing is to be saved yet
+            engine = build_engine(options.engine)
+            engine.compile(np.dtype(config.training.dtype), observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()
-            engine = build_engine(options.engine)
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
-            _report_compiling(engine.kernels.compile_seconds, observer)
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
@@ -110,13 +110,6 @@ def train_run(
             saver = Saver(trainer, config, environment, folder, elapsed)
             finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
-
-
-def _report_compiling(seconds: float, observer: Observer) -> None:
-    if seconds > WORTH_REPORTING_S:
-        observer.log(
-            f"Compiled the kernels in {seconds:.0f} s; the next training finds them ready."
-        )
 
 
 def _prepare(

@@ -39,6 +39,10 @@ from mlp_cli.storage.strict_json import from_json, record_faults, shown, to_json
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
 
+# Earlier builds wrote checkpoints by `savez(allow_pickle=False)`, and NumPy below 2.2 took the
+# option for one more array. The digest does not cover it.
+_NO_ARRAY = "allow_pickle"
+
 Record = TypeVar("Record")
 
 
@@ -181,6 +185,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             try:
                 members = read_npz(file, size)
                 text, digest = (_text(members.pop(name, None)) for name in ("header", "digest"))
+                members.pop(_NO_ARRAY, None)
                 if digest != _digest(members, text):
                     raise ValueError("its digest does not match its content")
                 header = _header(text)

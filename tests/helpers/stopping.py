@@ -37,6 +37,8 @@ class Stop(SilentObserver):
     def deferred(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    immediate = deferred
+
 
 def resume(
     run: Path, config: Config, stop: Stop | None = None, *, fast: bool = False
