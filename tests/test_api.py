@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,25 @@ def test_the_run_that_train_returns_can_be_scored_loaded_and_resumed(
     longer = train(config, out=run, set={"training.epochs": 4}, resume=True, observer=SILENT)
     assert len(longer.metrics) == 4
     assert train(config, out=run, overwrite=True, observer=SILENT).result["epochs"] == 3
+
+
+def test_many_trainings_in_one_process_leave_no_threads_behind(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = threading.active_count()
+    for _ in range(2):
+        train(config, threads=3, observer=SILENT)
+        check_gradient(config, threads=2)
+    deadline = 100
+    while threading.active_count() > before and deadline:
+        time.sleep(0.05)
+        deadline -= 1
+    assert threading.active_count() == before
+
+
+def test_a_run_reads_as_its_folder(tmp_path: Path) -> None:
+    assert str(Run(tmp_path)) == os.fspath(Run(tmp_path)) == str(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def train_run(
                 return out, result
     config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder = claim(out, options.config_name)
-    with folder.locked():
+    with folder.locked(), ExitStack() as at_the_end:
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
             begun = folder.last.exists() or folder.has_trained
@@ -88,6 +89,7 @@ def train_run(
                 raise in_use(out)
         with interruption.immediate():  # nothing is to be saved yet
             engine = build_engine(options.engine)
+            at_the_end.callback(engine.threads.close)
             engine.compile(np.dtype(config.training.dtype), observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
