@@ -2,52 +2,32 @@
 
     python benchmarks/end_to_end.py --data data/mnist
 
-runs `mlp train` and plain scripts for PyTorch and scikit-learn (`plain_torch.py`,
-`plain_sklearn.py`) with the same images, network, epochs, minibatch size and update rule. The
-default is 784-128-10 for 5 epochs. The programs take turns, and medians over the repetitions count.
-The scripts run on one thread and on every core, and the faster counts; `mlp train` chooses its
-threads itself.
-
-    python benchmarks/end_to_end.py --data data/mnist --overhead
-
-measures the cost of `mlp train` on top of its bare training loop, on the networks N, S, M and L:
-checkpoints, metrics, validation, a progress bar and the scoring of the test set. It is a share of
-the loop's time, without the start-up (loading the data, making the trainer). Both train in turns in
-one process (`loop_cost.py`). L takes minutes; `--rows N,S,M` leaves it out.
+runs `mlp train` and plain scripts for PyTorch and scikit-learn (`rivals/plain_torch.py`,
+`rivals/plain_sklearn.py`) with the same images, network, epochs, minibatch size and update rule.
+The default is 784-128-10 for 5 epochs. The programs take turns, and medians over the repetitions
+count. The scripts run on one thread and on every core, and the faster counts; `mlp train` chooses
+its threads itself.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import click
-from contenders import HERE, describe_machine, on_threads, thread_counts
-from ours import KERNELS, installed_kernels, settings
-from processes import Finished, ProcessError, run
-from tables import count, percent, ratio, table
-from workload import ROWS, Workload, workload
-
-from mlp_cli.compute.select import THREAD_VARIABLES
-
-# For --overhead: the epochs of each row, and the largest cost that is accepted.
-EPOCHS = {"N": 20, "S": 20, "M": 20, "L": 10}
-ALLOWED = {"N": 0.10, "S": 0.10, "M": 0.05, "L": 0.05}
-VALIDATION = 5000
-
-
-def log(message: str) -> None:
-    """Print a line of progress to stderr."""
-    print(message, file=sys.stderr, flush=True)
+from lib.command import SETTINGS, data_option, json_option, log, repeats_option
+from lib.contenders import installed_kernels
+from lib.machine import describe_machine, environment, thread_counts
+from lib.processes import Finished, ProcessError, run
+from lib.tables import ratio, table
+from lib.workload import Workload, workload
 
 
 @dataclass(frozen=True)
@@ -77,27 +57,11 @@ class Outcome:
     accuracy: float
 
 
-def own_environment(kernels: str) -> dict[str, str]:
-    """Return an environment in which `mlp train` chooses its threads by its rule."""
-    free = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
-    return {**free, **KERNELS[kernels]}
-
-
-def write_config(path: Path, work: Workload, *, validation: int, epochs: int) -> Path:
-    """Write a workload as a configuration file; JSON is YAML."""
-    path.write_text(json.dumps(settings(work, validation=validation, epochs=epochs)))
-    return path
-
-
-def train_command(config: Path) -> tuple[str, ...]:
-    """Return the `mlp train` command of this interpreter, without the value of `--out`."""
-    return (sys.executable, "-m", "mlp_cli", "train", "--json", "--config", str(config), "--out")
-
-
 def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
     """Return all programs; those that are not installed are reported and left out."""
+    ours = [sys.executable, "-m", "mlp_cli", "train", "--json", "--config", str(config), "--out"]
     found = [
-        Program(f"mlp train ({name})", None, train_command(config), own_environment(name))
+        Program(f"mlp train ({name})", None, tuple(ours), environment(MLP_KERNELS=name))
         for name in installed_kernels()
     ]
     options = {
@@ -107,17 +71,17 @@ def programs(work: Workload, epochs: int, config: Path) -> list[Program]:
         "--epochs": epochs,
         "--learning-rate": work.learning_rate,
     }
+    words = [str(word) for item in options.items() for word in item]
     for name, package, script in (
-        ("PyTorch script", "torch", "plain_torch.py"),
-        ("scikit-learn script", "sklearn", "plain_sklearn.py"),
+        ("PyTorch script", "torch", "rivals.plain_torch"),
+        ("scikit-learn script", "sklearn", "rivals.plain_sklearn"),
     ):
         if importlib.util.find_spec(package) is None:
             log(f"skipped: {name}: {package} is not installed")
             continue
         for threads in thread_counts():
-            words = [str(word) for item in options.items() for word in item]
-            command = (sys.executable, str(HERE / script), *words, "--threads", str(threads))
-            found.append(Program(name, threads, (*command, "--out"), on_threads(threads)))
+            command = (sys.executable, "-m", script, *words, "--threads", str(threads), "--out")
+            found.append(Program(name, threads, command, environment(threads)))
     return found
 
 
@@ -125,7 +89,8 @@ def race(work: Workload, epochs: int, repeats: int) -> list[Outcome]:
     """Run the programs in turns, every second time in reverse order; return their medians."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = write_config(folder / "config.yaml", work, validation=0, epochs=epochs)
+        config = folder / "config.yaml"  # JSON is YAML
+        config.write_text(json.dumps(work.config(validation=0, epochs=epochs)))
         runs: list[tuple[Program, list[Finished]]] = [
             (program, []) for program in programs(work, epochs, config)
         ]
@@ -182,136 +147,23 @@ def race_table(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """The extra time of `mlp train` as shares of its bare loop's time; medians of all turns.
-
-    Attributes
-    ----------
-    loop
-        The extra time of the training loop inside `mlp train`.
-    validation
-        The time of validation in all epochs.
-    rest
-        The time of saving, metrics, progress and the scoring of the test set.
-    cost
-        The extra time of all of these together.
-    """
-
-    row: str
-    kernels: str
-    epochs: int
-    bare_rate: float
-    rate: float
-    loop: float
-    validation: float
-    rest: float
-    cost: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {**asdict(self), "allowed": ALLOWED[self.row]}
-
-
-def overhead(work: Workload, kernels: str, repeats: int) -> Overhead:
-    """Run the bare loop and the complete `mlp train` in turns on one workload."""
-    log(f"{work.name}, {kernels} kernels, {repeats} repetitions")
-    epochs = EPOCHS[work.name]
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "config.yaml"
-        config = write_config(path, work, validation=VALIDATION, epochs=epochs)
-        command = [sys.executable, str(HERE / "loop_cost.py"), str(config), str(repeats)]
-        turns = json.loads(run(command, own_environment(kernels), terminal=True).output)
-
-    def middle(share: Callable[[Mapping[str, float]], float]) -> float:
-        return median(share(turn) for turn in turns)
-
-    return Overhead(
-        work.name,
-        kernels,
-        epochs,
-        bare_rate=middle(lambda t: t["samples"] / t["bare"]),
-        rate=middle(lambda t: t["samples"] / t["training"]),
-        loop=middle(lambda t: t["training"] / t["bare"] - 1),
-        validation=middle(lambda t: t["validation"] / t["bare"]),
-        rest=middle(lambda t: (t["whole"] - t["training"] - t["validation"]) / t["bare"]),
-        cost=middle(lambda t: t["whole"] / t["bare"] - 1),
-    )
-
-
-def overhead_table(found: Sequence[Overhead]) -> str:
-    """Return the table of the cost of `mlp train` on each row."""
-    head = ["row", "kernels", "epochs", "bare images/s", "images/s", "loop", "validation", "rest"]
-    return table(
-        [*head, "cost", "allowed"],
-        [
-            [
-                one.row,
-                one.kernels,
-                str(one.epochs),
-                count(one.bare_rate),
-                count(one.rate),
-                f"{100 * one.loop:+.1f} %",
-                f"{100 * one.validation:+.1f} %",
-                f"{100 * one.rest:+.1f} %",
-                f"{100 * one.cost:.1f} %",
-                percent(ALLOWED[one.row]),
-            ]
-            for one in found
-        ],
-    )
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("data/mnist"),
-    help="Folder of MNIST's four files, raw or gzipped.",
-)
+@click.command(context_settings=SETTINGS)
+@data_option
 @click.option("--hidden", type=click.IntRange(1), default=128, help="Width of the hidden layer.")
 @click.option("--batch", type=click.IntRange(1), default=64)
 @click.option("--epochs", type=click.IntRange(1), default=5)
-@click.option("--overhead", "by_row", is_flag=True, help="Measure `mlp train` over its loop.")
-@click.option("--rows", default=",".join(EPOCHS), help="Rows of --overhead.")
-@click.option("--repeats", type=click.IntRange(1), default=3)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and no table.")
-def main(
-    data: Path,
-    hidden: int,
-    batch: int,
-    epochs: int,
-    by_row: bool,
-    rows: str,
-    repeats: int,
-    as_json: bool,
-) -> None:
+@repeats_option
+@json_option
+def main(data: Path, hidden: int, batch: int, epochs: int, repeats: int, as_json: bool) -> None:
     """Measure whole trainings, from the start of the process to a saved model."""
     where = describe_machine()
-    if where["load_before"] > 0.5:
-        log(
-            f"The machine is not quiet (load {where['load_before']:.1f}): do not trust the figures."
-        )
-    if by_row:
-        if {*rows.split(",")} - {*EPOCHS}:
-            raise click.BadParameter(f"choose from {', '.join(EPOCHS)}", param_hint="--rows")
-        costs = [
-            overhead(ROWS[row].on(data), kernels, repeats)
-            for row in rows.split(",")
-            for kernels in installed_kernels()
-        ]
-        text = overhead_table(costs)
-        plain: dict[str, Any] = {"overhead": [one.to_dict() for one in costs]}
+    work = workload("end to end", (hidden,), batch, "sgd").on(data)
+    outcomes = race(work, epochs, repeats)
+    if as_json:
+        found = {"title": work.title, "epochs": epochs, "programs": [*map(asdict, outcomes)]}
+        print(json.dumps({"machine": where, **found}, indent=2))
     else:
-        work = workload("end to end", (hidden,), batch, "sgd").on(data)
-        outcomes = race(work, epochs, repeats)
-        text = f"{work.title}, {epochs} epochs\n\n{race_table(outcomes)}"
-        plain = {
-            "title": work.title,
-            "epochs": epochs,
-            "programs": [asdict(one) for one in outcomes],
-        }
-    print(json.dumps({"machine": where, **plain}, indent=2) if as_json else text)
+        print(f"{work.title}, {epochs} epochs\n\n{race_table(outcomes)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Measure only the matrix products of a training step, by NumPy, our compiled kernels and PyTorch.
+"""Measure only the matrix products of a training step, by NumPy and PyTorch.
 
-    python benchmarks/products.py L
+    python benchmarks/products.py M
 
-times the products of row L: the forward pass, the weight gradients and the errors δ. Each library
-runs in a separate process on all cores. In the compiled kernels each core computes some of the
-neurons, as in training. The images per second are those of a training that does nothing else.
+times the products of row M: the forward pass, the weight gradients and the errors δ. Each library
+runs in a separate process on all cores. The images per second are those of a training that does
+nothing else. A library that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
-from contenders import gemm_rate, on_threads, thread_counts
-from tables import count, percent, table
-from workload import ROWS
+import click
+from lib.command import SETTINGS
+from lib.machine import environment, gemm_rate, thread_counts
+from lib.tables import count, percent, table
+from lib.workload import ROWS
 
+PACKAGES = {"NumPy": "numpy", "PyTorch": "torch"}
 TRIES = 31
-REPEATS = 10  # products in one call of the compiled kernels, because a call takes long to start
 
 
 def products(library: str, row: str) -> list[Callable[[], object]]:
@@ -38,11 +40,6 @@ def products(library: str, row: str) -> list[Callable[[], object]]:
             for shape in ((K, n), (m, n), (K, m))
         )
         factors = [(a, W.T), (delta.T, a)] + ([(delta, W)] if layer else [])
-        if library == "compiled":  # the order of their arrays, except for the images
-            a, delta = np.asfortranarray(a) if layer else a, np.asfortranarray(delta)
-            factors = [(a, W.T), (delta.T, a)] + ([(delta, W)] if layer else [])
-            made += [compiled(left, right, right is a) for left, right in factors]
-            continue
         for left, right in factors:
             out = np.empty((len(left), right.shape[1]), work.dtype)
             if library == "NumPy":
@@ -55,33 +52,6 @@ def products(library: str, row: str) -> list[Callable[[], object]]:
     return made
 
 
-def compiled(left: Any, right: Any, by_rows: bool) -> Callable[[], object]:
-    """Return a function that computes one product REPEATS times on all cores, compiled."""
-    import numpy as np
-
-    from mlp_cli.compute.fast.kernels import FastKernels
-    from mlp_cli.compute.machine import available_cores
-    from mlp_cli.compute.threads import ThreadTeam
-    from mlp_cli.nn.backprop import columns_first
-    from mlp_cli.nn.network import rows_of
-
-    team = ThreadTeam(available_cores())
-    rows, columns = len(left), right.shape[1]
-    out = np.empty((rows, columns), left.dtype)
-    if not by_rows:
-        out = columns_first(rows, columns, left.dtype)
-
-    def work(do: Any, me: int) -> None:
-        own = rows_of(me, team.size, rows if by_rows else columns)
-        mine = (left[own], right, out[own]) if by_rows else (left, right[:, own], out[:, own])
-        for _ in range(REPEATS):
-            do.product(*mine)
-            do.meet(me)
-
-    run = FastKernels().prepare(work, team, left.dtype)
-    return lambda: team.run(run)
-
-
 def seconds(library: str, row: str) -> float:
     """Return the seconds of the products of a step: the sum of their medians."""
     total = 0.0
@@ -91,22 +61,24 @@ def seconds(library: str, row: str) -> float:
             started = time.perf_counter()
             product()
             times.append(time.perf_counter() - started)
-        total += median(times) / (REPEATS if library == "compiled" else 1)
+        total += median(times)
     return total
 
 
-def main() -> None:
-    """Print a table; in a child process, print the seconds of one library."""
-    row, *library = sys.argv[1:]
-    if library:
-        print(seconds(library[0], row))
+@click.command(context_settings=SETTINGS)
+@click.argument("row", type=click.Choice(list(ROWS)))
+@click.option("--library", type=click.Choice(list(PACKAGES)), help="Print its seconds alone.")
+def main(row: str, library: str | None) -> None:
+    """Measure only the matrix products of a training step."""
+    if library is not None:
+        print(seconds(library, row))
         return
     threads, lines = max(thread_counts()), []
     limit = gemm_rate(ROWS[row].dtype, threads)
-    for name, variables in (("NumPy", threads), ("compiled", 1), ("PyTorch", threads)):
-        command = [sys.executable, __file__, row, name]
+    for name in (name for name, package in PACKAGES.items() if find_spec(package) is not None):
+        command = [sys.executable, __file__, row, "--library", name]
         done = subprocess.run(
-            command, env=on_threads(variables), capture_output=True, text=True, check=True
+            command, env=environment(threads), capture_output=True, text=True, check=True
         )
         step = float(done.stdout)
         rate = ROWS[row].batch / step

@@ -1,20 +1,28 @@
-"""Measure how our training speed and memory change with width, depth, batch size and data."""
+"""Measure how our training speed and memory change with width, depth, batch size and data.
+
+    python benchmarks/scaling.py --data data/mnist
+
+trains on the threads that `mlp train` chooses. The data are MNIST's images, repeated if necessary,
+in raw files as `mlp download-data` stores them. Raw files are mapped, so only the used images are
+in memory.
+"""
 
 from __future__ import annotations
 
-import gzip
+import json
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from contenders import Worker, gemm_rate, ours, thread_counts
-from ours import threads_by_rule
-from tables import count, percent, table
-from workload import Workload, training_images, workload
+import click
+from lib.command import SETTINGS, data_option, json_option, log, repeats_option, seconds_option
+from lib.contenders import Worker, installed_kernels, ours
+from lib.images import raw_copy, training_images
+from lib.machine import describe_machine, gemm_rate, thread_counts
+from lib.tables import count, percent, table
+from lib.workload import Workload, workload
 
 WIDTHS = (32, 128, 512, 1024, 2048)
 DEPTHS = (1, 2, 4, 8, 16)
@@ -36,133 +44,82 @@ class Point:
     peak_memory_mb: float
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """All points."""
-
-    points: list[Point]
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """Return the points as plain data."""
-        return [asdict(point) for point in self.points]
-
-    def text(self) -> str:
-        """Return one table for each varied quantity and each set of kernels."""
-        parts: dict[tuple[str, str], list[Point]] = {}
-        for point in self.points:
-            parts.setdefault((point.grows, point.kernels), []).append(point)
-        return "\n\n".join(
-            table(
-                [f"{grows} ({kernels})", "threads", "images/s", "of limit", "peak MB"],
-                [
-                    [
-                        f"{point.size:,}",
-                        str(point.threads),
-                        count(point.samples_per_second),
-                        percent(point.share_of_limit),
-                        f"{point.peak_memory_mb:.0f}",
-                    ]
-                    for point in found
-                ],
-            )
-            for (grows, kernels), found in parts.items()
-        )
-
-
-def scaling(
-    data: Path,
-    kernels: Sequence[str],
-    *,
-    repeats: int,
-    seconds: float,
-    log: Callable[[str], None],
-) -> Scaling:
-    """Measure ours at several sizes, on the threads that `mlp train` chooses.
-
-    The data are MNIST's images, repeated if necessary, in raw files as `mlp download-data` stores
-    them. Raw files are mapped, so only the used images are in memory.
-    """
-    limit = max(gemm_rate("float32", threads) for threads in thread_counts())
-    points = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for grows, size, work in _sizes(data, folder):
-            for name in kernels:
-                log(f"{grows} {size:,}, {name} kernels")
-                points.append(_point(grows, size, work, name, limit, repeats, seconds))
-    return Scaling(points)
-
-
-def _sizes(data: Path, folder: Path) -> list[tuple[str, int, Workload]]:
-    whole = raw_copy(data, folder / "1", 1.0)
-    found = [
-        (
-            "width of two layers",
-            width,
-            workload("", (width, width), 128, "adam").on(whole, cost=COST),
-        )
-        for width in WIDTHS
-    ]
-    found += [
-        ("layers of 256", depth, workload("", (256,) * depth, 128, "adam").on(whole, cost=COST))
-        for depth in DEPTHS
-    ]
-    found += [
-        (
-            "batch on 784-512-512-10",
-            batch,
-            workload("", (512, 512), batch, "adam").on(whole, cost=COST),
-        )
-        for batch in BATCHES
-    ]
+def sizes(data: Path, folder: Path) -> Iterator[tuple[str, int, Workload]]:
+    """Yield what is varied, its value, and the workload; `folder` gets the data."""
+    there = training_images(data)
+    whole = raw_copy(data, folder / "1", there)
+    for width in WIDTHS:
+        work = workload("", (width, width), 128, "adam")
+        yield "width of two layers", width, work.on(whole, cost=COST)
+    for depth in DEPTHS:
+        work = workload("", (256,) * depth, 128, "adam")
+        yield "layers of 256", depth, work.on(whole, cost=COST)
+    for batch in BATCHES:
+        work = workload("", (512, 512), batch, "adam")
+        yield "batch on 784-512-512-10", batch, work.on(whole, cost=COST)
     for times in DATA:
-        part = raw_copy(data, folder / str(times), times)
-        images = training_images(part)
-        work = workload("", (128,), 64, "sgd").on(part, images)
-        found.append(("images on 784-128-10", images, work))
-    return found
+        images = int(times * there)
+        part = raw_copy(data, folder / f"data-{times}", images)
+        yield "images on 784-128-10", images, workload("", (128,), 64, "sgd").on(part, images)
 
 
-def _point(
-    grows: str,
-    size: int,
-    work: Workload,
-    kernels: str,
-    limit: float,
-    repeats: int,
-    seconds: float,
+def measure(
+    grows: str, size: int, work: Workload, kernels: str, limit: float, repeats: int, seconds: float
 ) -> Point:
-    threads = threads_by_rule(kernels, work.hidden, work.batch)
-    worker = Worker(ours(kernels), work, threads)
+    """Measure one size on one set of kernels; `limit` is the machine's rate in flop/s."""
+    log(f"{grows} {size:,}, {kernels} kernels")
+    worker = Worker(ours(kernels), work, None)
     try:
-        peak = worker.ask("learn", starts=1, seconds=seconds)["peak_memory"]
+        learnt = worker.ask("learn", starts=1, seconds=seconds)
         found = [worker.ask("measure", seconds=seconds) for _ in range(repeats)]
     finally:
         worker.close()
     rate = median(one["samples"] / one["seconds"] for one in found)
     share = rate * work.flops / limit
-    return Point(grows, size, kernels, threads, rate, share, peak)
+    return Point(grows, size, kernels, learnt["threads"], rate, share, learnt["peak_memory"])
 
 
-def raw_copy(data: Path, folder: Path, times: float) -> Path:
-    """Write MNIST's files unpacked, with `times` its number of training images."""
-    folder.mkdir()
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
-        raw = _unpacked(data / name)
-        header = 4 + 4 * raw[3]
-        n, body = int.from_bytes(raw[4:8], "big"), raw[header:]
-        wanted = int(n * times)
-        item = len(body) // n
-        copies, rest = divmod(wanted, n)
-        with (folder / name).open("wb") as file:
-            file.write(raw[:4] + wanted.to_bytes(4, "big") + raw[8:header])
-            for _ in range(copies):
-                file.write(body)
-            file.write(body[: rest * item])
-    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
-        (folder / name).write_bytes(_unpacked(data / name))
-    return folder
+def tables(points: list[Point]) -> str:
+    """Return one table for each varied quantity and each set of kernels."""
+    parts: dict[tuple[str, str], list[Point]] = {}
+    for point in points:
+        parts.setdefault((point.grows, point.kernels), []).append(point)
+    return "\n\n".join(
+        table(
+            [f"{grows} ({kernels})", "threads", "images/s", "of limit", "peak MB"],
+            [
+                [
+                    f"{point.size:,}",
+                    str(point.threads),
+                    count(point.samples_per_second),
+                    percent(point.share_of_limit),
+                    f"{point.peak_memory_mb:.0f}",
+                ]
+                for point in found
+            ],
+        )
+        for (grows, kernels), found in parts.items()
+    )
 
 
-def _unpacked(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else gzip.decompress(Path(f"{path}.gz").read_bytes())
+@click.command(context_settings=SETTINGS)
+@data_option
+@repeats_option
+@seconds_option
+@json_option
+def main(data: Path, repeats: int, seconds: float, as_json: bool) -> None:
+    """Measure our training speed and memory as networks, minibatches and data grow."""
+    where = describe_machine()
+    limit = max(gemm_rate("float32", threads) for threads in thread_counts())
+    with tempfile.TemporaryDirectory() as folder:
+        points = [
+            measure(*size, kernels, limit, repeats, seconds)
+            for size in sizes(data, Path(folder))
+            for kernels in installed_kernels()
+        ]
+    plain = {"machine": where, "scaling": [asdict(point) for point in points]}
+    print(json.dumps(plain, indent=2) if as_json else tables(points))
+
+
+if __name__ == "__main__":
+    main()

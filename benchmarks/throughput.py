@@ -2,14 +2,14 @@
 
     python benchmarks/throughput.py --data data/mnist
 
-trains the four networks N, S, M and L with this project's trainer, exactly as `mlp train` makes it,
-and with the other libraries if they are installed. All contenders do equal work: real images as
-uint8 in memory, a new random order every epoch, gathering, scaling, forward pass, loss, backward
-pass and update, in the same precision, with the same distribution of initial weights and the same
-update rule. The accuracy of each contender after the first epoch must equal ours within a
-tolerance. Each contender has a separate process for each number of threads. They take turns, and
-medians over the repetitions count. A rival counts with its better number of threads, ours with the
-number that `mlp train` chooses (marked *).
+trains the four networks N, S, M and L with `mlp_cli.train`, and with the other libraries if they
+are installed. All contenders do equal work: real images as uint8 in memory, a new random order
+every epoch, gathering, scaling, forward pass, loss, backward pass and update, in the same
+precision, with the same distribution of initial weights and the same update rule. The accuracy of
+each contender after the first epoch must equal ours within a tolerance. Each contender has a
+separate process for each number of threads. They take turns, and medians over the repetitions
+count. A rival counts with its better number of threads, ours with the number that `mlp train`
+chooses (marked *).
 
 The limit is the speed that the machine would reach if only matrix products took time. It comes from
 NumPy's rate for large products, which is measured in between. Peak memory is that of the whole
@@ -20,7 +20,6 @@ Only ratios from one run on a quiet machine are meaningful. Other networks:
 
     python benchmarks/throughput.py --hidden 300,100 --batch 32 --optimizer adam
     python benchmarks/throughput.py --rows shapes         # unusual shapes
-    python benchmarks/throughput.py --scaling             # ours, in width, depth, batch and data
 """
 
 from __future__ import annotations
@@ -32,17 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from comparison import Comparison, Measured, compare
-from contenders import OURS, RIVALS, Contender, describe_machine, ours, thread_counts
-from ours import KERNELS
-from scaling import scaling
-from tables import count, percent, ratio, table
-from workload import LEARNING_RATES, ROWS, SHAPES, Workload, workload
-
-
-def log(message: str) -> None:
-    """Print a line of progress to stderr."""
-    print(message, file=sys.stderr, flush=True)
+from lib.command import SETTINGS, data_option, json_option, log, repeats_option, seconds_option
+from lib.comparison import Comparison, Measured, compare
+from lib.contenders import KERNELS, OURS, RIVALS, Contender, ours
+from lib.machine import describe_machine, thread_counts
+from lib.tables import count, percent, ratio, table
+from lib.workload import LEARNING_RATES, ROWS, SHAPES, Workload, workload
 
 
 def detail(comparison: Comparison) -> str:
@@ -57,16 +51,13 @@ def detail(comparison: Comparison) -> str:
     )
     mine = comparison.as_trained()
 
-    def mark(one: Measured) -> str:
-        return "*" if one in mine and comparison.by_rule(one) else ""
-
     by_contender: dict[str, list[Measured]] = {}
     for one in comparison.measured:
         by_contender.setdefault(one.contender.name, []).append(one)
     rows = []
     for name, runs in by_contender.items():
         chosen = next((one for one in runs if one in mine), max(runs, key=lambda one: one.rate))
-        by_threads = {one.threads: f"{count(one.rate)}{mark(one)}" for one in runs}
+        by_threads = {one.threads: f"{count(one.rate)}{'*' * one.by_rule}" for one in runs}
         rows.append(
             [
                 name,
@@ -137,13 +128,8 @@ def chosen_rows(rows: str, hidden: str | None, **own: Any) -> list[Workload]:
     return [known[name] for name in names]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("data/mnist"),
-    help="Folder of MNIST's four files, raw or gzipped.",
-)
+@click.command(context_settings=SETTINGS)
+@data_option
 @click.option(
     "--rows", default="N,S,M,L", help=f"Some of {', '.join([*ROWS, *SHAPES])}; or shapes."
 )
@@ -161,10 +147,9 @@ def chosen_rows(rows: str, hidden: str | None, **own: Any) -> list[Workload]:
 @click.option(
     "--samples", type=click.IntRange(1), help="Images of an epoch. Default: as time allows."
 )
-@click.option("--repeats", type=click.IntRange(1), default=3)
-@click.option("--seconds", type=float, default=1.0, help="Shortest time of a measurement.")
-@click.option("--scaling", "by_scale", is_flag=True, help="Measure ours as networks and data grow.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and no table.")
+@repeats_option
+@seconds_option
+@json_option
 def main(
     data: Path,
     rows: str,
@@ -180,21 +165,10 @@ def main(
     samples: int | None,
     repeats: int,
     seconds: float,
-    by_scale: bool,
     as_json: bool,
 ) -> None:
     """Measure training speed against JAX, PyTorch and scikit-learn, and against the machine."""
     where = describe_machine()
-    if where["load_before"] > 0.5:
-        log(
-            f"The machine is not quiet (load {where['load_before']:.1f}): do not trust the figures."
-        )
-    if by_scale:
-        field, _ = chosen_contenders(kernels, "")
-        found = scaling(data, [one.key for one in field], repeats=repeats, seconds=seconds, log=log)
-        text = json.dumps({"machine": where, "scaling": found.to_dict()}, indent=2)
-        print(text if as_json else found.text())
-        return
     field, absent = chosen_contenders(kernels, rivals)
     for name, reason in absent.items():
         log(f"skipped: {name}: {reason}")
@@ -204,9 +178,7 @@ def main(
     comparisons = []
     for work in work_to_do:
         able = [one for one in field if rivals or work.flops <= one.most_flops]
-        comparison = compare(
-            work.on(data, samples), able, counts, repeats=repeats, seconds=seconds, log=log
-        )
+        comparison = compare(work.on(data, samples), able, counts, repeats=repeats, seconds=seconds)
         for name, reason in comparison.skipped.items():
             log(f"{work.name}: failed: {name}: {reason}")
         comparisons.append(comparison)

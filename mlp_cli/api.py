@@ -11,9 +11,9 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ from mlp_cli.inference.model import Model, load
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
+from mlp_cli.runs.records import read_metrics
 from mlp_cli.runs.train import RunOptions, train_run
-from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.paths import given_mirror, given_path
 from mlp_cli.training.observer import Observer
 
@@ -49,6 +49,8 @@ class Run:
     def __fspath__(self) -> str:
         """Return the folder."""
         return os.fspath(self.path)
+
+    __str__ = __fspath__
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -68,12 +70,9 @@ class Run:
         Raises
         ------
         StorageError
-            If the file cannot be read.
+            If the file is damaged or cannot be read.
         """
-        file = RunFolder(self.path).metrics
-        with storage_errors("read", file):
-            lines = file.read_text().splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines]
+        return read_metrics(RunFolder(self.path).metrics)
 
     def model(self) -> Model:
         """Return the network that was best on validation, as `load` does."""
@@ -191,7 +190,9 @@ def check_gradient(
     """
     checked = load_config(config, set=set)
     with threadpool_limits(limits=1, user_api="blas"):
-        return check.check_gradient(checked, build_engine(_choose(checked, threads, kernels)))
+        engine = build_engine(_choose(checked, threads, kernels))
+        with closing(engine.threads):
+            return check.check_gradient(checked, engine)
 
 
 def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlp_cli.config.load import load_config
-from mlp_cli.training.metrics import wilson_interval
+from mlp_cli import load_config
 
 ROOT = Path(__file__).parent.parent
 RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"
@@ -36,11 +35,15 @@ UNDISTORTED = "-undistorted"  # a recipe with this suffix is another recipe with
 
 @dataclass(frozen=True)
 class Figures:
-    """The results of a recipe's runs: the seed, the test errors and the minutes of each run."""
+    """The results of a recipe's runs: the seed, the test errors and the minutes of each run.
+
+    `intervals` has the 95 % interval of the error rate of each run.
+    """
 
     recipe: str
     seeds: list[str]
     errors: list[int]
+    intervals: list[tuple[float, float]]
     minutes: list[float]
 
     @classmethod
@@ -54,6 +57,7 @@ class Figures:
             recipe,
             [run.parent.name for run in runs],
             [result["test_errors"] for result in results],
+            [result["test_error_ci95"] for result in results],
             [result["seconds"] / 60 for result in results],
         )
 
@@ -70,8 +74,8 @@ class Figures:
 
     @property
     def interval(self) -> str:
-        """The 95 % confidence interval of the median error rate, in percent."""
-        low, high = wilson_interval(round(statistics.median(self.errors)), TEST_IMAGES)
+        """The 95 % confidence interval of the (lower) median error rate, in percent."""
+        low, high = self.intervals[self.errors.index(statistics.median_low(self.errors))]
         return f"{100 * low:.2f} to {100 * high:.2f}"
 
     @property

@@ -1,12 +1,12 @@
-"""Fuzz a reader, guided by coverage: what it does not read it must refuse by an error of ours.
+"""Fuzz a reader, guided by coverage: it must read its input or raise an error of the program.
 
     pip install atheris
     python tests/fuzz.py idx --runs 100000 [--corpus FOLDER] [--seconds 600]
 
 The readers are idx, checkpoint, config and set. Any other exception ends the run with its input
-in a file, as do 10 seconds for one input and 512 MiB of memory. What is found becomes a row of the
-reader's tests. Checkpoints are mutated within their members, under checksums, lengths and a digest
-that are made right again, since hardly any input would get past those otherwise.
+in a file, as do 10 seconds for one input and 512 MiB of memory. Add what is found to the reader's
+tests. Checkpoints are mutated within their members, and then get matching checksums, lengths and a
+matching digest, because those would refuse almost any other input.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ with atheris.instrument_imports(include=["mlp_cli", "yaml", "json"]):
 from golden.make import FOLDER, probes
 from helpers.craft import npy, sealed
 
-# It makes a JSON Schema for every fault, the same each time: nine tenths of a trial.
+# It makes the same JSON Schema for every fault, which takes nine tenths of a trial.
 mlp_cli.config.load.options = functools.cache(mlp_cli.config.load.options)
 
 ROOT = Path(__file__).parent.parent
@@ -91,7 +91,7 @@ def settings(data: bytes) -> None:
 
 
 def mutate_idx(data: bytes, size: int, seed: int) -> bytes:
-    """Change the bytes, or those within a gzip file."""
+    """Change the bytes, or the bytes inside a gzip file."""
     try:
         content = gzip.decompress(data) if seed % 2 else None
     except (OSError, EOFError, zlib.error):
@@ -102,14 +102,14 @@ def mutate_idx(data: bytes, size: int, seed: int) -> bytes:
 
 
 def mutate_checkpoint(data: bytes, size: int, seed: int) -> bytes:
-    """Change a checkpoint's header, an array, or a member's own header, and seal it again."""
-    drawn = random.Random(seed)
-    kind = drawn.choice(["bytes", "header", "header", "array", "less", "member"])
+    """Change a checkpoint's header, an array or a member's header, and make the digest match."""
+    generator = random.Random(seed)
+    kind = generator.choice(["bytes", "header", "header", "array", "less", "member"])
     try:
         arrays = read_npz(BufferedReader(BytesIO(data)), len(data))
         text = arrays.pop("header").tobytes().decode("utf-32")
         del arrays["digest"]
-        name = drawn.choice(list(arrays))
+        name = generator.choice(list(arrays))
     except (ValueError, LookupError):
         kind = "bytes"
     if kind == "bytes":

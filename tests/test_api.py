@@ -1,4 +1,4 @@
-"""Training, scoring and checking from Python are what the commands do."""
+"""Training, scoring and checking from Python do the same as the commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +35,7 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 SILENT = SilentObserver()
 
 
-def test_every_exported_name_is_there() -> None:
+def test_every_exported_name_exists() -> None:
     for name in mlp_cli.__all__:
         assert getattr(mlp_cli, name) is not None
     assert dir(mlp_cli) == sorted(mlp_cli.__all__)
@@ -55,7 +57,7 @@ def test_a_file_a_mapping_and_a_config_train_the_same_run(config: Path, tmp_path
 
 @pytest.mark.parametrize("kernels", [kind.name.split()[0] for kind in KERNELS])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_process_with_numpy_loaded_reaches_the_bits_of_the_command(
+def test_a_process_that_has_loaded_numpy_trains_to_the_same_bits_as_the_command(
     threads: int, kernels: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     kernels = {"numba": "fast"}.get(kernels, kernels)
@@ -89,7 +91,7 @@ def test_a_process_with_numpy_loaded_reaches_the_bits_of_the_command(
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_changes_are_checked_as_those_of_the_command(config: Path) -> None:
+def test_changes_from_python_are_checked_like_those_of_the_command(config: Path) -> None:
     changed = load_config(
         config,
         set={
@@ -110,14 +112,16 @@ def test_changes_are_checked_as_those_of_the_command(config: Path) -> None:
     assert all(line.strip().startswith("set ") for line in lines[1:])
 
 
-def test_a_mapping_is_left_as_it_was(config: Path) -> None:
+def test_a_given_mapping_is_not_changed(config: Path) -> None:
     given = load_config(config).to_dict()
     before = json.dumps(given)
     load_config(given, set={"model.hidden": [3], "training": {"epochs": 9}})
     assert json.dumps(given) == before
 
 
-def test_what_train_returns_is_scored_loaded_and_resumed(config: Path, tmp_path: Path) -> None:
+def test_the_run_that_train_returns_can_be_scored_loaded_and_resumed(
+    config: Path, tmp_path: Path
+) -> None:
     run = train(config, out=tmp_path / "a", observer=SILENT)
     assert isinstance(run, Run)
     evaluation = evaluate(run)
@@ -133,6 +137,25 @@ def test_what_train_returns_is_scored_loaded_and_resumed(config: Path, tmp_path:
     assert train(config, out=run, overwrite=True, observer=SILENT).result["epochs"] == 3
 
 
+def test_many_trainings_in_one_process_leave_no_threads_behind(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = threading.active_count()
+    for _ in range(2):
+        train(config, threads=3, observer=SILENT)
+        check_gradient(config, threads=2)
+    deadline = 100
+    while threading.active_count() > before and deadline:
+        time.sleep(0.05)
+        deadline -= 1
+    assert threading.active_count() == before
+
+
+def test_a_run_reads_as_its_folder(tmp_path: Path) -> None:
+    assert str(Run(tmp_path)) == os.fspath(Run(tmp_path)) == str(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -142,7 +165,7 @@ def test_what_train_returns_is_scored_loaded_and_resumed(config: Path, tmp_path:
         ({"set": {"optimizer.rate": 1}}, "unknown key"),
     ],
 )
-def test_a_wrong_call_is_an_error_of_ours(
+def test_a_wrong_call_raises_an_mlp_error(
     arguments: dict[str, object], message: str, config: Path
 ) -> None:
     with pytest.raises(MlpError, match=message):
@@ -159,20 +182,20 @@ def test_the_gradient_of_a_configuration_is_checked() -> None:
 
 @pytest.mark.serial
 def test_ctrl_c_saves_and_raises_and_the_run_can_be_resumed(config: Path, tmp_path: Path) -> None:
-    class Impatient(SilentObserver):
+    class Interrupting(SilentObserver):
         def chunk(self, state: object, epochs: int, rows: int, loss: float) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(config, out=tmp_path / "a", observer=Impatient())
+        train(config, out=tmp_path / "a", observer=Interrupting())
     assert signal.getsignal(signal.SIGINT) is before
     assert Run(tmp_path / "a").result is None
     train(config, out=tmp_path / "a", resume=True, observer=SILENT)
     assert_same_run(tmp_path / "a", train(config, out=tmp_path / "b", observer=SILENT).path)
 
 
-def test_progress_is_plain_lines_where_no_terminal_is(
+def test_progress_is_plain_lines_without_a_terminal(
     config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     train(config, out=tmp_path / "a")
@@ -181,8 +204,8 @@ def test_progress_is_plain_lines_where_no_terminal_is(
     assert sum(line.startswith("epoch ") for line in shown.err.splitlines()) == 3
 
 
-def test_a_notebook_gets_bars(config: Path, tmp_path: Path) -> None:
-    # IPython's kernel is known by its module; its stderr is no terminal.
+def test_a_notebook_shows_progress_bars(config: Path, tmp_path: Path) -> None:
+    # A loaded module `ipykernel` means a notebook, whose stderr is not a terminal.
     code = (
         "import sys, types; sys.modules['ipykernel'] = types.ModuleType('ipykernel')\n"
         f"from mlp_cli import train; train({str(config)!r}, out='a')"

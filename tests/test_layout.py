@@ -1,4 +1,4 @@
-"""The layout's one rule: a department imports those before it, and each library has its place."""
+"""The rule of the layout: a department imports only lower ones, and each library has a place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mlp_cli"
 
-# From the bottom to the top: what stands together does not import each other. Of what stands before
-# it, and of itself, a department may import anything, wherever in its text the import stands.
+# From the lowest to the highest. A department may import itself and all lower ones, also inside
+# functions. Departments in one row do not import each other.
 FLOORS = [
     {"_version", "errors", "rng", "nn"},
     {"storage"},
@@ -24,9 +24,9 @@ FLOORS = [
     {"reports", "api"},
     {"cli"},
 ]
-FACE = {"__init__", "__main__"}  # what they name is imported on first use
+FACE = {"__init__", "__main__"}  # they import on first use
 
-# Who may import what from outside the standard library; NumPy is everybody's but config's.
+# Which module or department may import a library. All but config may import NumPy.
 HOMES = {
     "click": "cli",
     "llvmlite": "compute.fast",
@@ -47,7 +47,7 @@ MODULES = sorted(
 
 
 def imports(module: str) -> set[str]:
-    """Every module that a module's text imports, as dotted names."""
+    """Return every module that the text of a module imports, as dotted names."""
     found = set()
     for node in ast.walk(ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def test_no_import_points_upward(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_library_has_its_place(module: str) -> None:
+def test_a_library_is_imported_only_where_the_table_allows_it(module: str) -> None:
     libraries = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names)
     for library in libraries - {"mlp_cli", "numpy"}:
         assert f"{module}.".startswith(f"{HOMES[library]}.")
@@ -82,14 +82,14 @@ def test_each_library_has_its_place(module: str) -> None:
         assert "numpy" not in libraries
 
 
-def test_a_visitor_sees_the_whole_house_at_once() -> None:
+def test_the_package_has_at_most_18_files_and_folders_at_its_top() -> None:
     entries = {entry.name for entry in PACKAGE.iterdir()} - {"__pycache__"}
     assert len(entries) <= 18
     assert all((PACKAGE / name / "__init__.py").exists() for name in entries if "." not in name)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_prints_and_nothing_is_drawn_from_global_state(module: str) -> None:
+def test_no_module_prints_or_uses_global_random_state(module: str) -> None:
     text = (PACKAGE / f"{module.replace('.', '/')}.py").read_text()
     names = {
         node.func.id
@@ -122,7 +122,7 @@ def python(code: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_large_library() -> None:
     loaded = python(
         "from mlp_cli.cli.main import main\n"
         "try: main(['--help'])\n"

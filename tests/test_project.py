@@ -1,4 +1,4 @@
-"""What the project's files say twice is the same: versions, tools, commands and paths."""
+"""The project's files agree with each other: versions, tools, commands and paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOB = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["j
 
 
 def recipes() -> dict[str, list[str]]:
-    """The Makefile's targets and their commands."""
+    """Return the Makefile's targets and their commands."""
     found: dict[str, list[str]] = {}
     for line in (ROOT / "Makefile").read_text().splitlines():
         if line.startswith("\t"):
@@ -31,7 +31,7 @@ def recipes() -> dict[str, list[str]]:
 
 
 def pinned() -> dict[str, str]:
-    """The development tools and their versions."""
+    """Return the development tools and their versions."""
     groups = PYPROJECT["dependency-groups"].values()
     return dict(requirement.split("==") for group in groups for requirement in group)
 
@@ -47,7 +47,7 @@ def test_make_check_is_what_the_workflow_runs() -> None:
     assert [step["run"] for step in JOB["steps"] if "run" in step] == recipes()["check"]
 
 
-def test_the_style_is_checked_by_one_list_of_commands() -> None:
+def test_only_make_lint_names_the_tools_for_style() -> None:
     assert "make lint" in CI
     assert not re.search(r"\b(ruff|mypy|codespell)\b", re.sub(r"^ *#.*", "", CI, flags=re.M))
 
@@ -59,7 +59,7 @@ def test_the_workflow_runs_the_versions_of_python_that_the_package_names() -> No
     assert PYPROJECT["project"]["requires-python"] == f">={versions[0]}"
 
 
-def test_every_hook_is_a_tool_of_one_version_and_of_make_lint() -> None:
+def test_every_hook_is_a_pinned_tool_of_make_lint() -> None:
     linted = " ".join(recipes()["lint"])
     for hook in hooks():
         tool, *_ = hook["entry"].split()
@@ -68,14 +68,14 @@ def test_every_hook_is_a_tool_of_one_version_and_of_make_lint() -> None:
     assert {"ruff", "mypy", "codespell"} == {hook["entry"].split()[0] for hook in hooks()}
 
 
-def test_the_extra_for_tests_is_among_the_tools() -> None:
+def test_the_extra_for_tests_is_among_the_pinned_tools() -> None:
     extra = {
         re.split("[><=]", need)[0] for need in PYPROJECT["project"]["optional-dependencies"]["test"]
     }
     assert extra <= set(pinned())
 
 
-def test_the_citation_is_of_this_version() -> None:
+def test_the_citation_has_the_version_licence_and_author_of_the_project() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == mlp_cli.__version__
     assert citation["license"] == PYPROJECT["project"]["license"]
@@ -84,7 +84,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 
 def test_every_test_runs_in_one_stage_of_the_checks() -> None:
-    # Without compiled code: what is not `long` by the README's command, the rest in two halves.
+    # Without compiled code, the README's command runs the tests not marked `long`.
     assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
     for selection in ("long and not serial", "long and serial", "not serial", "serial"):
         assert CI.count(f'-m "{selection}"') == 1
@@ -110,13 +110,13 @@ def test_what_measures_time_or_memory_or_sends_signals_is_marked_serial() -> Non
 
 
 @pytest.mark.parametrize("form", ["bug", "feature"])
-def test_an_issue_form_asks_each_thing_once(form: str) -> None:
+def test_the_questions_of_an_issue_form_have_different_ids(form: str) -> None:
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text())
     fields = [field["id"] for field in form["body"]]
     assert len(fields) == len({*fields})
 
 
-def test_the_page_for_contributors_names_files_and_targets_that_are_there() -> None:
+def test_the_page_for_contributors_names_existing_files_and_targets() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
     paths = [path for path in re.findall(r"`([\w./-]+)`", page) if "/" in path]
     assert paths

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from lib.workload import Workload
 from rivals.mnist import SCALE, first_weights, read_mnist, share_right
-from workload import Workload
 
 
 class JaxScan:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from lib.workload import Workload
 from numpy.typing import NDArray
-from workload import Workload
 
 SCALE = 1 / 255  # a pixel as a number in [0, 1]
 

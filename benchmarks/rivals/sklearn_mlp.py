@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import sklearn
+from lib.workload import CLASSES, Workload
 from numpy.typing import NDArray
 from rivals.mnist import SCALE, first_weights, read_mnist, share_right
 from sklearn.neural_network import MLPClassifier
-from workload import CLASSES, Workload
 
 
 class SameStart(MLPClassifier):

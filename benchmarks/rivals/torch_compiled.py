@@ -13,10 +13,10 @@ import os
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of idle compilers
 
 import torch
+from lib.workload import Workload
 from rivals.mnist import SCALE, Mnist, first_weights, read_mnist, share_right
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear, relu
-from workload import Workload
 
 
 class TorchCompiled:

@@ -7,10 +7,10 @@ to 1.15 times as fast as doing it for each minibatch.
 from __future__ import annotations
 
 import torch
+from lib.workload import Workload
 from rivals.mnist import SCALE, Mnist, first_weights, read_mnist, share_right
 from torch import nn
 from torch.nn.functional import cross_entropy
-from workload import Workload
 
 CHUNK = 1024
 

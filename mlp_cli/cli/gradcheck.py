@@ -36,10 +36,16 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     choice = choose_engine(config.model.hidden, config.training.batch_size, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
+    import numpy as np
+
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
+    from mlp_cli.runs.progress import ProgressObserver
 
-    found = check_gradient(config, build_engine(choice))
+    engine = build_engine(choice)
+    with ProgressObserver() as observer:
+        engine.compile(np.dtype("float64"), observer.log)
+    found = check_gradient(config, engine)
     if as_json:
         show_json(found.to_dict())
     else:

@@ -63,9 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(str(error))
         code = error.exit_code
     except MemoryError as error:
+        reason = str(error).rstrip(".") or "None is left"
         _complain(
-            f"not enough memory. {error or 'None is left'}. Choose a smaller model.hidden or "
-            "training.batch_size, or a machine with more memory."
+            f"not enough memory. {reason}. Choose a smaller model.hidden or training.batch_size, "
+            "or a machine with more memory."
         )
         code = ConfigError.exit_code
     sys.exit(code)

@@ -33,7 +33,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._deferring = False
+        self._deferring = self._immediate = False
         self._seen: int | None = None
 
     def __enter__(self) -> Signals:
@@ -52,9 +52,31 @@ class Signals:
             raise Interrupted(self._seen)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._immediate:
+            die_by(number)
         first, self._seen = self._seen is None, number
         if not (self._deferring and first):
             raise Interrupted(number)
+
+    @contextmanager
+    def immediate(self) -> Iterator[None]:
+        """Let a signal end the process at once during the block, in which nothing is to be saved.
+
+        An exception would not do: a library that compiles may catch it. And Python would raise it
+        only when the library returns, so the default action of the system is restored. Process 1
+        has no default action; there, the handler ends the process.
+        """
+        self._immediate = True
+        handled = [number for number in SIGNALS if signal.getsignal(number) == self._handle]
+        if os.getpid() != 1:
+            for number in handled:
+                signal.signal(number, signal.SIG_DFL)
+        try:
+            yield
+        finally:
+            self._immediate = False
+            for number in handled:
+                signal.signal(number, self._handle)
 
     @property
     def pending(self) -> bool:

@@ -36,11 +36,17 @@ class Kernels(Protocol):
         The number of images that it reads best at once.
     compile_seconds
         How long compiling took, or loading what was compiled before.
+    is_kept
+        Whether what was compiled is kept for later processes.
     """
 
     name: str
     reads: int
     compile_seconds: float
+    is_kept: bool
+
+    def compile(self, dtype: np.dtype[Any]) -> None:
+        """Compile for parameters of this type, or load what was compiled before."""
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program.
@@ -55,6 +61,10 @@ class NumPyKernels:
     name = "numpy"
     reads = 1024  # a call takes about as long for a few rows as for one
     compile_seconds = 0.0
+    is_kept = True
+
+    def compile(self, dtype: np.dtype[Any]) -> None:
+        """Do nothing: NumPy is compiled."""
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""

@@ -7,6 +7,8 @@ before anything imports NumPy, and this module imports NumPy only with the kerne
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
@@ -116,7 +118,8 @@ def build_engine(choice: EngineChoice) -> Engine:
     ------
     ConfigError
         If Numba is installed and does not load, for example because it does not know this NumPy
-        yet; or if the system does not give so many threads.
+        yet, or because a variable NUMBA_… keeps it from compiling; or if the system does not give
+        so many threads.
     """
     from mlp_cli.compute.engine import Engine
     from mlp_cli.compute.kernels import NumPyKernels
@@ -126,12 +129,20 @@ def build_engine(choice: EngineChoice) -> Engine:
     if not choice.fast:
         return Engine(threads, NumPyKernels())
     try:
-        from mlp_cli.compute.fast.kernels import (
-            FastKernels,  # its import takes long, and needs the extra
-        )
-    except (ImportError, OSError) as error:  # the latter if a library that it needs is missing
+        with warnings.catch_warnings():  # Numba warns, with a traceback, and ignores the variable
+            warnings.filterwarnings("error", "Environment variable", RuntimeWarning)
+            from mlp_cli.compute.fast import FastKernels  # takes long, and needs the extra
+    except Exception as error:  # Numba raises many kinds, by what it meets
+        reason = str(error).partition("\n")[0].removesuffix(".")
         raise ConfigError(
-            f"the compiled kernels do not load: {error}. Set MLP_KERNELS=numpy to train without "
-            "them, or reinstall the extra: pip install 'mlp-cli[fast]'"
+            f"the compiled kernels do not load: {reason}. {_numba_variables()}Set "
+            "MLP_KERNELS=numpy to train without them, or reinstall the extra: "
+            "pip install 'mlp-cli[fast]'"
         ) from error
     return Engine(threads, FastKernels())
+
+
+def _numba_variables() -> str:
+    """Return a sentence about the variables for Numba that are set, if any are."""
+    found = [f"{name}={os.environ[name]}" for name in os.environ if name.startswith("NUMBA_")]
+    return f"Unset {', '.join(found)}, if that is the cause. " if found else ""

@@ -25,8 +25,8 @@ class _AbandonedError(Exception):
 class ThreadTeam:
     """`size` workers: the caller's thread, and others that sleep until there is a task.
 
-    The threads end with the process. After a barrier, each worker sees all that the others wrote
-    before it.
+    The threads end with the process, or when the team is closed. After a barrier, each worker sees
+    all that the others wrote before it.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class ThreadTeam:
         self._workers = range(size)
         # One letter box for each pair: two messages of one worker never count for two workers.
         self._boxes = [[SimpleQueue[bool]() for _ in self._workers] for _ in self._workers]
-        self._tasks = [SimpleQueue[Task]() for _ in self._workers]
+        self._tasks = [SimpleQueue[Task | None]() for _ in self._workers]
         self._done = SimpleQueue[BaseException | None]()
         for worker in self._workers[1:]:
             try:
@@ -73,6 +73,11 @@ class ThreadTeam:
         for error in sorted(errors, key=lambda error: isinstance(error, _AbandonedError)):
             raise error
 
+    def close(self) -> None:
+        """End the threads. The team cannot be used after that."""
+        for tasks in self._tasks[1:]:
+            tasks.put(None)
+
     def barrier(self, worker: int) -> None:
         """Wait, within a task, until every worker has come here equally often."""
         if self.size == 1:
@@ -86,8 +91,8 @@ class ThreadTeam:
                 raise _AbandonedError
 
     def _serve(self, worker: int) -> None:
-        while True:
-            self._call(self._tasks[worker].get(), worker)
+        while (task := self._tasks[worker].get()) is not None:
+            self._call(task, worker)
 
     def _call(self, task: Task, worker: int) -> None:
         error = None

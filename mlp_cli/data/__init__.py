@@ -4,7 +4,7 @@ dataset       the training, validation and test images of a run
 batches       minibatches as the network sees them
 distortion    random distortions of training images
 idx           the file format of MNIST
-mnist         names, sizes and digests of MNIST's files
+mnist         names, sizes and digests of MNIST's files; replacing: which files may be replaced
 synthetic     digits that the program draws itself
 download      MNIST from mirrors; transfer: one file from one mirror
 """

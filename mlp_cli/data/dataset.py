@@ -15,9 +15,11 @@ import numpy as np
 from mlp_cli.config.schema import Config
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.idx import read_idx
+from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.buffers import Pixels, Rows
 from mlp_cli.rng import generator
+from mlp_cli.storage.files import storage_errors
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,11 @@ def _verified_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
     for file in needed_files(test):
         path = mnist.find(folder, file)
         if path is None:
-            damaged = mnist.damaged(folder, file)
-            found = f"{damaged[0]} is damaged" if damaged else f"{folder / file.name} is missing"
+            refuse_to_replace(folder, needed_files(test))
+            damaged = [
+                f"{at} is damaged: {why}" for at, why in mnist.rejected(folder, file).items()
+            ]
+            found = "; ".join(damaged) or f"{folder / file.name} is missing"
             raise DataError(
                 f"{found}. Run `mlp download-data`, or put MNIST's four files into {folder}."
             )
@@ -100,16 +105,16 @@ def _verified_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
 def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
     paths = {}
     for file in needed_files(test):
-        candidates = [folder / file.name, folder / f"{file.name}.gz"]
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
+        with storage_errors("read the folder", folder):
+            found = mnist.files_named(folder, file.name)
+        if not found:
             optional = file in (mnist.TEST_IMAGES, mnist.TEST_LABELS)
             hint = " To train without a test set: --set data.test=false." if optional else ""
             raise DataError(
                 f"data.path {folder}: there is neither {file.name} nor {file.name}.gz. "
                 f"Put the IDX file there under one of these names.{hint}"
             )
-        paths[file] = path
+        paths[file] = found[0]
     return paths
 
 

@@ -9,14 +9,26 @@ limit: if no mirror answers at all, everything ends within 10 seconds.
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, verified
-from mlp_cli.data.transfer import CHUNK, Body, MirrorError, Progress, is_url, printable, source_of
-from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.data.mnist import MNIST_FILES, CutShortError, MnistFile, find, rejected, verified
+from mlp_cli.data.replacing import refuse_to_replace
+from mlp_cli.data.transfer import (
+    CHUNK,
+    Body,
+    Header,
+    MirrorError,
+    Progress,
+    is_url,
+    printable,
+    shown,
+    source_of,
+)
+from mlp_cli.errors import ConfigError, DataError, DownloadError
 from mlp_cli.storage.files import (
     atomic_writer,
     prepare_folder,
@@ -42,6 +54,10 @@ TRIES, BACKOFF, LONGEST_BACKOFF = 3, 1.0, 10.0
 Log = Callable[[str], None]
 
 
+class SettingError(ConfigError, DownloadError):
+    """No fetch was possible with the user's proxy or certificates: trying again is no use."""
+
+
 def fetch_mnist(
     folder: Path,
     mirrors: Sequence[str],
@@ -53,7 +69,7 @@ def fetch_mnist(
 ) -> list[Path]:
     """Fetch the files that are missing or damaged in `folder`, and store them unpacked.
 
-    Several processes may fetch into one folder at once.
+    Several processes may fetch into one folder at once. A file of the user's is never replaced.
 
     Parameters
     ----------
@@ -75,8 +91,10 @@ def fetch_mnist(
 
     Raises
     ------
+    DataError
+        If a file in the folder has a name of `files`, but is neither MNIST's nor a damaged copy.
     DownloadError
-        If every mirror failed for one of the files.
+        If every mirror failed for one of the files; a `SettingError` if a setting is the cause.
     StorageError
         If the folder cannot be read or written.
     """
@@ -84,8 +102,10 @@ def fetch_mnist(
     def wanted() -> list[MnistFile]:
         return [file for file in files if force or find(folder, file) is None]
 
-    if not wanted():
+    missing = wanted()
+    if not missing:
         return []
+    refuse_to_replace(folder, missing)
     deadline = time.monotonic() + DEADLINE
     prepare_folder(folder, [file.name for file in files])
     waiting = f"waiting for another process that is fetching into {folder}"
@@ -105,6 +125,9 @@ class _Fetcher:
         self._log, self._progress = log, progress
         self._first_answer, self._answered = deadline, False
         self._dead: dict[str, str] = {}  # a mirror that is not asked again: the reason
+        self._misconfigured: set[str] = (
+            set()
+        )  # those of them that failed by a setting of the user's
 
     def fetch(self, file: MnistFile) -> Path:
         """Fetch one file, and return its path."""
@@ -116,16 +139,27 @@ class _Fetcher:
                 try:
                     return self._from_mirror(mirror, file, others=self._mirrors[number:])
                 except MirrorError as error:
-                    reason = printable(f"{mirror}: {error}")
+                    reason = f"{shown(mirror)}: {printable(str(error))}"
                     self._log(reason)
-                    if error.remedy == "dead":
+                    if error.remedy in ("dead", "setting"):
                         self._dead[mirror] = reason
+                    if error.remedy == "setting":
+                        self._misconfigured.add(mirror)
             reasons.append(f"  {reason}\n")
-        raise DownloadError(
-            f"cannot fetch {file.name} from any mirror:\n{''.join(reasons)}"
-            "Check the connection and the proxy (HTTPS_PROXY), or name another source with "
-            "--mirror URL_OR_DIR or MLP_MIRROR, or put MNIST's four files, raw or gzipped, into "
-            f"{self._folder}."
+        damaged = [
+            f"{path} is damaged: {fault}.\n" for path, fault in rejected(self._folder, file).items()
+        ]
+        urls = set(filter(is_url, self._mirrors))
+        misconfigured = bool(urls) and urls <= self._misconfigured
+        check = "Check the connection and the proxy (HTTPS_PROXY)"
+        if misconfigured:
+            check = "Correct the setting"
+        elif re.search("certificate|SSL|_ssl", "".join(reasons)):
+            check += ", and the file of trusted certificates (SSL_CERT_FILE or REQUESTS_CA_BUNDLE)"
+        raise (SettingError if misconfigured else DownloadError)(
+            f"cannot fetch {file.name} from any mirror:\n{''.join([*reasons, *damaged])}"
+            f"{check}, or name another source with --mirror URL_OR_DIR or MLP_MIRROR, or put "
+            f"MNIST's four files, raw or gzipped, into {self._folder}."
         )
 
     def _from_mirror(self, mirror: str, file: MnistFile, others: Sequence[str]) -> Path:
@@ -144,7 +178,9 @@ class _Fetcher:
                     name = file.name
                 elif repeat:
                     tries += 1
-                    self._log(printable(f"{mirror}: {error}; trying again in {wait:.1f} s"))
+                    self._log(
+                        f"{shown(mirror)}: {printable(str(error))}; trying again in {wait:.1f} s"
+                    )
                     time.sleep(wait)
                 else:
                     raise
@@ -170,13 +206,19 @@ class _Fetcher:
             self._answered = self._answered or is_url(mirror)
             if header.refusal is not None:
                 raise header.refusal
-            try:
-                with storage_errors("write", path), atomic_writer(path) as output:
-                    for chunk in verified(io.BufferedReader(body, CHUNK), file, layers=2):
-                        output.write(chunk)
-            except CutShortError as error:
-                raise MirrorError(f"got {body.amount}: {error}", "again") from error
-            except DataError as error:
-                raise MirrorError(f"{error} ({header.kind}, {body.amount})") from error
-            self._log(printable(f"{file.name}: {body.amount} from {mirror}"))
+            with storage_errors("write", path), atomic_writer(path) as output:
+                for chunk in _content(body, header, file):
+                    output.write(chunk)
+                refuse_to_replace(self._folder, [file])  # it may have come there meanwhile
+            self._log(f"{file.name}: {body.amount} from {shown(mirror)}")
         return path
+
+
+def _content(body: Body, header: Header, file: MnistFile) -> Iterator[bytes]:
+    """Yield the verified content of a file that a mirror sends."""
+    try:
+        yield from verified(io.BufferedReader(body, CHUNK), file, layers=2)
+    except CutShortError as error:
+        raise MirrorError(f"got {body.amount}: {error}", "again") from error
+    except DataError as error:
+        raise MirrorError(f"{error} ({header.kind}, {body.amount})") from error

@@ -7,6 +7,7 @@ wait has a limit, and so has every amount of data.
 from __future__ import annotations
 
 import io
+import os
 import queue
 import re
 import threading
@@ -19,10 +20,10 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import requests
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import Retry
 
-from mlp_cli.data.mnist import MnistFile
+from mlp_cli.data.mnist import MnistFile, files_named
 
 # Limits, in seconds, bytes and counts.
 CONNECT = 3.0  # to connect to one address
@@ -38,12 +39,13 @@ Progress = Callable[[str, int, int | None], None]
 class MirrorError(Exception):
     """A mirror failed to send a file; `remedy` says what to try.
 
-    "next": the next mirror. "dead": the next mirror, and never this one again. "name": this mirror
-    with the other name of the file. "again": the same request, after at least `wait` seconds, which
-    the mirror asked for.
+    "next": the next mirror. "dead": the next mirror, and never this one again. "setting": the same,
+    because a setting of the user's makes every request fail. "name": this mirror with the other
+    name of the file. "again": the same request, after at least `wait` seconds, which the mirror
+    asked for.
     """
 
-    Remedy = Literal["next", "dead", "name", "again"]
+    Remedy = Literal["next", "dead", "setting", "name", "again"]
 
     def __init__(self, reason: str, remedy: Remedy = "next", wait: float = 0) -> None:
         super().__init__(reason)
@@ -105,6 +107,8 @@ class Body(io.RawIOBase):
             raise item
         if self._header is not None:
             raise MirrorError(f"got {self.amount}: {_reason(item)}", "again") from item
+        if setting := _wrong_setting(item):
+            raise MirrorError(setting, "setting") from item
         broken = any(isinstance(cause, ProtocolError) for cause in item.args)
         raise MirrorError(_reason(item), "again" if broken else "dead") from item
 
@@ -171,10 +175,20 @@ def is_url(mirror: str) -> bool:
     return mirror.lower().startswith(("http:", "https:"))
 
 
+def shown(mirror: str) -> str:
+    """Return a mirror as it may be shown: without the values of a query, which may be secret."""
+    base, mark, _ = printable(mirror).partition("?")
+    return f"{base}{mark}…" if mark and is_url(mirror) else printable(mirror)
+
+
 def source_of(mirror: str, name: str) -> Source:
-    """Return the file called `name` of a mirror, which is a base URL or a folder."""
+    """Return the file called `name` of a mirror, which is a base URL or a folder.
+
+    A URL's query, such as an access token, is sent with each request.
+    """
     if is_url(mirror):
-        return _from_url(f"{mirror.rstrip('/')}/{name}")
+        base, mark, query = mirror.partition("#")[0].partition("?")
+        return _from_url(f"{base.rstrip('/')}/{name}{mark}{query}")
     if mirror.startswith("file:"):
         mirror = unquote(mirror.removeprefix("file:").removeprefix("//"))
     return _from_folder(Path(mirror), name)
@@ -183,13 +197,13 @@ def source_of(mirror: str, name: str) -> Source:
 def _from_folder(folder: Path, name: str) -> Source:
     if not folder.is_dir():
         raise NotADirectoryError("there is no such folder")
-    path = folder / name
-    if not path.is_file():
-        refusal = MirrorError(f"there is no {name.removesuffix('.gz')}, gzipped or raw", "name")
-        yield Header("", None, refusal)
+    raw = name.removesuffix(".gz")
+    paths = [path for path in files_named(folder, raw) if (path.suffix == ".gz") == (raw != name)]
+    if not paths:
+        yield Header("", None, MirrorError(f"there is no {raw}, gzipped or raw", "name"))
         return
-    with path.open("rb", buffering=0) as file:
-        yield Header("file", path.stat().st_size)
+    with paths[0].open("rb", buffering=0) as file:
+        yield Header("file", paths[0].stat().st_size)
         while chunk := file.read(CHUNK):
             yield chunk
 
@@ -199,6 +213,8 @@ def _from_url(url: str) -> Source:
         # A redirect may lead from https to http: the digest protects the content, and requests
         # drops a password at such a redirect.
         session.max_redirects = REDIRECTS
+        # As other programs do; requests itself heeds its own variables only, which go first.
+        session.verify = os.environ.get("SSL_CERT_FILE") or True
         with session.get(
             url,
             headers={"Accept-Encoding": "identity"},
@@ -239,7 +255,21 @@ def _reason(error: BaseException) -> str:
         causes = [cause for cause in inner if isinstance(cause, BaseException)]
     if isinstance(error, IncompleteRead):
         return "the connection ended"
-    return f"{proxy}{getattr(error, 'strerror', None) or error or type(error).__name__}"
+    text = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return proxy + re.sub(r"\?\S+", "?…", text)  # a query may be secret
+
+
+def _wrong_setting(error: BaseException) -> str | None:
+    """Return the reason if a request failed by a setting of the environment, and what to do."""
+    if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
+        return "the proxy is a SOCKS proxy, which needs a package: pip install 'requests[socks]'"
+    if isinstance(error, requests.exceptions.InvalidProxyURL) or any(
+        isinstance(cause, ProxySchemeUnknown) for cause in error.args
+    ):
+        return f"{_reason(error)} (set by HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)"
+    if "CA certificate bundle" in str(error):
+        return f"{_reason(error)} (set by SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE)"
+    return None
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
+from mlp_cli.data.replacing import unused_files
 from mlp_cli.errors import DataError, DownloadError
 from mlp_cli.training.observer import Observer
 
@@ -26,18 +27,7 @@ def obtain_data(
     """
     data = config.data
     try:
-        try:
-            return config, load_dataset(config, data_dir)
-        except DataError:
-            if data.path is not None or not data.download:
-                raise
-        from mlp_cli.data.download import fetch_mnist  # only if needed: its import takes 0.2 s
-
-        files = needed_files(data.test)
-        fetch_mnist(
-            data_dir / "mnist", mirrors, files=files, log=observer.log, progress=observer.download
-        )
-        return config, load_dataset(config, data_dir)
+        return config, _load(config, data_dir, mirrors, observer)
     except (DataError, DownloadError) as error:
         if data.path is not None or data.fallback is None:
             raise
@@ -48,3 +38,19 @@ def obtain_data(
     synthetic = data.model_copy(update={"dataset": "synthetic"})
     config = config.model_copy(update={"data": synthetic})
     return config, load_dataset(config, data_dir)
+
+
+def _load(config: Config, data_dir: Path, mirrors: Sequence[str], observer: Observer) -> Dataset:
+    data, folder, files = config.data, data_dir / "mnist", needed_files(config.data.test)
+    try:
+        dataset = load_dataset(config, data_dir)
+    except DataError:
+        if data.path is not None or not data.download:
+            raise
+        from mlp_cli.data.download import fetch_mnist  # only if needed: its import takes 0.2 s
+
+        fetch_mnist(folder, mirrors, files=files, log=observer.log, progress=observer.download)
+        dataset = load_dataset(config, data_dir)
+    if dataset.name == "mnist" and (unused := unused_files(folder, files)):
+        observer.warn(unused)
+    return dataset

@@ -15,7 +15,6 @@ not count, because it may be the user's own file.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -25,8 +24,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.storage.files import atomic_write, make_folder, storage_errors, sync_folder
-from mlp_cli.storage.strict_json import from_json, to_json
+from mlp_cli.runs.lock import FolderLock, in_use
+from mlp_cli.runs.records import lines_of_epochs, read_result
+from mlp_cli.storage.files import atomic_writer, make_folder, storage_errors, sync_folder
+from mlp_cli.storage.strict_json import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
 
@@ -49,6 +50,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = FolderLock(path)
         self.env = path / "env.json"
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.jsonl"
@@ -58,6 +60,20 @@ class RunFolder:
         self.result = path / "result.json"
         self._metrics_size = 0
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether the folder holds what a training writes after its first `last.npz`.
+
+        Raises
+        ------
+        StorageError
+            If the folder cannot be read.
+        """
+        with storage_errors("read", self.path):
+            if any(path.exists() for path in (self.best, self.divergence, self.result)):
+                return True
+            return self.metrics.exists() and self.metrics.stat().st_size > 0
+
     def append_metrics(self, line: str) -> None:
         """Add one line to `metrics.jsonl`, in one write.
 
@@ -65,15 +81,23 @@ class RunFolder:
         ------
         ConfigError
             If another process has written to the file since `keep_metrics`. Then it trains this
-            run too, on a file system without locks.
+            run too, on a file system without locks. And as `FolderLock.check`.
         StorageError
-            If the line cannot be written. The lines before it stay whole.
+            If the line cannot be written, or if lines are gone. The lines before it stay whole.
         """
         content = f"{line}\n".encode()
+        self.lock.check()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
+            self.lock.check()  # again: the file that is open now is that of this run
             before = os.fstat(file.fileno()).st_size
-            if before != self._metrics_size:
-                raise self._in_use()
+            if before < self._metrics_size:
+                raise StorageError(
+                    f"{self.metrics}: the file was removed or shortened while this run trained: "
+                    f"it has {before:,} of {self._metrics_size:,} bytes. Put its lines back if you "
+                    "can, and continue with --resume."
+                )
+            if before > self._metrics_size:
+                raise in_use(self.path)
             try:
                 if file.write(content) < len(content):  # a full disk may take a part of it
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -90,6 +114,7 @@ class RunFolder:
         StorageError
             If the file cannot be written.
         """
+        self.lock.check()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
             os.fsync(file.fileno())
 
@@ -107,18 +132,11 @@ class RunFolder:
         StorageError
             If the file cannot be read or written.
         """
-        lines: list[bytes] = []
-        if self.metrics.exists():
-            with storage_errors("read", self.metrics):
-                lines = self.metrics.read_bytes().splitlines(keepends=True)
-        kept: list[bytes] = []
-        for line in lines:  # a line may be incomplete, or occur twice
-            if len(kept) < epochs and _epoch(line) == len(kept) + 1:
-                kept.append(line)
-        content = b"".join(kept)
-        atomic_write(self.metrics, content)
+        lines = lines_of_epochs(self.metrics, epochs)
+        content = b"".join(lines)
+        self.write(self.metrics, content)
         self._metrics_size = len(content)
-        return len(kept)
+        return len(lines)
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of `result.json`, or None if the run has not finished.
@@ -126,22 +144,9 @@ class RunFolder:
         Raises
         ------
         StorageError
-            If the file is there, but cannot be read or is damaged.
+            As `records.read_result`.
         """
-        if not self.result.exists():
-            return None
-        with storage_errors("read", self.result):
-            text = self.result.read_bytes()
-        try:
-            result = from_json(text)
-            if not isinstance(result, dict):
-                raise ValueError("it is not a JSON object")
-        except ValueError as error:
-            raise StorageError(
-                f"{self.result} is damaged: {error}. Remove it and resume the run, which writes it "
-                "again."
-            ) from error
-        return result
+        return read_result(self.result) if self.result.exists() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write `result.json`, whole or not at all. It marks the run as finished.
@@ -151,7 +156,25 @@ class RunFolder:
         StorageError
             If it cannot be written.
         """
-        atomic_write(self.result, (to_json(result, indent=2) + "\n").encode())
+        self.write_json(self.result, result)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write one of the run's files, whole or not at all.
+
+        Raises
+        ------
+        ConfigError
+            As `FolderLock.check`.
+        StorageError
+            If it cannot be written.
+        """
+        with storage_errors("write", path), atomic_writer(path) as file:
+            self.lock.check()  # the temporary file is open: if it is here, so is its new name
+            file.write(content)
+
+    def write_json(self, path: Path, value: dict[str, Any]) -> None:
+        """Write one of the run's files as JSON, as `write` does."""
+        self.write(path, (to_json(value, indent=2) + "\n").encode())
 
     def remove_outcome(self) -> None:
         """Remove `result.json` and `divergence.json` if they are there, because the run continues.
@@ -161,6 +184,7 @@ class RunFolder:
         StorageError
             If one cannot be removed.
         """
+        self.lock.check()
         for path in (self.result, self.divergence):
             with storage_errors("remove", path):
                 path.unlink(missing_ok=True)
@@ -173,6 +197,7 @@ class RunFolder:
         StorageError
             If one cannot be removed.
         """
+        self.lock.check()
         with storage_errors("clear", self.path):
             # env.json last: until then the folder is recognised as a run's.
             for name in reversed(FILES):
@@ -187,44 +212,22 @@ class RunFolder:
         Raises
         ------
         ConfigError
-            If another process is training this run.
+            If another process is training this run, or as `FolderLock.check`.
         StorageError
             If the folder cannot be opened.
         """
-        with storage_errors("open", self.path):
-            descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with self.lock.held() as exclusive:
+            if exclusive:  # otherwise `append_metrics` notices a second process
                 self._remove_temporary_files()
-            except BlockingIOError as error:
-                raise self._in_use() from error
-            except OSError:
-                pass  # a file system without locks: `append_metrics` notices a second process
             yield
-        finally:
-            os.close(descriptor)
-
-    def _in_use(self) -> ConfigError:
-        return ConfigError(
-            f"{self.path}: another process is training this run. Wait for it, or choose another "
-            "--out."
-        )
 
     def _remove_temporary_files(self) -> None:
-        for path in self.path.iterdir():
+        with storage_errors("use", self.path):
+            paths = list(self.path.iterdir())
+        for path in paths:
             if _TEMPORARY.fullmatch(path.name):
                 with suppress(OSError):
                     path.unlink()
-
-
-def _epoch(line: bytes) -> int | None:
-    """Return the epoch of a line of `metrics.jsonl`, or None if the line is incomplete."""
-    try:
-        record = from_json(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    return record.get("epoch") if isinstance(record, dict) else None
 
 
 def check_out(path: Path, mode: Mode) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Protocol
 
@@ -19,6 +19,9 @@ class Interruption(Protocol):
 
     def deferred(self) -> AbstractContextManager[None]:
         """Hold interruptions back during the block; `pending` tells of them."""
+
+    def immediate(self) -> AbstractContextManager[None]:
+        """Let an interruption end the block at once, though a library may catch exceptions."""
 
 
 class DeferredInterrupt:
@@ -55,3 +58,7 @@ class DeferredInterrupt:
             signal.signal(signal.SIGINT, before)
         if self.pending:
             raise KeyboardInterrupt
+
+    def immediate(self) -> AbstractContextManager[None]:
+        """Leave Ctrl-C to Python."""
+        return nullcontext()

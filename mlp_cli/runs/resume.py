@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlp_cli.compute.machine import differing
 from mlp_cli.config.load import differences, load_config
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import CheckpointError, ConfigError
+from mlp_cli.errors import CheckpointError, ConfigError, StorageError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
-from mlp_cli.storage.checkpoint import Checkpoint
+from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.header import State
+from mlp_cli.training.divergence import STEPS, ExaminedStep
 from mlp_cli.training.trainer import Trainer
 
 MAY_GROW = ("training.epochs",)
+
+Warn = Callable[[str], object]
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
@@ -68,15 +73,110 @@ def environment_warnings(checkpoint: Checkpoint, environment: dict[str, Any]) ->
     ]
 
 
-def stored_config(folder: RunFolder) -> Config | None:
+def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
     """Return the configuration of the run in a folder, None if there is no run yet.
+
+    If `config.yaml` is missing, it is the one in the header of a checkpoint, and `warn` is told.
 
     Raises
     ------
     ConfigError
-        If it is not a configuration.
+        If it is not a configuration, or if there is a run and nothing holds its configuration.
+    CheckpointError
+        If the checkpoint that should hold it is damaged.
     """
-    return load_config(folder.config) if folder.env.exists() and folder.config.exists() else None
+    has_trained = folder.has_trained  # first: another process may write last.npz just now
+    if folder.config.exists():
+        return load_config(folder.config)
+    for path in (folder.last, folder.best):
+        if path.exists():
+            config = trained_by(load_checkpoint(path))
+            warn(f"{folder.config} is missing. The configuration is taken from {path.name}.")
+            return config
+    if has_trained:
+        raise _incomplete(folder, "config.yaml and last.npz are missing", "them")
+    return None
+
+
+def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, Any] | None:
+    """Return the result of a finished run, None if the run has to continue.
+
+    `warn` is told which of the run's files are missing. If `last.npz` is there, a finished run
+    continues too whose `result.json` is damaged, or whose `env.json` or `config.yaml` is missing:
+    then it writes them again.
+
+    Parameters
+    ----------
+    folder, warn
+        The run, and what to call with a warning.
+    longer
+        Whether more epochs are wanted than the run has.
+
+    Raises
+    ------
+    ConfigError
+        If the run has to continue, but `last.npz` is missing.
+    StorageError
+        If `result.json` cannot be read.
+    """
+    result = None
+    try:
+        result = None if longer else folder.read_result()
+    except StorageError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        warn(f"{folder.result} is damaged: {error.__cause__}. It is written again.")
+    files = (folder.env, folder.config, folder.metrics, folder.last, folder.best)
+    missing = [path.name for path in files if not path.exists()]
+    has_trained = folder.has_trained
+    can_continue = folder.last.exists()
+    rewritten = can_continue and {"env.json", "config.yaml"}.intersection(missing)
+    if result is not None and not rewritten:
+        if missing:
+            warn(
+                f"{folder.path}: the run is finished, but these are missing: {', '.join(missing)}."
+            )
+        return result
+    if has_trained and not can_continue:
+        raise _incomplete(folder, "last.npz is missing", "it")
+    if can_continue and "env.json" in missing:
+        warn(f"{folder.env} is missing. It is written again, for the versions of this sitting.")
+    return None
+
+
+def check_best(folder: RunFolder, state: State) -> None:
+    """Check that `best.npz` is there and whole, if the training of `state` relies on it.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing.
+    CheckpointError
+        If it is damaged.
+    """
+    if state.best_epoch is None:
+        return
+    if not folder.best.exists():
+        raise _incomplete(folder, "best.npz is missing", "it")
+    load_checkpoint(folder.best)
+
+
+def joined(earlier: Sequence[ExaminedStep], steps: Sequence[ExaminedStep]) -> list[ExaminedStep]:
+    """Put the steps of an earlier report before `steps`, if they lead to the first of them.
+
+    A diverged run that is resumed diverges at once, and has no other record of the steps before.
+    """
+    before = [step for step in earlier if step.step < steps[0].step]
+    if not before or before[-1].step + 1 != steps[0].step:
+        before = []
+    return [*before, *steps][-STEPS:]
+
+
+def _incomplete(folder: RunFolder, what: str, them: str) -> ConfigError:
+    return ConfigError(
+        f"--resume {folder.path}: {what}, so the run cannot continue. Put {them} back, or start "
+        "again with --overwrite."
+    )
 
 
 def resumable(config: Config, stored: Config, out: Path) -> Config:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,14 @@ class Saver:
         self._best = tuple(map(np.empty_like, trainer.evaluated)) if self._validates else None
         self._best_header: dict[str, Any] | None = None  # of a best that is not yet on disk
         self._saved, self._took = time.monotonic(), 0.0
-        self._saved_step: int | None = None
+        self._saved_place: tuple[int, int] | None = None
 
     def chunk_ended(self) -> None:
         """Save within an epoch, if the last save is long ago.
 
         Raises
         ------
-        DivergedError, StorageError
+        ConfigError, DivergedError, StorageError
             As `save`.
         """
         if time.monotonic() - self._saved >= max(LONGEST, SHARE * self._took):
@@ -78,7 +79,7 @@ class Saver:
 
         Raises
         ------
-        DivergedError, StorageError
+        ConfigError, DivergedError, StorageError
             As `save`.
         """
         self._folder.append_metrics(metrics.to_json())
@@ -96,25 +97,34 @@ class Saver:
         ------
         DivergedError
             If a parameter is not finite; the old checkpoint stays.
+        ConfigError
+            If another folder was made in place of the run's; nothing is written.
         StorageError
             If it cannot be written; the old checkpoint stays.
         """
         started = time.monotonic()
         trainer, folder = self._trainer, self._folder
-        if (trainer.state.step, self._best_header) == (self._saved_step, None):
+        # Not the step alone: the end of an epoch changes the state without another step.
+        place = (trainer.state.epoch, trainer.state.position)
+        if place == self._saved_place and self._best_header is None:
             return
         trainer.check()
         folder.sync_metrics()
         if self._best is not None and self._best_header is not None:
-            save_checkpoint(folder.best, self._arrays(*self._best), self._best_header)
+            self._write(folder.best, self._arrays(*self._best), self._best_header)
             self._best_header = None
         vectors, header = dict(trainer.vectors), self._header()
         arrays = self._arrays(vectors.pop("parameters"), vectors.pop("statistics")) | vectors
         if not self._validates and trainer.state.epoch:
-            save_checkpoint(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
-        save_checkpoint(folder.last, arrays, header)
-        self._saved, self._saved_step = time.monotonic(), trainer.state.step
+            self._write(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
+        self._write(folder.last, arrays, header)
+        self._saved, self._saved_place = time.monotonic(), place
         self._took = self._saved - started
+
+    def _write(
+        self, path: Path, arrays: dict[str, np.ndarray[Any, Any]], header: dict[str, Any]
+    ) -> None:
+        save_checkpoint(path, arrays, header, check=self._folder.lock.check)
 
     def _header(self) -> dict[str, Any]:
         trainer = self._trainer

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
@@ -22,18 +25,24 @@ from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
 from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
 from mlp_cli.runs.interruption import Interruption
-from mlp_cli.runs.resume import environment_warnings, restore, resumable, stored_config
+from mlp_cli.runs.lock import in_use
+from mlp_cli.runs.records import Result, read_steps
+from mlp_cli.runs.resume import (
+    check_best,
+    environment_warnings,
+    joined,
+    restore,
+    resumable,
+    stored_config,
+    stored_result,
+)
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
-from mlp_cli.storage.files import atomic_write
-from mlp_cli.storage.strict_json import to_json
 from mlp_cli.training.build import build_trainer
-from mlp_cli.training.divergence import find_first_bad_step
+from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
 from mlp_cli.training.trainer import Trainer
-
-WORTH_REPORTING_S = 2.0  # seconds of compiling
 
 
 @dataclass(frozen=True)
@@ -63,30 +72,37 @@ def train_run(
     if out is not None:
         check_out(out, options.mode)
         if options.mode == "resume":
-            stored = stored_config(RunFolder(out))
+            stored = stored_config(RunFolder(out), observer.warn)
         if stored is not None:
             config = resumable(config, stored, out)
-            result = RunFolder(out).read_result()
-            if result is not None and stored.training.epochs == config.training.epochs:
+            longer = config.training.epochs > stored.training.epochs
+            result = stored_result(RunFolder(out), observer.warn, longer=longer)
+            if result is not None:
                 return out, result
     config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder = claim(out, options.config_name)
-    with folder.locked():
+    with folder.locked(), ExitStack() as at_the_end:
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
-        # Compiling is inside the block too: an exception raised within it would get lost.
+            begun = folder.last.exists() or folder.has_trained
+            if options.mode == "resume" and stored is None and begun:
+                raise in_use(out)
+        with interruption.immediate():  # nothing is to be saved yet
+            engine = build_engine(options.engine)
+            at_the_end.callback(engine.threads.close)
+            engine.compile(np.dtype(config.training.dtype), observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()
-            engine = build_engine(options.engine)
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
-            _report_compiling(engine.kernels.compile_seconds, observer)
             if stored is not None and folder.last.exists():
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
+                check_best(folder, trainer.state)
                 for warning in environment_warnings(checkpoint, environment):
                     observer.warn(warning)
+            earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
             sittings_before = trainer.state.seconds
 
@@ -94,15 +110,8 @@ def train_run(
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = _train(trainer, config, saver, folder, observer, interruption)
+            finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
-
-
-def _report_compiling(seconds: float, observer: Observer) -> None:
-    if seconds > WORTH_REPORTING_S:
-        observer.log(
-            f"Compiled the kernels in {seconds:.0f} s; the next training finds them ready."
-        )
 
 
 def _prepare(
@@ -116,8 +125,8 @@ def _prepare(
         If it cannot be written.
     """
     folder.remove_outcome()
-    atomic_write(folder.env, (to_json(environment, indent=2) + "\n").encode())
-    atomic_write(folder.config, dump_config(config).encode())
+    folder.write_json(folder.env, environment)
+    folder.write(folder.config, dump_config(config).encode())
     if folder.keep_metrics(epochs) < epochs:
         observer.warn(f"{folder.metrics} is missing lines for epochs that were already trained.")
 
@@ -127,6 +136,7 @@ def _train(
     config: Config,
     saver: Saver,
     folder: RunFolder,
+    earlier: Sequence[ExaminedStep],
     observer: Observer,
     interruption: Interruption,
 ) -> bool:
@@ -156,12 +166,14 @@ def _train(
     except DivergedError as error:
         noticed = trainer.state.step
         observer.log(f"{error} Looking for the step at which it began.")
+        folder.lock.check()
         restore(trainer, load_checkpoint(folder.last), config)
         found = find_first_bad_step(trainer, noticed)
         if found is None:
             raise
+        found = replace(found, steps=joined(earlier, found.steps))
         saver.save()
-        atomic_write(folder.divergence, (to_json(found.to_dict(), indent=2) + "\n").encode())
+        folder.write_json(folder.divergence, found.to_dict())
         raise DivergedError(f"{found} More in {folder.divergence}.") from error
     saver.save()
     return trainer.finished
@@ -175,16 +187,18 @@ def _conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float])
     if trainer.dataset.test is not None:
         engine = trainer.engine._replace(kernels=NumPyKernels())
         scores = Scorer(best.network, trainer.dataset.test, best.scaling, engine).score()
-    result = {
-        "dataset": trainer.dataset.name,
-        "epochs": state.epoch,
-        "best_epoch": then.best_epoch,
-        "val_accuracy": then.best_accuracy,
-        "test_accuracy": scores.accuracy if scores else None,
-        "test_errors": scores.errors if scores else None,
-        "test_error_ci95": list(scores.error_ci95) if scores else None,
-        "seconds": elapsed(),
-        "samples_per_second": state.samples / state.training_seconds,
-    }
+    result = asdict(
+        Result(
+            dataset=trainer.dataset.name,
+            epochs=state.epoch,
+            best_epoch=then.best_epoch,
+            val_accuracy=then.best_accuracy,
+            test_accuracy=scores.accuracy if scores else None,
+            test_errors=scores.errors if scores else None,
+            test_error_ci95=list(scores.error_ci95) if scores else None,
+            seconds=elapsed(),
+            samples_per_second=state.samples / state.training_seconds,
+        )
+    )
     folder.write_result(result)
     return result

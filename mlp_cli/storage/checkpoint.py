@@ -22,11 +22,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -35,11 +34,14 @@ from mlp_cli.errors import CheckpointError, ConfigError
 from mlp_cli.storage.files import atomic_writer, storage_errors
 from mlp_cli.storage.header import FIRST_STATE_FIELDS, DataRecord, State
 from mlp_cli.storage.npz import read_npz, write_npz
-from mlp_cli.storage.strict_json import from_json, to_json
+from mlp_cli.storage.strict_json import from_json, record_faults, shown, to_json
 
 FORMAT = 1
 MAX_HEADER = 1 << 18  # characters; a header has a few thousand
-LARGEST = 1 << 63  # all whole numbers of a record are below it
+
+# Earlier builds wrote checkpoints by `savez(allow_pickle=False)`, and NumPy below 2.2 took the
+# option for one more array. The digest does not cover it.
+_NO_ARRAY = "allow_pickle"
 
 Record = TypeVar("Record")
 
@@ -80,7 +82,7 @@ class Checkpoint:
         needless = sorted(set(self.arrays) - set(needed))
         if needless:
             raise CheckpointError(
-                f"{self.path}: it holds {_shown(needless)}, which have no place in its "
+                f"{self.path}: it holds {shown(needless)}, which have no place in its "
                 "configuration. Use the release that wrote it, or another checkpoint."
             )
 
@@ -127,15 +129,9 @@ class Checkpoint:
         """
         found, types = self.header.get(name), get_type_hints(kind)
         if not isinstance(found, dict):
-            raise self.unfit(f"its {name} is {_shown(found)}, not a mapping")
-        known = types if required is None else required
-        wrong = [f"is missing {field}" for field in known if field not in found]
-        wrong += [f"holds {_shown(field)}, unknown here" for field in found if field not in types]
-        wrong += [
-            f"has {field} = {_shown(value)}, not {_name(types[field])}"
-            for field, value in found.items()
-            if field in types and not _fits(value, types[field])
-        ]
+            raise self.unfit(f"its {name} is {shown(found)}, not a mapping")
+        wrong = [f"holds {shown(field)}, unknown here" for field in found if field not in types]
+        wrong += record_faults(found, kind, required)
         if wrong:
             raise self.unfit(f"its {name} {'; '.join(wrong[:5])}")
         return kind(**found)
@@ -147,8 +143,15 @@ class Checkpoint:
         )
 
 
-def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    header: dict[str, Any],
+    check: Callable[[], object] = lambda: None,
+) -> None:
     """Write a checkpoint, whole or not at all.
+
+    `check` is called when the temporary file is open; if it raises, nothing is written.
 
     Raises
     ------
@@ -159,6 +162,7 @@ def save_checkpoint(path: Path, arrays: dict[str, NDArray[Any]], header: dict[st
     members = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     members |= {"header": np.array(text), "digest": np.array(_digest(arrays, text))}
     with storage_errors("write", path), atomic_writer(path) as file:
+        check()
         write_npz(file, members)
 
 
@@ -181,6 +185,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             try:
                 members = read_npz(file, size)
                 text, digest = (_text(members.pop(name, None)) for name in ("header", "digest"))
+                members.pop(_NO_ARRAY, None)
                 if digest != _digest(members, text):
                     raise ValueError("its digest does not match its content")
                 header = _header(text)
@@ -196,7 +201,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     found = header.get("format")
     if type(found) is not int or found != FORMAT:
         raise CheckpointError(
-            f"{path}: checkpoint format {_shown(found)}, but this release reads {FORMAT}. "
+            f"{path}: checkpoint format {shown(found)}, but this release reads {FORMAT}. "
             "Use the release that wrote it."
         )
     for name, array in members.items():
@@ -243,23 +248,3 @@ def _check_regular(path: Path) -> None:
         ) from None
     if not regular:
         raise ConfigError(f"{path}: a folder or device. A checkpoint is a regular file.")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value from JSON has the type of a field; no number is below 0."""
-    allowed = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
-    if type(value) not in allowed and not (type(value) is int and float in allowed):
-        return False
-    if isinstance(value, int):
-        return 0 <= value < LARGEST
-    return not isinstance(value, float) or value >= 0  # a loss may be as large as it likes
-
-
-def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint)
-
-
-def _shown(value: Any) -> str:
-    """Return a value for a message: one line, and not too long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -42,7 +42,7 @@ _NPY_START = b"\x93NUMPY\x01\x00"
 _NPY_HEADER = re.compile(
     r"\{'descr': '([^']{1,20})', 'fortran_order': False, 'shape': \(([0-9, ]{0,100})\), \} *\n"
 )
-_TYPES = re.compile(r"[<>](?:f[48]|U[1-9][0-9]{0,7})")
+_TYPES = re.compile(r"[<>](?:f[48]|U[1-9][0-9]{0,7})|\|b1")
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -6,9 +6,12 @@ Python's `json` also reads and writes NaN and Infinity, which other programs ref
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Collection, Mapping
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 MAX_DEPTH = 20  # lists and objects within each other, many more than the program's files have
+LARGEST = 1 << 63  # all whole numbers of a record are below it
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -59,6 +62,53 @@ def from_json(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     except ValueError as error:
         raise ValueError("it holds a number that is not finite") from error
     return value
+
+
+def record_faults(
+    found: Mapping[str, Any], kind: type, required: Collection[str] | None = None
+) -> list[str]:
+    """Return what is wrong with an object that should have the fields of a dataclass.
+
+    A number must be at least 0. The elements of a list are not looked at, nor are other fields.
+
+    Parameters
+    ----------
+    found
+        The object.
+    kind
+        The dataclass.
+    required
+        The fields that must be there; all if it is None.
+
+    Returns
+    -------
+    A list of reasons that continue a sentence, as in "is missing epoch".
+    """
+    types = get_type_hints(kind)
+    known = types if required is None else required
+    wrong = [f"is missing {field}" for field in known if field not in found]
+    for field, hint in types.items():
+        if field in found and not _fits(found[field], hint):
+            name = hint.__name__ if isinstance(hint, type) else hint
+            wrong.append(f"has {field} = {shown(found[field])}, not {name}")
+    return wrong
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: one line, and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value from JSON has the type of a field; no number is below 0."""
+    hints = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    allowed = [get_origin(one) or one for one in hints]
+    if type(value) not in allowed and not (type(value) is int and float in allowed):
+        return False
+    if isinstance(value, int):
+        return 0 <= value < LARGEST
+    return not isinstance(value, float) or value >= 0  # a loss may be as large as it likes
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

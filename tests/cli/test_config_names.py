@@ -24,7 +24,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.splitlines()[-1]
 
 
-def test_an_argument_does_as_well_as_the_option(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_an_argument_does_the_same_as_the_option(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     same = ("--set", "training.epochs=1", "--quiet")
     for number, given in enumerate([(config,), ("--config", config)], 1):
         done = mlp("train", *given, *same)
@@ -48,7 +48,9 @@ def test_two_configurations_are_refused(command: str, mlp: Mlp, config: Path) ->
 
 
 @pytest.mark.parametrize("command", ["train", "gradcheck", "config preview p.png"])
-def test_no_configuration_is_refused_with_the_ways_to_name_one(command: str, mlp: Mlp) -> None:
+def test_the_message_for_a_missing_configuration_says_how_to_name_one(
+    command: str, mlp: Mlp
+) -> None:
     message = refusal(mlp(*command.split()))
     assert message.startswith("Error: No configuration is given.")
     assert "`mlp train mnist`" in message
@@ -62,7 +64,7 @@ def test_a_preview_takes_one_configuration_and_one_picture(mlp: Mlp, config: Pat
     assert message == "Error: Give one configuration and one picture."
 
 
-def test_a_shipped_name_gives_the_run_its_name(mlp: Mlp) -> None:
+def test_a_run_of_a_shipped_configuration_has_its_name(mlp: Mlp) -> None:
     small = ("--set", "data.dataset=synthetic", "--set", "training.epochs=1", "--quiet")
     done = mlp("train", "recipes/linear", *small)
     assert done.returncode == 0, done.stderr
@@ -70,20 +72,20 @@ def test_a_shipped_name_gives_the_run_its_name(mlp: Mlp) -> None:
     assert mlp("train", "--config", "softmax.yaml", *small).stdout.endswith("\nruns/softmax-1\n")
 
 
-def test_a_fault_names_the_file_that_was_found(mlp: Mlp) -> None:
+def test_a_fault_in_a_shipped_configuration_names_its_file(mlp: Mlp) -> None:
     done = mlp("train", "recipes/record", "--set", "optimizer.name=adam")
     assert "optimizer.nesterov" in refusal(done)
     assert done.stderr.count(f"{CONFIGS / 'recipes' / 'record.yaml'}:") == 3
 
 
-def test_a_misspelt_name_is_one_line(mlp: Mlp) -> None:
+def test_the_message_for_a_misspelt_name_is_one_line(mlp: Mlp) -> None:
     done = mlp("train", "minst")
     assert refusal(done).startswith("Error: minst: there is no such file")
     assert done.stderr.count("\n") == 1
     assert "Did you mean mnist?" in done.stderr
 
 
-def test_the_list_is_aligned_and_as_json_complete(mlp: Mlp) -> None:
+def test_the_list_is_aligned_and_agrees_with_its_json(mlp: Mlp) -> None:
     listed = json.loads(mlp("config", "list", "--json").stdout)
     assert {"name", "description", "path"} == set().union(*listed)
     lines = mlp("config", "list").stdout.splitlines()
@@ -96,7 +98,7 @@ def test_the_list_is_aligned_and_as_json_complete(mlp: Mlp) -> None:
 
 
 @pytest.mark.parametrize("kernels", ["", "numpy", "fast", "wrong"])
-def test_the_version_names_what_computes(kernels: str, mlp: Mlp) -> None:
+def test_the_version_names_python_numpy_and_the_kernels(kernels: str, mlp: Mlp) -> None:
     expected = "numpy"
     if find_spec("numba") is not None and kernels != "numpy":
         expected = f"numba {metadata.version('numba')}"
@@ -109,7 +111,7 @@ def test_the_version_names_what_computes(kernels: str, mlp: Mlp) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["config", "list"], ["train", "--help"]])
-def test_what_only_names_things_loads_nothing_heavy(arguments: list[str], mlp: Mlp) -> None:
+def test_version_list_and_help_load_no_large_library(arguments: list[str], mlp: Mlp) -> None:
     done = mlp(*arguments, PYTHONPROFILEIMPORTTIME="1")
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert {"click", "mlp_cli.cli.main"} <= loaded

@@ -1,4 +1,4 @@
-"""Odd surroundings, as whole processes: streams, paths, limits, clocks, permissions, odd data."""
+"""Unusual environments for whole processes: streams, paths, limits, clocks, permissions, data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Train = Callable[..., subprocess.CompletedProcess[bytes]]
 
 @pytest.fixture
 def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    """A configuration that trains in no time."""
+    """Return a configuration that trains quickly."""
     path = tmp_path / "c.yaml"
     path.write_text(
         f"data: {{path: {own_images(train=200)}, validation: 50}}\nmodel: {{hidden: [8]}}\n"
@@ -39,7 +39,7 @@ def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def train(tmp_path: Path, config: Path) -> Train:
-    """Run `mlp train --quiet`, warnings as errors, in surroundings of the test's choice."""
+    """Return a function that runs `mlp train --quiet` with warnings as errors."""
 
     def run(
         *arguments: object,
@@ -70,15 +70,15 @@ def limit(kind: int, amount: int) -> Callable[[], None]:
 
 
 def without_root() -> None:
-    """Give up what lets root write where the permissions do not."""
+    """Give up the capabilities by which root ignores permissions."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, from the next exec on
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
 
 NO_UTF8 = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-SURROUNDINGS: list[tuple[str, dict[str, Any]]] = [
+ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [
     ("nothing", {"environ": dict.fromkeys(NEVER)}),
-    ("HOME that is not there", {"environ": {"HOME": "/nowhere"}}),
+    ("a HOME that does not exist", {"environ": {"HOME": "/nowhere"}}),
     ("HOME read-only", {"environ": {"HOME": "/proc"}, "before": without_root}),
     ("TERM=dumb", {"environ": {"TERM": "dumb"}}),
     ("NO_COLOR", {"environ": {"NO_COLOR": "1"}}),
@@ -89,7 +89,7 @@ SURROUNDINGS: list[tuple[str, dict[str, Any]]] = [
         "C without UTF-8",
         {"environ": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}},
     ),
-    ("a locale that is none", {"environ": {"LC_ALL": "xx_YY.UTF-8"}}),
+    ("an unknown locale", {"environ": {"LC_ALL": "xx_YY.UTF-8"}}),
     ("ASCII streams", {"environ": {"PYTHONIOENCODING": "ascii:strict"}}),
     ("Latin-1 streams", {"environ": {"PYTHONIOENCODING": "latin-1:strict"}}),
     ("strict UTF-8 streams", {"environ": {"PYTHONIOENCODING": "utf-8:strict"}}),
@@ -113,10 +113,12 @@ SURROUNDINGS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.long
 @pytest.mark.serial
-@pytest.mark.proof("E1, E2 surroundings in which it works")
-def test_odd_surroundings(proof: Proof, train: Train, tmp_path: Path) -> None:
+@pytest.mark.proof("E1, E2 environments in which it works")
+def test_a_training_works_in_unusual_environments(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
     results = []
-    for number, (name, options) in enumerate(proof.points(SURROUNDINGS, quick=10)):
+    for number, (name, options) in enumerate(proof.points(ENVIRONMENTS, quick=10)):
         done = train("--out", f"run{number}", **options)
         assert done.returncode == 0, (name, done.stderr)
         assert not done.stderr, name
@@ -130,12 +132,14 @@ def test_odd_surroundings(proof: Proof, train: Train, tmp_path: Path) -> None:
 
 
 PATHS = ["a b", "é", "日本😀", "$(id)'\"`", "-x", "new\nline", "tab\t", "%s{}", "x" * 200]
-PATHS += ["\udcff\udc80"]  # bytes that are no UTF-8
+PATHS += ["\udcff\udc80"]  # bytes that are not UTF-8
 
 
 @pytest.mark.long
-@pytest.mark.proof("E1 a path with odd characters")
-def test_odd_paths(proof: Proof, train: Train, config: Path, tmp_path: Path) -> None:
+@pytest.mark.proof("E1 a path with unusual characters")
+def test_paths_with_unusual_characters_work(
+    proof: Proof, train: Train, config: Path, tmp_path: Path
+) -> None:
     for name in proof.points(PATHS, quick=2):
         folder = tmp_path / f"in {name}"
         folder.mkdir()
@@ -156,7 +160,9 @@ def test_odd_paths(proof: Proof, train: Train, config: Path, tmp_path: Path) -> 
         assert (missing.returncode, b"Traceback" in missing.stderr) == (2, False)
 
 
-def test_a_folder_that_no_configuration_can_name(train: Train, tmp_path: Path) -> None:
+def test_a_relative_data_path_in_a_folder_that_is_not_utf_8_is_refused(
+    train: Train, tmp_path: Path
+) -> None:
     folder = tmp_path / "\udcff"
     folder.mkdir()
     done = train("--set", "data.path=own", cwd=folder)
@@ -165,7 +171,9 @@ def test_a_folder_that_no_configuration_can_name(train: Train, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_a_working_directory_that_is_gone(train: Train, tmp_path: Path) -> None:
+def test_in_a_deleted_working_directory_only_absolute_paths_work(
+    train: Train, tmp_path: Path
+) -> None:
     (tmp_path / "gone").mkdir()
 
     def leave() -> None:
@@ -187,7 +195,7 @@ def test_a_working_directory_that_is_gone(train: Train, tmp_path: Path) -> None:
 
 SMALL, LARGER = (limit(resource.RLIMIT_AS, 2**power) for power in (29, 30))
 BATCH = ["training.batch_size=1000000", "data.path=null", "data.dataset=synthetic"]
-LACKS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
+LIMITS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
     ("memory for weights", ["model.hidden=[9000, 9000]"], SMALL, b"a smaller model.hidden"),
     ("memory for layers", ["model.hidden=[65536, 65536]"], LARGER, b"a smaller model.hidden"),
     ("memory for a batch", ["model.hidden=[65536]", *BATCH], LARGER, b"training.batch_size"),
@@ -198,8 +206,10 @@ LACKS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 @pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
-def test_what_the_machine_lacks_is_one_message(proof: Proof, train: Train, tmp_path: Path) -> None:
-    for name, changes, before, words in proof.points(LACKS, quick=2):
+def test_too_little_memory_or_too_many_threads_is_one_message(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
+    for name, changes, before, words in proof.points(LIMITS, quick=2):
         arguments = [word for change in changes for word in ("--set", change)]
         if not changes:
             arguments = ["--threads", "1024"]
@@ -210,8 +220,8 @@ def test_what_the_machine_lacks_is_one_message(proof: Proof, train: Train, tmp_p
         assert words in done.stderr, (name, done.stderr)
 
 
-def refused_places(tmp_path: Path) -> list[tuple[str, list[str]]]:
-    """Make places where no run can be kept; return what each is and the arguments that name it."""
+def refused_paths(tmp_path: Path) -> list[tuple[str, list[str]]]:
+    """Make paths that cannot hold a run; return a name of each and its arguments."""
     for name in ("locked", "locked-run"):
         (tmp_path / name).mkdir()
     (tmp_path / "locked-run" / "env.json").write_text("{}")
@@ -237,7 +247,7 @@ def refused_places(tmp_path: Path) -> list[tuple[str, list[str]]]:
         ("a link to nothing", ["--out", "dangling"]),
         ("a FIFO", ["--out", "fifo"]),
         ("a device", ["--out", "/dev/null"]),
-        ("not there to be made", ["--out", "/proc/run"]),
+        ("a folder that cannot be made", ["--out", "/proc/run"]),
         ("a name too long", ["--out", "x" * 300]),
         ("metrics to a FIFO", ["--out", "run-metrics.jsonl", "--resume"]),
         ("metrics to a FIFO, again", ["--out", "run-metrics.jsonl", "--overwrite"]),
@@ -245,34 +255,36 @@ def refused_places(tmp_path: Path) -> list[tuple[str, list[str]]]:
     ]
 
 
-def everything(folder: Path) -> dict[str, tuple[int, int]]:
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(path): (path.lstat().st_mode, path.lstat().st_mtime_ns) for path in folder.rglob("*")
     }
 
 
 @pytest.mark.long
-@pytest.mark.proof("C10 a place where no run can be kept")
-def test_a_place_that_cannot_hold_a_run_is_refused_before_training(
+@pytest.mark.proof("C10 a path that cannot hold a run")
+def test_a_path_that_cannot_hold_a_run_is_refused_before_training(
     proof: Proof, train: Train, tmp_path: Path
 ) -> None:
-    places = refused_places(tmp_path)
-    before = everything(tmp_path)
+    paths = refused_paths(tmp_path)
+    before = snapshot(tmp_path)
     try:
-        for name, arguments in proof.points(places, quick=6):
+        for name, arguments in proof.points(paths, quick=6):
             done = train(*arguments, before=without_root, timeout=60)
             assert done.returncode == 7, (name, done.stderr)
             assert done.stderr.count(b"\n") == 1, (name, done.stderr)
             assert os.fsencode(arguments[1]) in done.stderr, name
             assert not done.stdout
-            assert everything(tmp_path) == before, name
+            assert snapshot(tmp_path) == before, name
     finally:
         for name in ("locked", "locked-run"):
             (tmp_path / name).chmod(0o755)
 
 
 @pytest.mark.long
-def test_runs_that_cannot_be_made(train: Train, tmp_path: Path) -> None:
+def test_a_file_named_runs_is_refused_and_out_makes_all_folders(
+    train: Train, tmp_path: Path
+) -> None:
     (tmp_path / "runs").write_text("")
     done = train()
     assert done.returncode == 7
@@ -284,7 +296,7 @@ def test_runs_that_cannot_be_made(train: Train, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("target", ["fifo", "link to a device"])
-def test_predictions_replace_no_device(target: str, train: Train, tmp_path: Path) -> None:
+def test_predictions_do_not_replace_a_device(target: str, train: Train, tmp_path: Path) -> None:
     assert train("--out", "run").returncode == 0
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link to a device").symlink_to("/dev/null")
@@ -301,9 +313,9 @@ def test_predictions_replace_no_device(target: str, train: Train, tmp_path: Path
 
 
 @pytest.mark.proof("C12 a umask")
-def test_modes_follow_the_umask(proof: Proof, train: Train, tmp_path: Path) -> None:
+def test_permissions_follow_the_umask(proof: Proof, train: Train, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
-    (tmp_path / "shared").chmod(0o2775)  # a group's: what is made in it is the group's too
+    (tmp_path / "shared").chmod(0o2775)  # with setgid: new files belong to the group of the folder
     for mask in proof.points([0o077, 0o002, 0o022, 0o027, 0o000], quick=2):
         run = tmp_path / "shared" / f"run-{mask:o}"
         done = train("--out", run, before=lambda mask=mask: os.umask(mask))
@@ -321,26 +333,28 @@ true, jump = time.time, random.Random({seed})
 time.time = lambda: true() + jump.choice([-1, 0, 1]) * jump.random() * 366 * 86_400
 time.time_ns = lambda: int(1e9 * time.time())
 """
-# libfaketime, where it is installed, fools the C library too.
+# If libfaketime is installed, it also changes the times that the C library gives.
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 CLOCKS: list[tuple[str, dict[str, str | None]]] = [
-    ("a year back or forth at each look", {"JUMPS": "1"}),
-    ("the same, otherwise", {"JUMPS": "2", "TZ": None}),
+    ("up to a year back or ahead at each reading", {"JUMPS": "1"}),
+    ("the same, with another seed", {"JUMPS": "2", "TZ": None}),
     ("no time zone", {"TZ": None}),
-    ("an hour that comes twice", {"TZ": "Europe/Berlin"}),
-    ("a time zone that is none", {"TZ": "Nowhere/Never"}),
+    ("a time zone with summer time", {"TZ": "Europe/Berlin"}),
+    ("an unknown time zone", {"TZ": "Nowhere/Never"}),
     ("a time zone a day ahead", {"TZ": "XXX-24"}),
     ("SOURCE_DATE_EPOCH", {"SOURCE_DATE_EPOCH": "0"}),
-    ("SOURCE_DATE_EPOCH that is none", {"SOURCE_DATE_EPOCH": "never"}),
-    ("a year ago, and running back", {"FAKETIME": "-1y x-10"}),
-    ("a year ahead, and at speed", {"FAKETIME": "+1y x1000"}),
+    ("an invalid SOURCE_DATE_EPOCH", {"SOURCE_DATE_EPOCH": "never"}),
+    ("a year ago, and running backwards", {"FAKETIME": "-1y x-10"}),
+    ("a year ahead, and running fast", {"FAKETIME": "+1y x1000"}),
     ("before 1970", {"FAKETIME": "1969-12-31 23:59:59"}),
 ]
 
 
 @pytest.mark.long
 @pytest.mark.proof("T1 a clock that jumps")
-def test_clocks_that_jump(proof: Proof, train: Train, tmp_path: Path) -> None:
+def test_a_training_measures_right_times_if_the_clock_jumps(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
     clocks = [(name, clock) for name, clock in CLOCKS if FAKETIME or "FAKETIME" not in clock]
     for number, (name, clock) in enumerate(proof.points(clocks, quick=3)):
         environ = dict(clock)
@@ -365,14 +379,16 @@ def test_clocks_that_jump(proof: Proof, train: Train, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("T2 a run that another process trains")
-def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_path: Path) -> None:
+def test_a_run_in_use_is_refused_and_left_unchanged(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
     hold = (
         "import sys, time; from pathlib import Path; from mlp_cli.runs.folder import RunFolder\n"
         + ("with RunFolder(Path('run')).locked(): print('held', flush=True); time.sleep(100)")
     )
     assert train("--out", "run").returncode == 0
     (tmp_path / "run" / "result.json").unlink()
-    before = everything(tmp_path / "run")
+    before = snapshot(tmp_path / "run")
     for _ in proof.trials(quick=1, long=20):
         with subprocess.Popen(
             [sys.executable, "-c", hold],
@@ -389,7 +405,7 @@ def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_pat
                     b"Error: run: another process is training this run. Wait for it, or choose "
                     b"another --out.\n"
                 )
-                assert everything(tmp_path / "run") == before
+                assert snapshot(tmp_path / "run") == before
             holder.kill()
     assert train("--out", "run", "--resume").returncode == 0
 
@@ -397,12 +413,12 @@ def test_a_run_in_use_is_refused_by_its_name(proof: Proof, train: Train, tmp_pat
 @pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("R2 trainings that start in the same second")
-def test_trainings_at_once_get_folders_of_their_own(
+def test_trainings_that_start_at_once_get_folders_of_their_own(
     proof: Proof, config: Path, tmp_path: Path
 ) -> None:
     many = 64 if proof.long else 4
     for _ in proof.trials(quick=1, long=1):
-        racers = [
+        processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "mlp_cli", "train", "--config", config, "--quiet"],
                 cwd=tmp_path,
@@ -411,19 +427,19 @@ def test_trainings_at_once_get_folders_of_their_own(
             )
             for _ in range(many)
         ]
-        said = [racer.communicate()[0].splitlines()[-1] for racer in racers]
-        assert [racer.returncode for racer in racers] == many * [0]
-        assert {os.fsdecode(name) for name in said} == {f"runs/c-{n + 1}" for n in range(many)}
-        for name in map(os.fsdecode, said):
+        names = [process.communicate()[0].splitlines()[-1] for process in processes]
+        assert [process.returncode for process in processes] == many * [0]
+        assert {os.fsdecode(name) for name in names} == {f"runs/c-{n + 1}" for n in range(many)}
+        for name in map(os.fsdecode, names):
             assert {entry.name for entry in (tmp_path / name).iterdir()} == FILES
 
 
 def images(folder: Path, train: int, test: int, classes: int, ink: int | None = None) -> Path:
-    """Write noise of a few images, or images of one grey."""
+    """Write a few images of noise, or of one grey."""
     folder.mkdir()
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for name, n in (("train", train), ("t10k", test)):
-        pixels = drawn.integers(0, 256, (n, 8, 8)) if ink is None else np.full((n, 8, 8), ink)
+        pixels = generator.integers(0, 256, (n, 8, 8)) if ink is None else np.full((n, 8, 8), ink)
         labels = np.arange(n) % classes
         (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(pixels.astype(np.uint8)))
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels.astype(np.uint8)))
@@ -431,7 +447,7 @@ def images(folder: Path, train: int, test: int, classes: int, ink: int | None = 
 
 
 LONG = ["training.epochs=100"]
-# Images (training, test, classes, grey), the held out, changes; then steps, or the refusal's words.
+# Images (training, test, classes, grey), held-out images, changes, and the steps or words expected.
 SIZES: list[tuple[tuple[int, ...], int, list[str], int | bytes]] = [
     ((50, 9, 3), 10, ["training.batch_size=1000000"], 2),
     ((50, 9, 3), 10, ["training.batch_size=40"], 2),
@@ -459,20 +475,22 @@ SIZES: list[tuple[tuple[int, ...], int, list[str], int | bytes]] = [
 
 
 @pytest.mark.long
-@pytest.mark.proof("N2 few images, odd batches, tiny numbers")
-def test_odd_sizes(proof: Proof, train: Train, tmp_path: Path) -> None:
-    for number, (data, held_out, changes, comes) in enumerate(proof.points(SIZES, quick=8)):
+@pytest.mark.proof("N2 few images, unusual batches, tiny numbers")
+def test_unusual_sizes_train_or_are_refused_by_one_message(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
+    for number, (data, held_out, changes, expected) in enumerate(proof.points(SIZES, quick=8)):
         folder = images(tmp_path / f"images{number}", *data)
         settings = [f"data.path={folder}", f"data.validation={held_out}", *changes]
         done = train(*(word for each in settings for word in ("--set", each)), "--out", number)
-        if isinstance(comes, bytes):
+        if isinstance(expected, bytes):
             assert done.returncode in (2, 3)
-            assert comes in done.stderr
+            assert expected in done.stderr
             assert done.stderr.count(b"\n") == 1
             continue
         assert done.returncode == 0, (changes, done.stderr)
         lines = (tmp_path / str(number) / "metrics.jsonl").read_text().splitlines()
-        assert json.loads(lines[-1])["step"] == comes
+        assert json.loads(lines[-1])["step"] == expected
         with np.load(tmp_path / str(number) / "best.npz") as archive:
             weights = [archive[name] for name in archive.files if name.startswith("layers")]
         assert all(np.isfinite(array).all() for array in weights)
@@ -482,7 +500,9 @@ needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the e
 
 
 @needs_numba
-def test_compiled_kernels_without_a_folder_to_keep_them(train: Train, tmp_path: Path) -> None:
+def test_compiled_kernels_work_without_a_folder_for_their_cache(
+    train: Train, tmp_path: Path
+) -> None:
     package = tmp_path / "site" / "mlp_cli"
     shutil.copytree(ROOT / "mlp_cli", package, ignore=shutil.ignore_patterns("__pycache__"))
     folders = [package, *(path for path in package.rglob("*") if path.is_dir())]
@@ -498,20 +518,23 @@ def test_compiled_kernels_without_a_folder_to_keep_them(train: Train, tmp_path: 
 
 
 @needs_numba
-@pytest.mark.proof("E3 a cache of compiled kernels that a crash tore")
-def test_compiled_kernels_that_were_torn(proof: Proof, train: Train, tmp_path: Path) -> None:
+@pytest.mark.proof("E3 a cache of compiled kernels that a crash damaged")
+def test_a_damaged_cache_of_compiled_kernels_is_made_again(
+    proof: Proof, train: Train, tmp_path: Path
+) -> None:
     environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     small = limit(resource.RLIMIT_FSIZE, 100_000)
-    assert train("--out", "run", environ=environ, before=small).returncode == 0  # a disk too full
+    assert train("--out", "run", environ=environ, before=small).returncode == 0  # as on a full disk
     assert not list(tmp_path.glob("kept/*/*.nbc"))
     assert train("--out", "run", "--overwrite", environ=environ).returncode == 0
-    tears = [(kind, part) for kind in ("nbc", "nbi") for part in (0.0, 0.3, 0.9, -0.0, -0.5)]
-    for kind, part in proof.points(tears if proof.long else tears[:1], quick=1):
+    # Cut to a share of the file, or with zeros in place of the rest if the sign is negative.
+    damages = [(kind, share) for kind in ("nbc", "nbi") for share in (0.0, 0.3, 0.9, -0.0, -0.5)]
+    for kind, share in proof.points(damages if proof.long else damages[:1], quick=1):
         (file,) = tmp_path.glob(f"kept/*/*.{kind}")
         whole = file.read_bytes()
-        kept = whole[: int(abs(part) * len(whole))]
-        file.write_bytes(kept if str(part)[0] != "-" else kept + bytes(len(whole) - len(kept)))
+        kept = whole[: int(abs(share) * len(whole))]
+        file.write_bytes(kept if str(share)[0] != "-" else kept + bytes(len(whole) - len(kept)))
         done = train("--out", "run", "--overwrite", environ=environ)
-        assert (done.returncode, done.stderr) == (0, b""), (kind, part)
+        assert (done.returncode, done.stderr) == (0, b""), (kind, share)
         (file,) = tmp_path.glob(f"kept/*/*.{kind}")
         assert len(file.read_bytes()) > 0.9 * len(whole)

@@ -1,4 +1,4 @@
-"""Threads by a fixed rule, and the record of the machine."""
+"""The choice of threads and kernels, and the record of the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlp_cli.compute.select import choose_threads, hold_blas, want_fast
 from mlp_cli.errors import ConfigError
 
 
-def test_the_option_beats_the_variable_beats_the_rule() -> None:
+def test_the_option_comes_before_the_variable_and_the_variable_before_the_rule() -> None:
     assert choose_threads(3, [30], 10, False, {"OMP_NUM_THREADS": "2"}) == 3
     assert choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": "2,1"}) == 2
     assert choose_threads(None, [30], 10, False, {}) == 1
@@ -28,12 +28,12 @@ def test_the_option_beats_the_variable_beats_the_rule() -> None:
 
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "²"])
-def test_a_variable_that_is_no_number_is_named(text: str) -> None:
+def test_the_refusal_of_a_wrong_number_of_threads_names_the_variable(text: str) -> None:
     with pytest.raises(ConfigError, match="OMP_NUM_THREADS="):
         choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": text})
 
 
-def test_the_variables_reach_the_blas_of_numpy() -> None:
+def test_hold_blas_keeps_the_blas_of_numpy_on_one_thread() -> None:
     environ: dict[str, str] = {}
     hold_blas(environ)
     assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "1"
@@ -49,7 +49,7 @@ def test_the_variables_reach_the_blas_of_numpy() -> None:
         assert done.stdout == "1\n"
 
 
-def test_the_record_is_json_and_names_what_differs() -> None:
+def test_the_record_of_the_machine_is_json_and_differing_names_the_differences() -> None:
     here = describe(2, "numpy")
     assert json.loads(json.dumps(here)) == here
     assert here["threads"] == 2
@@ -58,7 +58,7 @@ def test_the_record_is_json_and_names_what_differs() -> None:
     assert differing({**here, "threads": 1, "python": "2"}, here) == ["threads: 1 then, 2 now"]
 
 
-def test_the_kernels_are_the_fastest_installed_unless_one_says_otherwise() -> None:
+def test_the_fastest_kernels_installed_are_used_unless_the_variable_says_otherwise() -> None:
     installed = find_spec("numba") is not None
     assert want_fast({}) == installed
     assert not want_fast({"MLP_KERNELS": "numpy"})
@@ -71,6 +71,6 @@ def test_the_kernels_are_the_fastest_installed_unless_one_says_otherwise() -> No
             want_fast({"MLP_KERNELS": "fast"})
 
 
-def test_cores_are_those_that_the_process_may_use() -> None:
+def test_available_cores_counts_the_cores_that_the_process_may_use() -> None:
     if hasattr(os, "sched_getaffinity"):
         assert available_cores() == len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""The compiled kernels against NumPy's, operation by operation and over whole trainings."""
+"""The compiled kernels against NumPy's, in each operation and in whole trainings."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ ROUNDING = {"float32": 2e-6, "float64": 5e-15}
 KERNELS = [NumPyKernels, FastKernels]
 
 
-def both(work: Callable[[Ops, int], None], dtype: str = "float32") -> None:
-    """Run operations compiled, on one thread."""
-    FastKernels().prepare(work, ThreadTeam(1), np.dtype(dtype))(0)
+def run_compiled(program: Callable[[Ops, int], None], dtype: str = "float32") -> None:
+    """Run a program of operations as compiled code, on one thread."""
+    FastKernels().prepare(program, ThreadTeam(1), np.dtype(dtype))(0)
 
 
 def test_every_operation_can_be_recorded() -> None:
@@ -59,53 +59,55 @@ def test_every_operation_can_be_recorded() -> None:
 
 
 @pytest.mark.parametrize("seed", few(range(0, 224, 2), 4))
-def test_the_compiled_gradient_against_loop_tiling_and_differences(seed: int) -> None:
-    network, x, y, drawn = draw_network(seed)
+def test_the_compiled_gradient_agrees_with_loop_tiling_and_differences(seed: int) -> None:
+    network, x, y, generator = draw_network(seed)
     workers = 1 + seed // 2 % 3
     passes = draw_passes(network, len(x), seed, workers)
     engine = Engine(ThreadTeam(workers), FastKernels())
-    check = compare(network, passes, x, y, drawn, engine, is_plain_sgd=seed // 2 % 2 == 1)
+    check = compare(network, passes, x, y, generator, engine, is_plain_sgd=seed // 2 % 2 == 1)
     for layer in check.layers:
-        for way, error in layer.errors.items():
-            assert error <= TOLERANCE[way], (way, layer, network.sizes)
+        for method, error in layer.errors.items():
+            assert error <= TOLERANCE[method], (method, layer, network.sizes)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_agree_at_any_number(name: str, dtype: str) -> None:
-    f, drawn = ACTIVATIONS[name], np.random.default_rng(0)
+def test_compiled_activations_agree_at_extreme_numbers(name: str, dtype: str) -> None:
+    f, generator = ACTIVATIONS[name], np.random.default_rng(0)
     edges = [0.0, -0.0, 1e-30, -1e-30, 80, -80, 700, -700, 1e30, -1e30, np.inf, -np.inf, np.nan]
-    values = np.concatenate([edges, drawn.normal(size=37) * 4])
+    values = np.concatenate([edges, generator.normal(size=37) * 4])
     z, delta = (columns_first(10, 5, np.dtype(dtype)) for _ in range(2))
     z[...] = values.reshape(10, 5)
-    delta[...] = drawn.normal(size=(10, 5))
+    delta[...] = generator.normal(size=(10, 5))
     b, s = np.zeros(5, dtype), np.empty_like(z)
     a, expected = z.copy(order="F"), delta.copy(order="F")
     with np.errstate(all="ignore"):
         f.apply(a, s)
         f.backward(expected, a, s)
 
-    def work(ops: Ops, worker: int) -> None:
+    def program(ops: Ops, worker: int) -> None:
         ops.activate(f, z, b, s)
         ops.multiply_by_derivative(f, delta, z, s)
 
-    both(work, dtype)
-    with np.errstate(all="ignore"):  # eᶻ − 1 near 0 is exact to the rounding of 1
+    run_compiled(program, dtype)
+    with np.errstate(all="ignore"):  # the error of eᶻ − 1 near 0 is that of rounding 1
         np.testing.assert_allclose(z, a, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
         np.testing.assert_allclose(delta, expected, rtol=ROUNDING[dtype], atol=ROUNDING[dtype] * 4)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
-def test_masks_are_the_same(dtype: str) -> None:
+def test_compiled_masks_and_noise_agree(dtype: str) -> None:
     for first, lines, width, p in [(0, 5, 8, 0.5), (3, 7, 13, 0.2), (100, 1, 1, 0.9)]:
         key = np.array([2**64 - 5], np.uint64)
         masks = [RandomBuffer.over(np.empty((lines, width), dtype), first) for _ in range(2)]
         NUMPY.dropout_mask(masks[0], key, 2, p)
-        both(lambda ops, worker, m=masks[1], k=key, p=p: ops.dropout_mask(m, k, 2, p), dtype)
+        run_compiled(
+            lambda ops, worker, m=masks[1], k=key, p=p: ops.dropout_mask(m, k, 2, p), dtype
+        )
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
         z = [np.ones((lines, width), dtype) for _ in range(2)]
         NUMPY.add_noise(z[0], masks[0], key, 2, p)
-        both(
+        run_compiled(
             lambda ops, worker, z=z[1], m=masks[1], k=key, p=p: ops.add_noise(z, m, k, 2, p), dtype
         )
         np.testing.assert_allclose(masks[0].r, masks[1].r, rtol=ROUNDING[dtype])
@@ -114,61 +116,61 @@ def test_masks_are_the_same(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("K", [4, 8, 13, 32])
-def test_a_normalisation_does_not_depend_on_where_its_arrays_lie(K: int) -> None:
+def test_normalisation_does_not_depend_on_where_its_arrays_are_in_memory(K: int) -> None:
     m, found = 5, set()
     for gap in range(20):
-        for turned in (False, True):
-            drawn, memory = np.random.default_rng(0), np.zeros(1024, np.float32)
+        for swapped in (False, True):
+            generator, memory = np.random.default_rng(0), np.zeros(1024, np.float32)
             pieces = memory[: m * K], memory[m * K + gap :][: m * K]
-            z, hat = (piece.reshape(m, K).T for piece in pieces[:: -1 if turned else 1])
-            z[...] = drawn.normal(size=(K, m))
+            z, hat = (piece.reshape(m, K).T for piece in pieces[:: -1 if swapped else 1])
+            z[...] = generator.normal(size=(K, m))
             vectors = [np.ones(m, np.float32) for _ in range(8)]
             gamma, mean, variance, inverse, s, t, dgamma, dbeta = vectors
             scratch = np.empty((K, m), np.float32)
             norm = Norm(gamma, mean, variance, hat, inverse, s, t, scratch, dgamma)
-            both(lambda ops, worker, z=z, norm=norm: ops.normalise(z, norm))
-            z[...] = drawn.normal(size=(K, m))  # now an error
-            both(lambda ops, worker, a=(z, norm, dbeta): ops.normalise_backward(*a))
+            run_compiled(lambda ops, worker, z=z, norm=norm: ops.normalise(z, norm))
+            z[...] = generator.normal(size=(K, m))  # now it is an error to propagate back
+            run_compiled(lambda ops, worker, a=(z, norm, dbeta): ops.normalise_backward(*a))
             found.add(b"".join(array.tobytes() for array in (z, hat, *vectors)))
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
-def test_limits_agree(dtype: str) -> None:
-    drawn = np.random.default_rng(0)
-    W = (drawn.normal(size=(40, 30)) * drawn.uniform(0, 1, (40, 1))).astype(dtype)
+def test_compiled_limits_of_norms_agree(dtype: str) -> None:
+    generator = np.random.default_rng(0)
+    W = (generator.normal(size=(40, 30)) * generator.uniform(0, 1, (40, 1))).astype(dtype)
     expected = W.copy()
     NUMPY.limit_norms(expected, 2.0, np.empty(40, dtype))
-    both(lambda ops, worker: ops.limit_norms(W, 2.0, np.empty(40, dtype)), dtype)
+    run_compiled(lambda ops, worker: ops.limit_norms(W, 2.0, np.empty(40, dtype)), dtype)
     np.testing.assert_allclose(W, expected, rtol=4 * ROUNDING[dtype])
     assert (np.linalg.norm(W, axis=1) > 1.99).any() and (np.linalg.norm(W, axis=1) < 1).any()
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("name", LOSSES)
-def test_errors_agree_at_any_logits(name: str, dtype: str) -> None:
-    drawn = np.random.default_rng(0)
+def test_compiled_output_errors_agree_at_extreme_logits(name: str, dtype: str) -> None:
+    generator = np.random.default_rng(0)
     chunk = columns_first(30, 4, np.dtype(dtype))
-    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 5, (30, 1))
-    z = chunk[5:16]  # a minibatch of a chunk: the columns are further apart than they are long
-    y = np.eye(4, dtype=dtype)[drawn.integers(4, size=11)]
+    chunk[...] = generator.normal(size=(30, 4)) * 10.0 ** generator.integers(-3, 5, (30, 1))
+    z = chunk[5:16]  # a minibatch of a chunk: its columns are not adjacent in memory
+    y = np.eye(4, dtype=dtype)[generator.integers(4, size=11)]
     expected, found, s = (columns_first(11, 4, np.dtype(dtype)) for _ in range(3))
     LOSSES[name].delta(z, y, expected, s)
-    both(lambda ops, worker: ops.output_delta(LOSSES[name], z, y, found, s), dtype)
+    run_compiled(lambda ops, worker: ops.output_delta(LOSSES[name], z, y, found, s), dtype)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=ROUNDING[dtype])
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_and_right_answers_are_counted_alike(name: str, dtype: str) -> None:
-    drawn = np.random.default_rng(0)
+def test_compiled_counts_of_losses_and_right_answers_agree(name: str, dtype: str) -> None:
+    generator = np.random.default_rng(0)
     chunk = columns_first(30, 4, np.dtype(dtype))
-    chunk[...] = drawn.normal(size=(30, 4)) * 10.0 ** drawn.integers(-3, 4, (30, 1))
+    chunk[...] = generator.normal(size=(30, 4)) * 10.0 ** generator.integers(-3, 4, (30, 1))
     chunk[7] = 0.25  # a tie: the first counts
-    labels = drawn.integers(4, size=20).astype(np.uint8)
+    labels = generator.integers(4, size=20).astype(np.uint8)
     y, z = np.eye(4, dtype=dtype)[labels], chunk[5:25]
     found = []
-    for run in (lambda work: work(Ops(), 0), lambda work: both(work, dtype)):
+    for run in (lambda program: program(Ops(), 0), lambda program: run_compiled(program, dtype)):
         losses, s, right = np.empty(20, dtype), np.empty(20, dtype), np.empty(20, np.bool_)
         run(
             lambda ops, worker, o=(losses, right, s): ops.count_correct(
@@ -183,7 +185,7 @@ def test_losses_and_right_answers_are_counted_alike(name: str, dtype: str) -> No
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("clip_norm", [None, 3.0])
 @pytest.mark.parametrize(("name", "options"), RULES)
-def test_update_rules_agree(
+def test_compiled_update_rules_agree(
     name: str, options: dict[str, float], clip_norm: float | None, dtype: str
 ) -> None:
     found = []
@@ -201,14 +203,14 @@ def test_update_rules_agree(
             shares=[owned_slices(network, worker, workers) for worker in range(workers)],
             **options,
         )
-        factors, drawn = np.zeros(3), np.random.default_rng(1)
+        factors, generator = np.zeros(3), np.random.default_rng(1)
         step = kernels.prepare(
             lambda ops, worker, o=optimizer, factors=factors: o.step(factors, worker, ops),
             team,
             network.dtype,
         )
         for t in range(1, 6):
-            gradient[...] = drawn.normal(size=gradient.shape)
+            gradient[...] = generator.normal(size=gradient.shape)
             factors[...] = optimizer.rule.factors([0.05], t)[0]
             team.run(step)
         found.append((network.parameters, *optimizer.slots.values()))
@@ -219,19 +221,19 @@ def test_update_rules_agree(
 
 
 def test_products_agree_in_every_layout_that_a_network_has() -> None:
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for _ in range(300):
-        m, k, n = (int(size) for size in drawn.integers(1, 40, 3))
-        left, right = drawn.normal(size=(m, k)), drawn.normal(size=(k, n))
-        whole = drawn.normal(size=(m, n + 3))
+        m, k, n = (int(size) for size in generator.integers(1, 40, 3))
+        left, right = generator.normal(size=(m, k)), generator.normal(size=(k, n))
+        whole = generator.normal(size=(m, n + 3))
         out = whole[:, 1 : n + 1]
-        if drawn.random() < 0.3:
+        if generator.random() < 0.3:
             left = np.asfortranarray(left)
-        elif drawn.random() < 0.8:
+        elif generator.random() < 0.8:
             right = np.asfortranarray(right)
-            if drawn.random() < 0.7:
+            if generator.random() < 0.7:
                 out = columns_first(m, n, np.dtype("float64"))
-        both(lambda ops, worker, o=(left, right, out): ops.product(*o), "float64")
+        run_compiled(lambda ops, worker, o=(left, right, out): ops.product(*o), "float64")
         np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-12)
 
 
@@ -240,8 +242,8 @@ LAYOUTS = ["plain", "left transposed", "right transposed"]
 
 def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
     """Return the factors of a product that is just above what counts as large."""
-    drawn = np.random.default_rng(0)
-    left, right = drawn.normal(size=(10, 1300)), drawn.normal(size=(1300, 80))
+    generator = np.random.default_rng(0)
+    left, right = generator.normal(size=(10, 1300)), generator.normal(size=(1300, 80))
     assert 9 * 1300 * 80 < LARGE < left.size * 80
     left, right = left.astype(dtype), right.astype(dtype)
     if layout == "left transposed":
@@ -253,16 +255,16 @@ def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_large_products_agree(layout: str, dtype: str) -> None:
+def test_compiled_large_products_agree(layout: str, dtype: str) -> None:
     left, right = large_factors(layout, dtype)
     out = np.empty((len(left), right.shape[1]), dtype)
-    both(lambda ops, worker: ops.product(left, right, out), dtype)
+    run_compiled(lambda ops, worker: ops.product(left, right, out), dtype)
     tolerance = 100 * ROUNDING[dtype]
     np.testing.assert_allclose(out, left @ right, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_large_product_does_not_depend_on_where_its_operands_lie(layout: str) -> None:
+def test_a_large_product_does_not_depend_on_where_its_operands_are_in_memory(layout: str) -> None:
     found = set()
     for off in range(0, 64, 4):
         arrays = []
@@ -273,18 +275,18 @@ def test_a_large_product_does_not_depend_on_where_its_operands_lie(layout: str) 
             order: Any = "C" if array.flags.c_contiguous else "F"
             arrays.append(moved.reshape(array.shape, order=order))
             arrays[-1][:] = array
-        both(lambda ops, worker, o=arrays: ops.product(*o))
+        run_compiled(lambda ops, worker, o=arrays: ops.product(*o))
         found.add(arrays[-1].tobytes())
     assert len(found) == 1
 
 
-@pytest.mark.skipif(MKL is None, reason="needs MKL, of the extra `fast`, and Intel's processor")
+@pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `fast`, and an Intel processor")
 @pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
-def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
+def test_large_products_are_computed_by_mkl_and_small_ones_by_the_blas_of_numpy(rows: int) -> None:
     left, right = large_factors("plain")
     left = left[:rows]
     compiled, mkls = (np.empty((rows, 80), np.float32) for _ in range(2))
-    both(lambda ops, worker: ops.product(left, right, compiled))
+    run_compiled(lambda ops, worker: ops.product(left, right, compiled))
     size, real, address = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
     MKL.library.cblas_sgemm_64(  # type: ignore[union-attr]
         101, 111, 111, size(rows), size(80), size(1300), real(1), address(left.ctypes.data),
@@ -305,7 +307,7 @@ def test_the_larger_products_are_mkls_and_the_others_numpys(rows: int) -> None:
     ],
     ids=["another processor", "limited memory", "no working directory"],
 )
-def test_mkl_is_left_alone(before: str, tmp_path: Path) -> None:
+def test_mkl_is_not_loaded_if_it_could_fail(before: str, tmp_path: Path) -> None:
     code = f"{before}\nfrom mlp_cli.compute.fast import FastKernels\nprint(FastKernels.name)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -329,7 +331,7 @@ def trainer(kernels: Kernels, threads: int, dtype: str = "float32", **sections: 
     return build_trainer(config, replace(dataset, train=few), engine)
 
 
-DESCENT = {
+PLAIN_SGD = {
     "optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.001},
     "regularisation": {"max_norm": 1.0},
 }
@@ -344,10 +346,12 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize(
-    "sections", [{}, DESCENT, EVERYTHING], ids=["plain", "descent", "everything"]
+    "sections", [{}, PLAIN_SGD, EVERYTHING], ids=["plain", "plain SGD", "everything"]
 )
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, object]) -> None:
+def test_a_compiled_training_agrees_within_rounding(
+    threads: int, sections: dict[str, object]
+) -> None:
     found = []
     for kernels in KERNELS:
         training = trainer(kernels(), threads, "float64", **sections)
@@ -371,7 +375,7 @@ def test_a_training_agrees_within_rounding(threads: int, sections: dict[str, obj
     ids=str,
 )
 @pytest.mark.parametrize("threads", [1, 2])
-def test_plain_descent_writes_no_gradient(
+def test_only_plain_sgd_writes_no_gradient(
     rule: dict[str, object], writes_gradients: bool, threads: int
 ) -> None:
     training = trainer(FastKernels(), threads, optimizer={"learning_rate": 0.01, **rule})
@@ -384,7 +388,7 @@ def test_plain_descent_writes_no_gradient(
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("hidden", [[], [5], [33, 17]])
-def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[int]) -> None:
+def test_a_repeated_compiled_training_has_the_same_bits(threads: int, hidden: list[int]) -> None:
     found = []
     for _ in range(3):
         training = trainer(FastKernels(), threads, model={"hidden": hidden})
@@ -396,7 +400,7 @@ def test_a_compiled_training_repeats_to_the_last_bit(threads: int, hidden: list[
 @pytest.mark.serial
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("sections", [{}, EVERYTHING], ids=["plain", "everything"])
-def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, object]) -> None:
+def test_a_step_allocates_no_array(kernels: type[Kernels], sections: dict[str, object]) -> None:
     options = {
         **sections,
         "optimizer": {"name": "adam", "learning_rate": 0.001, "clip_norm": 1.0},
@@ -414,13 +418,15 @@ def test_a_step_allocates_nothing(kernels: type[Kernels], sections: dict[str, ob
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # The smallest array of a step, δ of the last layer, takes 116 kB. What comes and goes are views
-    # and the iterators with which NumPy repeats a vector along a matrix: two times 8,192 numbers.
+    # The smallest array of a step, δ of the last layer, takes 116 kB. What is allocated are views
+    # and the iterators by which NumPy adds a vector to each row of a matrix: 2 · 8,192 numbers.
     assert peak - before < 80_000
 
 
 @pytest.mark.parametrize("source", ["compute/fast/updates.py", "nn/ops.py"])
-def test_what_was_compiled_is_known_by_all_its_sources(source: str, tmp_path: Path) -> None:
+def test_a_change_of_a_source_changes_the_version_of_compiled_code(
+    source: str, tmp_path: Path
+) -> None:
     package = Path(inspect.getfile(FastKernels)).parents[2]
     shutil.copytree(package, tmp_path / "mlp_cli", ignore=shutil.ignore_patterns("__pycache__"))
     code = "from mlp_cli.compute.fast import interpreter as i; print(i._version(), i.__file__)"
@@ -431,7 +437,7 @@ def test_what_was_compiled_is_known_by_all_its_sources(source: str, tmp_path: Pa
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
         )
-        version, where = done.stdout.split()
-        assert where.startswith(str(tmp_path))
+        version, file_name = done.stdout.split()
+        assert file_name.startswith(str(tmp_path))
         versions.append(version)
     assert versions[0] != versions[1]

@@ -1,4 +1,4 @@
-"""Configurations: right ones resolve, wrong ones say everything that is wrong and where."""
+"""Configurations: right ones load, and the message for a wrong one lists all faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refusal(path: Path, text: str, *changes: str) -> str:
     return str(caught.value).replace(str(path), "c.yaml")
 
 
-def test_an_empty_mapping_is_all_defaults(path: Path) -> None:
+def test_an_empty_mapping_gives_all_defaults(path: Path) -> None:
     config = load_config(path)
     assert config == Config()
     assert config.model.hidden == (512, 256)
@@ -41,17 +41,17 @@ def test_an_empty_mapping_is_all_defaults(path: Path) -> None:
     }
 
 
-def test_a_section_without_lines_is_its_defaults(path: Path) -> None:
+def test_a_section_without_keys_gives_its_defaults(path: Path) -> None:
     path.write_text("model:\n  # hidden: [10]\nseed: 3\n")
     assert load_config(path).model == Config().model
 
 
-def test_the_learning_rate_defaults_by_optimizer(path: Path) -> None:
+def test_the_default_learning_rate_depends_on_the_optimizer(path: Path) -> None:
     for name in ("adam", "adamw", "rmsprop"):
         assert load_config(path, [f"optimizer.name={name}"]).optimizer.learning_rate == 0.001
 
 
-def test_first_weights_default_by_activation(path: Path) -> None:
+def test_the_default_initialiser_depends_on_the_activation(path: Path) -> None:
     for activation, init in (
         ("relu", "he_normal"),
         ("scaled_tanh", "lecun_normal"),
@@ -60,7 +60,7 @@ def test_first_weights_default_by_activation(path: Path) -> None:
         assert load_config(path, [f"model.activation={activation}"]).model.init == init
 
 
-def test_changes_are_yaml_and_the_last_wins(path: Path) -> None:
+def test_changes_are_yaml_and_the_last_one_counts(path: Path) -> None:
     config = load_config(
         path,
         [
@@ -79,7 +79,7 @@ def test_changes_are_yaml_and_the_last_wins(path: Path) -> None:
     assert config.data.path == str(Path("a=b").absolute())
 
 
-def test_momentum_is_cleared_with_null(path: Path) -> None:
+def test_momentum_is_cleared_by_null(path: Path) -> None:
     text = "optimizer: {name: sgd, momentum: 0.9}\n"
     message = refusal(path, text, "optimizer.name=adam")
     assert "--set optimizer.momentum=null" in message
@@ -87,7 +87,7 @@ def test_momentum_is_cleared_with_null(path: Path) -> None:
     assert config.optimizer.name == "adam"
 
 
-# Twenty kinds of mistake: the text, the changes, and what the message says.
+# Mistakes: the text, the changes, and words of the message.
 WRONG = [
     ("", [], "c.yaml: the file is empty. Write {} for all defaults."),
     ("- 1\n", [], "c.yaml:1: not a mapping"),
@@ -138,13 +138,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "changes", "words"), WRONG)
-def test_mistakes_are_named_with_their_place(
+def test_the_message_names_the_mistake_and_its_line(
     text: str, changes: list[str], words: str, path: Path
 ) -> None:
     assert words in refusal(path, text, *changes)
 
 
-def test_all_faults_come_at_once_in_the_order_of_the_lines(path: Path) -> None:
+def test_one_message_lists_all_faults_in_the_order_of_the_lines(path: Path) -> None:
     message = refusal(
         path,
         "seed: x\ntraining: {epochs: 0, bach_size: 3}\nmodel: {hidden: [a]}\nloss: nll\na: *x\n",
@@ -156,13 +156,13 @@ def test_all_faults_come_at_once_in_the_order_of_the_lines(path: Path) -> None:
     assert places == [*lines, "--set data.test=3"]
 
 
-def test_faults_without_end_are_counted(path: Path) -> None:
+def test_a_message_shows_50_faults_and_counts_the_rest(path: Path) -> None:
     message = refusal(path, "".join(f"k{i}: 1\n" for i in range(200)))
     assert message.splitlines()[0] == "c.yaml: 200 faults."
     assert message.splitlines()[-1].strip() == "and 150 more."
 
 
-def test_what_is_dumped_resolves_to_the_same(path: Path) -> None:
+def test_a_dumped_configuration_loads_as_the_same(path: Path) -> None:
     changes = ["optimizer.name=adamw", "optimizer.learning_rate=1e-5", "schedule.name=one_cycle"]
     config = load_config(path, [*changes, "data.path=no"])
     path.write_text(dump_config(config))
@@ -170,7 +170,7 @@ def test_what_is_dumped_resolves_to_the_same(path: Path) -> None:
     assert from_dict(json.loads(json.dumps(config.to_dict())), "here") == config
 
 
-def test_an_embedded_configuration_names_its_origin() -> None:
+def test_the_message_for_a_configuration_in_a_checkpoint_names_the_checkpoint() -> None:
     with pytest.raises(ConfigError, match=r"last.npz: seed: found -1"):
         from_dict({"seed": -1}, "last.npz")
     with pytest.raises(ConfigError, match=r"last.npz: not a mapping"):
@@ -210,7 +210,7 @@ texts = st.sampled_from(["1", "0.5", "[1, 2]", "{a: 1}", "adam", "null", "true"]
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(changes=st.lists(st.tuples(keys, texts).map("=".join) | st.text(max_size=12), max_size=4))
-def test_any_changes_are_a_configuration_or_one_error(changes: list[str], path: Path) -> None:
+def test_any_changes_give_a_configuration_or_one_error(changes: list[str], path: Path) -> None:
     try:
         config = load_config(path, changes)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Hostile and mistaken configurations: every one is refused in one message, at once and cheaply."""
+"""Hostile and mistaken configurations are refused by one message, with little time and memory."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def outcome(path: Path, *changes: str) -> Config | str:
-    """What comes of a file and changes: a configuration, or what is said of them."""
+    """Return the configuration of a file and changes, or the message that refuses them."""
     try:
         return load_config(path, changes)
     except ConfigError as error:
         return str(error).replace(str(path), "c.yaml")
 
 
-# The least and the greatest that each takes.
+# The smallest and the largest allowed value of each key.
 INTEGERS = {
     "seed": (0, 2**63 - 1),
     "data.validation": (0, 10**9),
@@ -48,7 +48,7 @@ INTEGERS = {
     "training.patience": (1, 10**6),
     "schedule.every": (1, 10**6),
 }
-# What is just outside, and what is just inside.
+# Values just outside and just inside the range of each key.
 NUMBERS = {
     "optimizer.learning_rate": (["0", "-0.1", "1.1e38"], ["1e-300", "1e38", "1"]),
     "optimizer.weight_decay": (["-1e-9", "1000001"], ["0", "-0.0", "1000000"]),
@@ -134,7 +134,7 @@ def wrong_values() -> Iterator[tuple[str, str]]:
 
 
 def at_line_four(key: str, value: str) -> str:
-    """A configuration in which a key stands in line 4, in the section of the choice that has it."""
+    """Return a configuration with a key in line 4, under a `name` that allows the key."""
     *section, name = key.split(".")
     if not section:
         return f"# one\n\n\n{name}: {value}\n"
@@ -143,21 +143,23 @@ def at_line_four(key: str, value: str) -> str:
 
 
 @pytest.mark.proof("Y1 a wrong value, at every key")
-def test_wrong_values_are_named_with_key_line_and_what_is_allowed(proof: Proof, path: Path) -> None:
+def test_the_message_names_the_key_the_line_the_value_and_what_is_allowed(
+    proof: Proof, path: Path
+) -> None:
     rows = list(wrong_values())
     assert len(rows) > 350
     for key, value in proof.points(rows, quick=150):
         path.write_text(at_line_four(key, value))
-        said = outcome(path)
-        assert isinstance(said, str), (key, value)
-        assert said.startswith(f"c.yaml:4: {key}"), (key, value, said)
-        assert "found " in said and "; must be " in said, said
-        assert "\n" not in said
+        message = outcome(path)
+        assert isinstance(message, str), (key, value)
+        assert message.startswith(f"c.yaml:4: {key}"), (key, value, message)
+        assert "found " in message and "; must be " in message, message
+        assert "\n" not in message
         change = outcome(path.with_name("empty.yaml"), f"{key}={value}")
         assert isinstance(change, str)
 
 
-def test_the_ends_of_every_range_are_within(path: Path) -> None:
+def test_the_ends_of_every_range_are_allowed(path: Path) -> None:
     ends = {key: ([], [str(end) for end in both]) for key, both in INTEGERS.items()}
     for key, (_, inside) in {**ends, **NUMBERS}.items():
         for value in inside:
@@ -187,12 +189,12 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("text", "meant"), MISSPELT)
-def test_misspelt_keys_are_recognised(text: str, meant: str, path: Path) -> None:
+def test_a_misspelt_key_is_answered_by_the_right_one(text: str, meant: str, path: Path) -> None:
     path.write_text(text)
     assert f"unknown key. Did you mean {meant}?" in str(outcome(path))
 
 
-def test_faults_of_every_kind_come_at_once(path: Path) -> None:
+def test_one_message_lists_faults_of_every_kind(path: Path) -> None:
     path.write_text(
         "seed: -1\n"
         "optimizer:\n  name: sdg\n  weight_decay: -1\n  foo: 2\n  momentum: 2\n  beta1: 0.5\n"
@@ -231,12 +233,12 @@ def test_faults_of_every_kind_come_at_once(path: Path) -> None:
         "schedule: {warmup: 20}\ntraining: {epochs: 30\n",
     ],
 )
-def test_no_conflict_is_seen_with_a_key_that_is_wrong_itself(text: str, path: Path) -> None:
+def test_a_wrong_key_is_not_also_reported_as_a_conflict(text: str, path: Path) -> None:
     path.write_text(text)
     assert "\n" not in str(outcome(path))
 
 
-# What is given by --set means what it means in a file, and nothing more.
+# A value given by --set means the same as in a file.
 CHANGES = [
     ("seed=1\n", {"seed": 1}),
     ("loss=mse # or not", {"loss": "mse"}),
@@ -282,21 +284,24 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "comes"), CHANGES, ids=range(len(CHANGES)))
-def test_changes_by_set(change: str, comes: dict[str, object] | str, path: Path) -> None:
+@pytest.mark.parametrize(("change", "expected"), CHANGES, ids=range(len(CHANGES)))
+def test_a_change_by_set_gives_its_value_or_a_message(
+    change: str, expected: dict[str, object] | str, path: Path
+) -> None:
     found = outcome(path, change)
-    if isinstance(comes, str):
+    if isinstance(expected, str):
         assert isinstance(found, str)
-        assert comes in found
+        assert expected in found
         assert len(found) < 400
         return
     assert isinstance(found, Config), found
     data = found.to_dict()
     flat = {**data, **data["optimizer"], **data["data"]}
-    assert {key: flat[key] for key in comes} == comes
+    assert {key: flat[key] for key in expected} == expected
 
 
-# Files that are no configuration, by the code that makes each, and words of what is said.
+# Files that are no configuration: a name, the content or code that makes the file, and words of the
+# message.
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [*{last}, *{last}]\n" for last, name in pairwise(ascii_lowercase)
 )
@@ -308,12 +313,12 @@ FILES: list[tuple[str, bytes | str, str]] = [
     ("tabs", b"training:\n\tepochs: 1\n", "spaces instead of tabs"),
     ("NUL", b"seed: \0\n", "U+0000"),
     ("UTF-16", "seed: 1\n".encode("utf-16"), "not UTF-8"),
-    ("UTF-16 without a mark", "seed: 1\n".encode("utf-16-le"), "U+0000"),
+    ("UTF-16 without a byte order mark", "seed: 1\n".encode("utf-16-le"), "U+0000"),
     ("UTF-32", "seed: 1\n".encode("utf-32"), "not UTF-8"),
     ("Latin-1", "data: {path: é}\n".encode("latin-1"), "not UTF-8 (byte 0xe9)"),
     ("empty", b"", "the file is empty"),
-    ("a mark alone", b"\xef\xbb\xbf", "the file is empty"),
-    ("comments alone", b"# seed: 1\n", "the file is empty"),
+    ("only a byte order mark", b"\xef\xbb\xbf", "the file is empty"),
+    ("only comments", b"# seed: 1\n", "the file is empty"),
     ("a list", b"- seed: 1\n", "not a mapping"),
     ("a number", b"3\n", "not a mapping"),
     ("two documents", b"seed: 1\n---\nseed: 2\n", "c.yaml:2: not readable as YAML: a second"),
@@ -349,21 +354,23 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 for folder in sys.argv[1:]:
     os.chdir(folder)
-    before, started, said = peak(), time.process_time(), StringIO()
+    before, started, stderr = peak(), time.process_time(), StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(stderr):
             main(["train", "--config", "c.yaml"])
     except SystemExit as ended:
         code = ended.code
     seconds = time.process_time() - started
-    print(json.dumps([code, seconds, peak() - before, said.getvalue(), os.listdir()]))
+    print(json.dumps([code, seconds, peak() - before, stderr.getvalue(), os.listdir()]))
 """
 
 
 @pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("Y3 a file that is no configuration")
-def test_hostile_files_cost_next_to_nothing(proof: Proof, tmp_path: Path) -> None:
+def test_hostile_files_are_refused_within_2_seconds_and_100_mb(
+    proof: Proof, tmp_path: Path
+) -> None:
     folders = []
     for number, (_, content, _) in enumerate(FILES):
         folders.append(tmp_path / str(number))
@@ -382,17 +389,19 @@ def test_hostile_files_cost_next_to_nothing(proof: Proof, tmp_path: Path) -> Non
         check=True,
     ).stdout.splitlines()
     named = list(zip(FILES, map(json.loads, lines), strict=True))
-    for (name, _, words), (code, seconds, megabytes, said, left) in proof.points(named, len(FILES)):
-        assert code == 2, (name, said)
-        assert words in said, (name, said)
-        assert said.startswith("Error: "), name
-        assert len(said) < 8_000, name
-        assert seconds < 2, name  # of the processor, less than one on an idle machine
+    for (name, _, words), (code, seconds, megabytes, message, left) in proof.points(
+        named, len(FILES)
+    ):
+        assert code == 2, (name, message)
+        assert words in message, (name, message)
+        assert message.startswith("Error: "), name
+        assert len(message) < 8_000, name
+        assert seconds < 2, name  # CPU seconds; below 1 on an idle machine
         assert megabytes < 100, name
         assert left in (["c.yaml"], []), name
 
 
-def test_what_windows_writes_is_read(path: Path) -> None:
+def test_a_file_with_a_byte_order_mark_and_crlf_is_read(path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf# one\r\nseed: 7\r\nmodel:\r\n  hidden: [3]\r\n")
     found = outcome(path)
     assert isinstance(found, Config)
@@ -402,7 +411,7 @@ def test_what_windows_writes_is_read(path: Path) -> None:
 
 
 WORDS = ["seed", "model", "hidden", "training", "epochs", "optimizer", "name", "adam", "schedule"]
-SIGNS = [
+SYMBOLS = [
     ": ",
     "[",
     "]",
@@ -420,9 +429,9 @@ SIGNS = [
     '"',
     "\\",
 ]
-SIGNS += ["@", "`", ">", "# ", "---\n", "...\n", "\n", "\n  ", "1e-3", ".nan", "0x", "loss"]
+SYMBOLS += ["@", "`", ">", "# ", "---\n", "...\n", "\n", "\n  ", "1e-3", ".nan", "0x", "loss"]
 ODD = ["|\n", "%YAML 1.2\n", "\t", "\r\n", "\0", "\ufeff", "\u2028", "\x85", "\x1b", "é", "😀"]
-PIECES = st.sampled_from([*WORDS, *SIGNS, *ODD, "9" * 400, "[" * 25])
+PIECES = st.sampled_from([*WORDS, *SYMBOLS, *ODD, "9" * 400, "[" * 25])
 CONTENT = (
     st.lists(PIECES, max_size=30).map("".join).map(str.encode)
     | st.text(max_size=40).map(str.encode)
@@ -430,7 +439,7 @@ CONTENT = (
 )
 LENIENT = settings(
     max_examples=100,
-    deadline=5_000,  # milliseconds: none may hang
+    deadline=5_000,  # milliseconds
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -438,7 +447,7 @@ LENIENT = settings(
 
 @pytest.mark.long
 @pytest.mark.proof("Y3 any bytes for a file (100 a trial)")
-def test_any_bytes_are_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
+def test_any_bytes_give_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
     for number in proof.trials(quick=3, long=1_000):
 
         @LENIENT
@@ -461,7 +470,7 @@ TEXTS = VALUES | st.lists(PIECES, max_size=6).map("".join) | st.text(max_size=12
 
 @pytest.mark.long
 @pytest.mark.proof("Y4 any changes by --set (100 a trial)")
-def test_any_changes_are_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
+def test_any_changes_give_a_configuration_or_one_error(proof: Proof, path: Path) -> None:
     for number in proof.trials(quick=3, long=1_000):
 
         @LENIENT

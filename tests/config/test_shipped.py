@@ -1,4 +1,4 @@
-"""The shipped configurations: in every wheel, found by name, and after any file of that name."""
+"""The shipped configurations lie in every wheel and are found by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIGS = ROOT / "configs"
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -32,7 +32,7 @@ def test_a_shipped_configuration_is_found_by_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist.yaml", "other.yaml"])
-def test_a_file_wins_over_a_shipped_name(name: str, tmp_path: Path) -> None:
+def test_a_file_is_preferred_to_a_shipped_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("seed: 7\n")
     assert find_config(Path(name)) == Path(name)
 
@@ -60,7 +60,7 @@ def test_a_folder_does_not_hide_a_shipped_name(tmp_path: Path) -> None:
         ("\0", "of that name. `mlp config list`"),
     ],
 )
-def test_an_unknown_name_is_one_message_with_what_may_be_meant(name: str, meant: str) -> None:
+def test_the_message_for_an_unknown_name_suggests_similar_names(name: str, meant: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_config(Path(name))
     message = str(caught.value)
@@ -69,7 +69,7 @@ def test_an_unknown_name_is_one_message_with_what_may_be_meant(name: str, meant:
     assert message.endswith("`mlp config list` shows the shipped ones.")
 
 
-def test_every_configuration_of_the_checkout_is_listed_with_a_sentence() -> None:
+def test_every_configuration_of_the_repository_is_listed_with_one_sentence() -> None:
     found = shipped_configs()
     assert {each.path for each in found} == set(CONFIGS.rglob("*.yaml"))
     assert [each.name for each in found if "/" not in each.name] == [
@@ -82,7 +82,7 @@ def test_every_configuration_of_the_checkout_is_listed_with_a_sentence() -> None
         assert 20 < len(description) <= 80, name
 
 
-def test_every_package_is_packed() -> None:
+def test_pyproject_names_every_package() -> None:
     packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     modules = (ROOT / "mlp_cli").rglob("*.py")
     folders = {".".join(module.parent.relative_to(ROOT).parts) for module in modules}
@@ -91,9 +91,9 @@ def test_every_package_is_packed() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`mlp` of a wheel, in an environment with the running interpreter's dependencies."""
+    """Return `mlp` installed from a wheel, with the dependencies of the running interpreter."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # building leaves files beside what is built
+    source = folder / "source"  # because building leaves files beside the sources
     for name in ("mlp_cli", "configs"):
         shutil.copytree(ROOT / name, source / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -120,9 +120,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-def test_a_wheel_trains_a_shipped_configuration_without_a_checkout(
-    installed: Path, tmp_path: Path
-) -> None:
+def test_an_installed_wheel_trains_a_shipped_configuration(installed: Path, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def mlp(*arguments: str) -> str:

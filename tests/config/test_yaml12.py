@@ -1,4 +1,4 @@
-"""YAML 1.2: what scalars mean, what is refused, and that nothing makes the reader fall over."""
+"""YAML 1.2: the meaning of scalars, what is refused, and that no text makes the reader fail."""
 
 from __future__ import annotations
 
@@ -99,20 +99,20 @@ SCALARS = [
 
 
 @pytest.mark.parametrize(("text", "meaning"), SCALARS, ids=[text[:20] for text, _ in SCALARS])
-def test_scalars(text: str, meaning: object) -> None:
+def test_scalars_have_the_meaning_of_yaml_1_2(text: str, meaning: object) -> None:
     document = parse(f"key: {text}\n")
     assert document.faults == []
     assert document.value == {"key": meaning}
     assert type(document.value["key"]) is type(meaning)
-    assert parse(text).value == meaning  # as it stands after --set KEY=
+    assert parse(text).value == meaning  # as after --set KEY=
 
 
 @pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
-def test_not_a_number_is_one(text: str) -> None:
+def test_nan_is_read_as_nan(text: str) -> None:
     assert math.isnan(parse(text).value)
 
 
-def test_lines_of_keys_and_items() -> None:
+def test_the_lines_of_keys_and_items_are_known() -> None:
     document = parse("a: 1\nb:\n  - 2\n  - c: 3\n")
     assert document.value == {"a": 1, "b": [2, {"c": 3}]}
     assert document.lines[("a",)] == 1
@@ -141,19 +141,19 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("text", "line", "words"), REFUSALS)
-def test_refusals_have_their_line(text: str, line: int, words: str) -> None:
+def test_a_fault_has_its_line_and_reason(text: str, line: int, words: str) -> None:
     (fault,) = parse(text).faults
     assert fault.line == line
     assert re.search(words, fault.text)
 
 
-def test_several_faults_and_the_rest_of_the_value() -> None:
+def test_several_faults_are_found_and_the_rest_is_read() -> None:
     document = parse("a: *x\nb: 1\nb: 2\nc: [1, !t 2, 3]\n")
     assert [fault.line for fault in document.faults] == [1, 3, 4]
     assert document.value == {"b": 1, "c": [1, 3]}
 
 
-def test_files(tmp_path: Path) -> None:
+def test_a_file_is_read_or_refused_by_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n")
     assert parse(read(path)).value == {"a": 1, "b": 2}
@@ -187,7 +187,7 @@ values = st.recursive(
 
 @settings(deadline=None)
 @given(value=st.dictionaries(st.sampled_from(["key", "no", "1e3x"]), values))
-def test_what_is_dumped_is_read_back(value: object) -> None:
+def test_a_dumped_value_is_read_back(value: object) -> None:
     document = parse(dump(value))
     assert document.faults == []
     assert document.value == value
@@ -195,7 +195,7 @@ def test_what_is_dumped_is_read_back(value: object) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(max_size=60) | st.text("ab:-[]{}&*!?|>'\"\\\n\t #%,<", max_size=30))
-def test_any_text_is_a_value_or_a_fault(text: str) -> None:
+def test_any_text_gives_a_value_or_a_fault(text: str) -> None:
     document = parse(text)
     if document.value is REFUSED:
         assert document.faults

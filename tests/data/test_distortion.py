@@ -1,4 +1,4 @@
-"""Distorted images against a plain computation pixel by pixel, and as a function of their place."""
+"""Distorted images against a plain computation, pixel by pixel; portions, easing and training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRONG = DistortionConfig(
 )
 
 
-def kernels() -> list[Kernels]:
+def installed_kernels() -> list[Kernels]:
     if find_spec("numba") is None:
         return [NumPyKernels()]
     from mlp_cli.compute.fast.kernels import FastKernels
@@ -33,31 +33,31 @@ def kernels() -> list[Kernels]:
     return [NumPyKernels(), FastKernels()]
 
 
-def drawn_images(n: int) -> np.ndarray:
+def random_images(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, math.prod(SHAPE)), np.uint8)
 
 
 def distort(
     distortion: DistortionConfig,
     images: np.ndarray,
-    ways: Kernels,
+    kernels: Kernels,
     dtype: str = "float64",
     *,
     offset: int = 0,
     cuts: tuple[int, ...] = (),
     progress: float = 0.0,
 ) -> np.ndarray:
-    """Distort the images of a chunk of 50 from `offset` on, portion by portion."""
+    """Distort the images from `offset` on of a chunk of 50, in portions that end at `cuts`."""
     distorter = Distorter(distortion, SHAPE, 50, 2, np.dtype(dtype))
     distorter.begin(np.random.default_rng(1), offset, len(images), progress)
     x = np.full(images.shape, np.nan, dtype)
     scale, shift = np.array(1 / 255, dtype), np.array(0.25, dtype)
     edges = [0, *cuts, len(images)]
-    for share, (low, high) in enumerate(itertools.pairwise(edges)):
+    for portion, (low, high) in enumerate(itertools.pairwise(edges)):
         rows = np.arange(low, high)
-        ways.prepare(
-            lambda ops, worker, rows=rows, low=low, high=high, share=share: distorter.read(
-                images, rows, low, x[low:high], scale, shift, share % 2, ops
+        kernels.prepare(
+            lambda ops, worker, rows=rows, low=low, high=high, portion=portion: distorter.read(
+                images, rows, low, x[low:high], scale, shift, portion % 2, ops
             ),
             ThreadTeam(1),
             np.dtype(dtype),
@@ -65,25 +65,25 @@ def distort(
     return x
 
 
-@pytest.mark.parametrize("ways", kernels(), ids=lambda ways: ways.name)
-def test_without_amounts_images_stay_as_they_are(ways: Kernels) -> None:
-    images = drawn_images(40)
-    found = distort(DistortionConfig(), images, ways)
+@pytest.mark.parametrize("kernels", installed_kernels(), ids=lambda kernels: kernels.name)
+def test_the_default_distortion_does_not_change_images(kernels: Kernels) -> None:
+    images = random_images(40)
+    found = distort(DistortionConfig(), images, kernels)
     np.testing.assert_allclose(found, images / 255 - 0.25, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("ways", kernels(), ids=lambda ways: ways.name)
-def test_every_pixel_against_a_plain_computation(ways: Kernels, dtype: str) -> None:
-    images = drawn_images(40)
-    found = distort(STRONG, images, ways, dtype)
-    # The same numbers as the distorter draws, in the order of its text.
-    drawn = np.random.default_rng(1)
+@pytest.mark.parametrize("kernels", installed_kernels(), ids=lambda kernels: kernels.name)
+def test_every_pixel_agrees_with_a_plain_computation(kernels: Kernels, dtype: str) -> None:
+    images = random_images(40)
+    found = distort(STRONG, images, kernels, dtype)
+    # The numbers that the distorter draws, in the same order.
+    generator = np.random.default_rng(1)
     largest = [30.0, 0.4, 0.3, 0.3, 2.0, 2.0]
-    amounts = drawn.uniform(-1, 1, (50, 6)) * largest
-    alphas = drawn.uniform(5, 20, 50)
-    sigma = drawn.uniform(1, 2)
-    key = int(drawn.integers(0, 2**64, 1, np.uint64)[0])
+    amounts = generator.uniform(-1, 1, (50, 6)) * largest
+    alphas = generator.uniform(5, 20, 50)
+    sigma = generator.uniform(1, 2)
+    key = int(generator.integers(0, 2**64, 1, np.uint64)[0])
     height, width = SHAPE
     black = np.zeros((height + 20, width + 20))
     for n, image in enumerate(images):
@@ -118,7 +118,7 @@ def test_every_pixel_against_a_plain_computation(ways: Kernels, dtype: str) -> N
 
 
 def splitmix(place: int, key: int) -> int:
-    """The published generator, number by number."""
+    """Return one number of SplitMix64, as its authors published it."""
     z = (place * 0x9E3779B97F4A7C15 + key) % 2**64
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
@@ -134,7 +134,7 @@ def gaussian(lines: np.ndarray, sigma: float) -> np.ndarray:
     return out
 
 
-def test_a_gaussian_has_the_sum_1_away_from_the_edges() -> None:
+def test_a_gaussian_away_from_the_edges_has_the_sum_1_and_the_right_deviation() -> None:
     G = smoothing(61, 4.0)
     assert G[30].sum() == pytest.approx(1, abs=1e-9)
     np.testing.assert_allclose(G, G.T)
@@ -142,20 +142,20 @@ def test_a_gaussian_has_the_sum_1_away_from_the_edges() -> None:
     assert deviation == pytest.approx(4, abs=1e-3)
 
 
-@pytest.mark.parametrize("ways", kernels(), ids=lambda ways: ways.name)
-def test_the_portions_do_not_matter(ways: Kernels) -> None:
-    images = drawn_images(50)
-    whole = distort(STRONG, images, ways)
-    pieces = distort(STRONG, images, ways, cuts=(7, 8, 41))
+@pytest.mark.parametrize("kernels", installed_kernels(), ids=lambda kernels: kernels.name)
+def test_the_portions_do_not_change_the_images(kernels: Kernels) -> None:
+    images = random_images(50)
+    whole = distort(STRONG, images, kernels)
+    pieces = distort(STRONG, images, kernels, cuts=(7, 8, 41))
     np.testing.assert_allclose(whole, pieces, atol=1e-12)
-    later = distort(STRONG, images[13:], ways, offset=13, cuts=(5,))
+    later = distort(STRONG, images[13:], kernels, offset=13, cuts=(5,))
     np.testing.assert_allclose(whole[13:], later, atol=1e-12)
 
 
-def test_without_a_field_what_lay_in_memory_does_not_matter(
+def test_without_an_elastic_field_unset_memory_does_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    images, affine = drawn_images(40), DistortionConfig(rotation=20.0, shift=1.0)
+    images, affine = random_images(40), DistortionConfig(rotation=20.0, shift=1.0)
     expected = distort(affine, images, NumPyKernels())
     begin = Distorter.begin
 
@@ -168,19 +168,19 @@ def test_without_a_field_what_lay_in_memory_does_not_matter(
     np.testing.assert_array_equal(distort(affine, images, NumPyKernels()), expected)
 
 
-def test_distortions_ease_at_the_end() -> None:
+def test_distortions_become_weaker_at_the_end_of_a_training() -> None:
     easing = DistortionConfig(ease=0.2, eased=0.5)
     assert [strength(easing, at) for at in (0, 0.5, 0.8)] == [1, 1, 1]
     assert strength(easing, 0.9) == pytest.approx(0.75)
     assert strength(easing, 1) == pytest.approx(0.5)
     assert strength(DistortionConfig(), 1) == 1
-    images = drawn_images(10)
+    images = random_images(10)
     easing = STRONG.model_copy(update={"ease": 1.0})
     none = distort(easing, images, NumPyKernels(), progress=1.0)
     np.testing.assert_allclose(none, images / 255 - 0.25, atol=1e-12)
 
 
-def test_a_distorted_training_sees_each_epoch_anew_and_is_scored_on_clean_images(
+def test_a_distorted_training_learns_and_is_scored_on_clean_images(
     mlp: Callable[..., subprocess.CompletedProcess[str]], config: Path, tmp_path: Path
 ) -> None:
     sets = [
@@ -196,8 +196,8 @@ def test_a_distorted_training_sees_each_epoch_anew_and_is_scored_on_clean_images
     assert lines[-1]["train_loss"] > lines[-1]["val_loss"]
 
 
-def test_numpys_read_is_the_undistorted_one() -> None:
-    images = drawn_images(5)
+def test_reading_images_equals_the_default_distortion() -> None:
+    images = random_images(5)
     x = np.empty((5, images.shape[1]))
     rows, scale, shift = np.arange(5), np.array(1 / 255), np.array(0.25)
     NUMPY.read_images(images, rows, rows, x, scale, shift, np.empty_like(images))

@@ -1,4 +1,4 @@
-"""Downloads from real, hostile servers: whole and verified, or not at all, and in time."""
+"""Downloads from real servers, hostile ones too: verified files or none, within time limits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import io
 import os
 import random
 import re
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from itertools import pairwise
@@ -22,7 +19,7 @@ from typing import Any
 import pytest
 from helpers.proofs import Proof
 from helpers.selection import few
-from helpers.servers import Client, Server, black_hole, closed_port
+from helpers.servers import Client, Server, black_hole, certified, closed_port
 from helpers.stand_ins import (
     FILES,
     IMAGES,
@@ -54,7 +51,7 @@ def drip(client: Client, content: bytes) -> None:
             return
 
 
-def test_the_reason_says_what_came(fetch: Fetch) -> None:
+def test_the_reason_says_how_much_was_received(fetch: Fetch) -> None:
     def cut(client: Client) -> None:
         client.reply(bytes(4_100_000), "Content-Length: 9900000")
 
@@ -78,14 +75,16 @@ def test_the_body_of_a_redirect_is_not_read(fetch: Fetch) -> None:
     fetch.check()
 
 
-def test_the_request_asks_for_the_bytes_as_they_are(fetch: Fetch, good: Server) -> None:
+def test_requests_ask_for_unencoded_bytes_and_the_smaller_file_first(
+    fetch: Fetch, good: Server
+) -> None:
     fetch(good.url)
     paths = [request.path for request in good.requests]
-    assert paths == ["/mnist/labels.gz", "/mnist/images.gz"]  # the small one first
+    assert paths == ["/mnist/labels.gz", "/mnist/images.gz"]  # the smaller file first
     assert {request.headers["Accept-Encoding"] for request in good.requests} == {"identity"}
 
 
-def test_progress_ends_at_the_length(fetch: Fetch, good: Server) -> None:
+def test_progress_grows_to_the_length_of_each_file(fetch: Fetch, good: Server) -> None:
     fetch(good.url)
     for name, content in PACKED.items():
         steps = [(done, total) for step, done, total in fetch.progress if step == name]
@@ -93,7 +92,7 @@ def test_progress_ends_at_the_length(fetch: Fetch, good: Server) -> None:
         assert steps[-1] == (len(content), len(content))
 
 
-def test_one_line_a_file(fetch: Fetch, good: Server) -> None:
+def test_one_line_is_logged_for_each_file(fetch: Fetch, good: Server) -> None:
     fetch(good.url)
     assert fetch.lines == [f"labels: 0.0 kB from {good.url}", f"images: 31.4 kB from {good.url}"]
 
@@ -102,7 +101,7 @@ def test_one_line_a_file(fetch: Fetch, good: Server) -> None:
 
 
 def times(fetch: Fetch, *headers: str) -> list[float]:
-    """The times between three requests that are all answered by 503."""
+    """Return the times between three requests that are all answered by 503."""
     with Server(lambda c: c.answer(b"", *headers, status="503 No")) as server:
         fetch.fails(server.url, files=[LABELS])
         asked = [request.time for request in server.requests]
@@ -110,7 +109,7 @@ def times(fetch: Fetch, *headers: str) -> list[float]:
 
 
 @pytest.mark.long
-def test_retry_after_is_heeded_up_to_a_limit(fetch: Fetch, monkeypatch) -> None:
+def test_retry_after_is_followed_up_to_a_limit(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "LONGEST_BACKOFF", 0.3)
     assert max(times(fetch)) < 0.3
     for value in ("1", "1000000", email.utils.formatdate(time.time() + 100, usegmt=True)):
@@ -120,7 +119,7 @@ def test_retry_after_is_heeded_up_to_a_limit(fetch: Fetch, monkeypatch) -> None:
 
 
 @pytest.mark.long
-def test_waits_grow_and_are_not_in_step(fetch: Fetch, monkeypatch) -> None:
+def test_waits_between_retries_grow_and_are_random(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "BACKOFF", 0.1)
     monkeypatch.setattr(download, "LONGEST_BACKOFF", 1.0)
     first, second = times(fetch)
@@ -130,7 +129,7 @@ def test_waits_grow_and_are_not_in_step(fetch: Fetch, monkeypatch) -> None:
 
 
 @pytest.mark.proof("D7 a byte at a time")
-def test_a_slow_mirror_is_left_for_good(
+def test_a_slow_mirror_is_left_and_not_asked_again(
     proof: Proof, tmp_path: Path, good: Server, monkeypatch
 ) -> None:
     monkeypatch.setattr(transfer, "WINDOW", 0.3)
@@ -145,7 +144,7 @@ def test_a_slow_mirror_is_left_for_good(
         assert "slower than 10 kB/s" in fetch.lines[0]
 
 
-def test_everything_has_a_deadline(fetch: Fetch, monkeypatch) -> None:
+def test_all_mirrors_together_have_a_deadline(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "DEADLINE", 0.6)
     with (
         Server(lambda c: drip(c, PACKED["images"])) as slow,
@@ -156,14 +155,14 @@ def test_everything_has_a_deadline(fetch: Fetch, monkeypatch) -> None:
         assert time.monotonic() - started < 1.2
 
 
-def test_closed_ports_end_at_once(fetch: Fetch) -> None:
+def test_closed_ports_fail_at_once(fetch: Fetch) -> None:
     started = time.monotonic()
     assert fetch.fails(*(closed_port() for _ in range(5))).count("Connection refused") == 5
     assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("mirrors", few([4, 1], 2))
-def test_where_nothing_answers_the_first_answer_has_a_limit(
+def test_if_no_mirror_answers_the_wait_for_the_first_answer_has_a_limit(
     mirrors: int, fetch: Fetch, monkeypatch
 ) -> None:
     monkeypatch.setattr(transfer, "CONNECT", 5.0)
@@ -174,18 +173,18 @@ def test_where_nothing_answers_the_first_answer_has_a_limit(
     assert 1.1 < time.monotonic() - started < 1.8
 
 
-def test_a_good_mirror_behind_silent_ones_still_gets_its_time(
+def test_a_good_mirror_after_silent_ones_is_still_reached(
     fetch: Fetch, good: Server, monkeypatch
 ) -> None:
     monkeypatch.setattr(transfer, "PATIENCE", 5.0)
     with Server(lambda c: c.stall() and None) as silent, black_hole() as hole:
         fetch(silent.url, hole, silent.url + "/2", good.url)
-        assert len(silent.requests) == 2  # and not again for the second file
+        assert len(silent.requests) == 2  # the second file does not ask it again
     fetch.check()
 
 
 @pytest.mark.long
-def test_a_name_server_that_hangs_has_a_limit(fetch: Fetch, monkeypatch) -> None:
+def test_a_name_server_that_does_not_answer_has_a_time_limit(fetch: Fetch, monkeypatch) -> None:
     ended = threading.Event()
     resolve = socket.getaddrinfo
 
@@ -204,7 +203,7 @@ def test_a_name_server_that_hangs_has_a_limit(fetch: Fetch, monkeypatch) -> None
         ended.set()
 
 
-def test_once_a_mirror_has_answered_others_have_more_time(fetch: Fetch, monkeypatch) -> None:
+def test_after_an_answer_of_one_mirror_others_have_more_time(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "FIRST_ANSWER", 0.3)
     monkeypatch.setattr(transfer, "PATIENCE", 5.0)
 
@@ -217,7 +216,7 @@ def test_once_a_mirror_has_answered_others_have_more_time(fetch: Fetch, monkeypa
     fetch.check()
 
 
-def test_a_transfer_that_is_given_up_ends(fetch: Fetch) -> None:
+def test_an_abandoned_transfer_closes_its_connection(fetch: Fetch) -> None:
     ended = threading.Event()
 
     def send_for_ever(client: Client) -> None:
@@ -233,7 +232,7 @@ def test_a_transfer_that_is_given_up_ends(fetch: Fetch) -> None:
         assert ended.wait(5)
 
 
-# ---------------------------------------------------------------- ways to a mirror
+# ---------------------------------------------------------------- proxies and certificates
 
 
 def test_the_proxy_of_the_environment_is_used(fetch: Fetch, good: Server, monkeypatch) -> None:
@@ -243,30 +242,17 @@ def test_the_proxy_of_the_environment_is_used(fetch: Fetch, good: Server, monkey
     fetch.check()
 
 
-def test_a_proxy_that_refuses_is_named(fetch: Fetch, monkeypatch) -> None:
+def test_the_message_names_a_proxy_that_refuses(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setenv("https_proxy", closed_port())
     assert "the proxy: Connection refused" in fetch.fails("https://mirror.invalid/mnist")
 
 
-def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
-    """A certificate for a name, and what a server needs to show it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=mirror"
-    command += f" -addext subjectAltName={name} -keyout {key} -out {certificate}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, certificate
-
-
-def test_a_certificate_is_checked(fetch: Fetch, tmp_path: Path, monkeypatch) -> None:
+def test_the_certificate_of_a_mirror_is_checked(fetch: Fetch, tmp_path: Path, monkeypatch) -> None:
     context, certificate = certified(tmp_path, "IP:127.0.0.1")
     with Server(serve_packed, context) as server:
         assert "self-signed certificate" in fetch.fails(server.url, files=[LABELS])
         assert server.requests == []
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))  # the user vouches for it
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))  # the user trusts it
         fetch(server.url)
     fetch.check()
     context, certificate = certified(tmp_path, "DNS:mirror.example")
@@ -276,7 +262,7 @@ def test_a_certificate_is_checked(fetch: Fetch, tmp_path: Path, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_redirect_away_from_tls_gets_no_password_and_no_trust(
+def test_a_redirect_to_plain_http_gets_no_password_and_its_bytes_are_verified(
     right: bool, fetch: Fetch, tmp_path: Path, monkeypatch
 ) -> None:
     context, certificate = certified(tmp_path, "IP:127.0.0.1")
@@ -288,7 +274,7 @@ def test_a_redirect_away_from_tls_gets_no_password_and_no_trust(
             client.answer(b"", target, status="302 Found")
 
         with Server(send_on, context) as server:
-            if right:  # the digest says so, whoever it was that sent them
+            if right:  # the digest proves it
                 fetch(server.url.replace("//", "//me:secret@"))
                 fetch.check()
             else:
@@ -307,7 +293,7 @@ def test_a_password_in_a_mirror_is_not_shown(fetch: Fetch) -> None:
     assert f"  {server.url}: HTTP 401" in str(caught.value)
 
 
-def test_a_defect_keeps_its_traceback(fetch: Fetch, good: Server, monkeypatch) -> None:
+def test_a_defect_of_the_program_is_not_hidden(fetch: Fetch, good: Server, monkeypatch) -> None:
     monkeypatch.setattr(transfer, "_refusal", lambda response: response.no_such_attribute)
     with pytest.raises(AttributeError):
         fetch(good.url)
@@ -318,7 +304,7 @@ def test_a_defect_keeps_its_traceback(fetch: Fetch, good: Server, monkeypatch) -
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """A folder with the gzipped files."""
+    """Return a folder with the gzipped files."""
     folder = tmp_path / "a shelf"
     folder.mkdir()
     for name, content in PACKED.items():
@@ -349,7 +335,7 @@ def test_a_folder_of_raw_files_given_as_a_url_is_a_mirror(fetch: Fetch, shelf: P
         (None, "there is no images, gzipped or raw"),
     ],
 )
-def test_a_wrong_folder_is_left_for_the_next_mirror(
+def test_after_a_wrong_folder_the_next_mirror_is_used(
     content: bytes | None, words: str, fetch: Fetch, shelf: Path, good: Server
 ) -> None:
     (shelf / "images.gz").unlink() if content is None else (shelf / "images.gz").write_bytes(
@@ -358,24 +344,24 @@ def test_a_wrong_folder_is_left_for_the_next_mirror(
     fetch(shelf, good.url)
     fetch.check()
     assert [request.path for request in good.requests] == ["/mnist/images.gz"]
-    assert len(fetch.lines) == 3  # two files, and once the reason
+    assert len(fetch.lines) == 3  # two files and one reason
     assert re.search(words, fetch.lines[1])
 
 
-def test_a_folder_that_is_not_there_is_a_reason(fetch: Fetch, tmp_path: Path) -> None:
+def test_the_message_names_a_mirror_that_is_no_folder(fetch: Fetch, tmp_path: Path) -> None:
     for mirror in (tmp_path / "none", "s3://bucket/mnist", "file:///none", "file://["):
         assert f"{mirror}: there is no such folder" in fetch.fails(mirror)
 
 
 @pytest.mark.parametrize("mirror", ["http://[", "http:/x", "https://", "http://a b", "http://é..x"])
-def test_a_url_that_is_none_is_a_reason(mirror: str, fetch: Fetch) -> None:
+def test_an_invalid_url_fails_as_a_mirror(mirror: str, fetch: Fetch) -> None:
     fetch.fails(mirror)
 
 
 # ---------------------------------------------------------------- the folder that is filled
 
 
-def test_what_is_there_and_right_is_not_fetched(fetch: Fetch, good: Server) -> None:
+def test_right_files_are_not_fetched_again_unless_forced(fetch: Fetch, good: Server) -> None:
     fetch.folder.mkdir(parents=True)
     (fetch.folder / "images").write_bytes(RAW["images"])
     (fetch.folder / "labels.gz").write_bytes(PACKED["labels"])
@@ -385,8 +371,10 @@ def test_what_is_there_and_right_is_not_fetched(fetch: Fetch, good: Server) -> N
     assert (fetch.folder / "labels").read_bytes() == RAW["labels"]
 
 
-@pytest.mark.parametrize("content", [b"", HTML, RAW["images"][:-1], flip(RAW["images"], 5000)])
-def test_what_is_damaged_is_replaced(content: bytes, fetch: Fetch, good: Server) -> None:
+@pytest.mark.parametrize("content", [b"", bytes(99), RAW["images"][:-1], flip(RAW["images"], 5000)])
+def test_a_damaged_file_is_replaced_once_a_mirror_works(
+    content: bytes, fetch: Fetch, good: Server
+) -> None:
     fetch(good.url)
     (fetch.folder / "images").write_bytes(content)
     with pytest.raises(DownloadError):
@@ -396,7 +384,7 @@ def test_what_is_damaged_is_replaced(content: bytes, fetch: Fetch, good: Server)
     fetch.check()
 
 
-def test_the_mode_follows_the_umask(fetch: Fetch, good: Server) -> None:
+def test_the_permissions_of_files_follow_the_umask(fetch: Fetch, good: Server) -> None:
     before = os.umask(0o027)
     try:
         fetch(good.url)
@@ -405,7 +393,7 @@ def test_the_mode_follows_the_umask(fetch: Fetch, good: Server) -> None:
     assert {path.stat().st_mode & 0o777 for path in fetch.folder.iterdir()} == {0o640}
 
 
-def test_old_temporary_files_are_swept(fetch: Fetch, good: Server) -> None:
+def test_old_temporary_files_of_the_program_are_removed(fetch: Fetch, good: Server) -> None:
     fetch.folder.mkdir(parents=True)
     old, new, foreign = (fetch.folder / n for n in (".images.a1.tmp", ".images.b2.tmp", ".my.tmp"))
     for path in (old, new, foreign):
@@ -416,7 +404,7 @@ def test_old_temporary_files_are_swept(fetch: Fetch, good: Server) -> None:
     assert names(fetch.folder) == [".images.b2.tmp", ".my.tmp", "images", "labels"]
 
 
-def test_a_folder_that_cannot_be_is_found_out_before_anything_is_fetched(
+def test_a_folder_that_cannot_be_made_is_refused_before_any_request(
     tmp_path: Path, good: Server
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -425,7 +413,7 @@ def test_a_folder_that_cannot_be_is_found_out_before_anything_is_fetched(
     assert good.requests == []
 
 
-def test_an_interruption_leaves_nothing(fetch: Fetch, good: Server) -> None:
+def test_an_interruption_leaves_no_file(fetch: Fetch, good: Server) -> None:
     class Stop(BaseException):
         pass
 
@@ -440,13 +428,13 @@ def test_an_interruption_leaves_nothing(fetch: Fetch, good: Server) -> None:
 # ---------------------------------------------------------------- several processes
 
 
-@pytest.mark.parametrize("left", [True, False])
-def test_a_lock_without_a_transfer_is_not_waited_for(
-    left: bool, fetch: Fetch, good: Server, monkeypatch
+@pytest.mark.parametrize("has_temporary_file", [True, False])
+def test_a_lock_without_a_transfer_is_waited_for_only_briefly(
+    has_temporary_file: bool, fetch: Fetch, good: Server, monkeypatch
 ) -> None:
     monkeypatch.setattr(download, "FETCHER_PATIENCE", 0.3)
     fetch.folder.mkdir(parents=True)
-    if left:  # by a process that was killed or stopped a while ago
+    if has_temporary_file:  # of a process that was killed or stopped a while ago
         (fetch.folder / ".images.x.tmp").write_bytes(b"")
         os.utime(fetch.folder / ".images.x.tmp", (time.time() - 100,) * 2)
     descriptor = os.open(fetch.folder, os.O_RDONLY)
@@ -461,7 +449,7 @@ def test_a_lock_without_a_transfer_is_not_waited_for(
         os.close(descriptor)
 
 
-def test_a_transfer_is_waited_for_and_its_files_are_taken(
+def test_the_files_of_another_process_that_fetches_are_waited_for_and_used(
     fetch: Fetch, good: Server, monkeypatch
 ) -> None:
     monkeypatch.setattr(download, "FETCHER_PATIENCE", 0.3)
@@ -484,33 +472,35 @@ def test_a_transfer_is_waited_for_and_its_files_are_taken(
     assert good.requests == []
 
 
-# ---------------------------------------------------------------- what lies in the folder
+# ---------------------------------------------------------------- files in the folder
 
 
 @pytest.mark.parametrize("name", ["images-idx3", "images-idx3.gz", "images.idx3", "images.idx3.gz"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
-def test_a_copy_is_found_by_its_bytes(name: str, pack, tmp_path: Path) -> None:
+def test_a_copy_is_recognised_by_its_bytes_under_each_name(name: str, pack, tmp_path: Path) -> None:
     file = IMAGES._replace(name="images-idx3")
     assert mnist.find(tmp_path / "none", file) is None
     assert mnist.find(tmp_path, file) is None
     (tmp_path / name).write_bytes(pack(RAW["images"]))
     assert mnist.find(tmp_path, file) == tmp_path / name
-    assert mnist.damaged(tmp_path, file) == []
+    assert mnist.rejected(tmp_path, file) == {}
     for wrong in (pack(RAW["images"])[:-1], pack(RAW["images"][:-1]), pack(RAW["images"] + b"0")):
         (tmp_path / name).write_bytes(wrong)
         assert mnist.find(tmp_path, file) is None
-        assert mnist.damaged(tmp_path, file) == [tmp_path / name]
+        assert list(mnist.rejected(tmp_path, file)) == [tmp_path / name]
 
 
 @pytest.mark.proof("D21 a bit of a kept file is flipped")
-def test_a_flipped_bit_is_found(proof: Proof, tmp_path: Path) -> None:
+def test_a_flipped_bit_of_a_file_is_found_or_harmless(proof: Proof, tmp_path: Path) -> None:
     for trial in proof.trials(quick=50, long=1000):
         kept = (RAW if trial % 2 else PACKED)["images"]
         changed, bit = bytearray(kept), random.Random(trial).randrange(8 * len(kept))
         changed[bit // 8] ^= 1 << bit % 8
         path = tmp_path / ("images" if trial % 2 else "images.gz")
         path.write_bytes(changed)
-        if mnist.find(tmp_path, IMAGES) is not None:  # the date in a gzip file's head is free
+        if (
+            mnist.find(tmp_path, IMAGES) is not None
+        ):  # a bit of the date in the header of a gzip file
             assert gzip.decompress(changed) == RAW["images"]
         path.unlink()
 
@@ -519,16 +509,16 @@ def test_a_right_copy_is_found_beside_a_damaged_one(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(flip(RAW["images"], 700))
     (tmp_path / "images.gz").write_bytes(PACKED["images"])
     assert mnist.find(tmp_path, IMAGES) == tmp_path / "images.gz"
-    assert mnist.damaged(tmp_path, IMAGES) == [tmp_path / "images"]
+    assert list(mnist.rejected(tmp_path, IMAGES)) == [tmp_path / "images"]
 
 
-def test_what_the_reader_of_idx_files_would_refuse_is_not_found(tmp_path: Path) -> None:
+def test_a_file_that_the_reader_of_idx_files_refuses_is_not_found(tmp_path: Path) -> None:
     for content in (gzip.compress(PACKED["images"]), PACKED["images"] + b"junk"):
         (tmp_path / "images.gz").write_bytes(content)
         assert mnist.find(tmp_path, IMAGES) is None
 
 
-def test_a_copy_of_absurd_size_is_not_even_read(tmp_path: Path) -> None:
+def test_a_copy_that_is_far_too_large_is_not_found(tmp_path: Path) -> None:
     padded = gzip.compress(b"") * (IMAGES.size // 10) + PACKED["images"]  # it would verify
     (tmp_path / "images.gz").write_bytes(padded)
     with (tmp_path / "images").open("wb") as file:
@@ -536,14 +526,14 @@ def test_a_copy_of_absurd_size_is_not_even_read(tmp_path: Path) -> None:
     assert mnist.find(tmp_path, IMAGES) is None
 
 
-def test_what_cannot_be_read_is_a_matter_of_storage(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "images").symlink_to("/proc/self/mem")  # a file whose first byte cannot be read
     with pytest.raises(StorageError, match=str(tmp_path / "images")):
         mnist.find(tmp_path, IMAGES)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_no_more_is_decoded_than_the_file_has(layers: int) -> None:
+def test_at_most_one_byte_more_than_the_file_has_is_decoded(layers: int) -> None:
     content = b"\0" + bytes(5_000_000)
     for _ in range(layers):
         content = gzip.compress(content)
@@ -554,7 +544,7 @@ def test_no_more_is_decoded_than_the_file_has(layers: int) -> None:
     assert decoded == IMAGES.size + 1
 
 
-def test_a_file_that_ends_early_is_told_from_a_wrong_one() -> None:
+def test_a_file_that_ends_early_raises_another_error_than_a_wrong_one() -> None:
     for content in (RAW["images"][:-1], PACKED["images"][:-1], b""):
         with pytest.raises(CutShortError):
             list(mnist.verified(io.BufferedReader(io.BytesIO(content)), IMAGES))

@@ -1,4 +1,4 @@
-"""Downloads by whole processes: many at once, killed, interrupted, without memory or rights."""
+"""Downloads as whole processes: many at once, killed, interrupted, and with limits."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def execute(*command: object, cwd: Path, **environ: str) -> subprocess.Completed
 
 # ---------------------------------------------------------------- many at once
 
-# Forked ones, so that they start at once: each line of its input is a folder, a mirror, how many
-# fetch, and after how many seconds they are killed.
+# It forks processes, so that they start at once. Each line of its input is a folder, a mirror, the
+# number of processes, and the seconds after which they are killed.
 FLEET = """
 import fcntl, json, os, signal, sys, time, traceback
 from pathlib import Path
@@ -70,7 +70,7 @@ def fetch(folder, url):
     except BaseException:
         traceback.print_exc()
         os._exit(1)
-    # What it came for must be whole from now on, whatever the others do.
+    # Its files must be whole from now on, whatever the other processes do.
     os._exit(0 if all(find(Path(folder), file) for file in files for _ in range(20)) else 2)
 
 for line in sys.stdin:
@@ -97,7 +97,7 @@ Fleet = Callable[..., list[int]]
 
 @contextmanager
 def fleet(locks: bool) -> Iterator[Fleet]:
-    """What lets many processes fetch into a folder at once; it returns their exit codes."""
+    """Yield a function that lets many processes fetch at once and returns their exit codes."""
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", FLEET, json.dumps([FILES, locks])],
         env=ENVIRON,
@@ -119,7 +119,7 @@ def fleet(locks: bool) -> Iterator[Fleet]:
 
 
 def slowly(client: Client) -> None:
-    """Serve a file in parts, to each client at a pace of its own, so that their writes mix."""
+    """Serve a file in pieces, to each client at another speed, so that the writes mix."""
     content, pause = packed_for(client), 0.01 * (client.connection.getpeername()[1] % 7)
     client.reply(b"", f"Content-Length: {len(content)}")
     for at in range(0, len(content), 1 + len(content) // 4):
@@ -142,13 +142,15 @@ def race(proof: Proof, locks: bool, count: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.proof("D17 32 processes fetch at once")
-def test_processes_fetch_once_where_locks_work(proof: Proof, tmp_path: Path) -> None:
+def test_processes_fetch_once_if_locks_work(proof: Proof, tmp_path: Path) -> None:
     race(proof, True, 32, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.proof("D18 32 processes fetch at once, locks do nothing")
-def test_processes_do_not_disturb_each_other_without_locks(proof: Proof, tmp_path: Path) -> None:
+def test_processes_that_fetch_at_once_without_locks_leave_whole_files(
+    proof: Proof, tmp_path: Path
+) -> None:
     race(proof, False, 32, tmp_path)
 
 
@@ -157,12 +159,12 @@ def test_processes_do_not_disturb_each_other_without_locks(proof: Proof, tmp_pat
 
 @pytest.mark.long
 @pytest.mark.proof("D19 SIGKILL at a random instant of a download")
-def test_a_killed_download_is_made_good_by_the_next(proof: Proof, tmp_path: Path) -> None:
+def test_the_next_download_repairs_a_killed_one(proof: Proof, tmp_path: Path) -> None:
     with fleet(locks=True) as fetch, Server(slowly) as server:
         killed = 0
         for trial in proof.trials(quick=6, long=300):
-            folder, draw = tmp_path / str(trial) / "mnist", random.Random(trial)
-            killed += fetch(folder, server.url, 2, draw.uniform(0, 0.35)) != [0, 0]
+            folder, generator = tmp_path / str(trial) / "mnist", random.Random(trial)
+            killed += fetch(folder, server.url, 2, generator.uniform(0, 0.35)) != [0, 0]
             for name in names(folder) if folder.exists() else []:
                 assert name.endswith(".tmp") or (folder / name).read_bytes() == RAW[name]
             left = list(folder.glob(".*.tmp"))
@@ -189,14 +191,12 @@ def test_a_killed_download_is_made_good_by_the_next(proof: Proof, tmp_path: Path
         3,
     ),
 )
-def test_the_command_dies_by_the_signal_and_leaves_nothing(
+def test_the_command_dies_by_the_signal_and_leaves_only_whole_files(
     number: signal.Signals, proof: Proof, tmp_path: Path
 ) -> None:
     for trial in proof.trials(quick=2, long=50):
         with Server(slowly) as server:
-            before = signal.signal(
-                number, signal.SIG_DFL
-            )  # else a background job's child ignores it
+            before = signal.signal(number, signal.SIG_DFL)  # because a background job ignores it
             try:
                 process = subprocess.Popen(
                     [*STAND_IN, "--mirror", server.url, "--data-dir", str(trial)],
@@ -213,9 +213,9 @@ def test_the_command_dies_by_the_signal_and_leaves_nothing(
                 time.sleep(0.001)
             time.sleep(random.Random(trial).uniform(0, 0.3))
             process.send_signal(number)
-            told = process.communicate(timeout=10)[1]
-            assert process.returncode == -number or "fetched 2 files" in told
-            assert "Error" not in told
+            stderr = process.communicate(timeout=10)[1]
+            assert process.returncode == -number or "fetched 2 files" in stderr
+            assert "Error" not in stderr
             found = content(tmp_path / str(trial) / "mnist")
             assert found == {name: RAW[name] for name in found}
 
@@ -225,7 +225,7 @@ def test_the_command_dies_by_the_signal_and_leaves_nothing(
 
 @pytest.mark.long
 @pytest.mark.proof("D14 bombs, with 512 MB of memory")
-def test_a_bomb_takes_no_memory(proof: Proof, tmp_path: Path) -> None:
+def test_a_bomb_is_refused_within_512_mb(proof: Proof, tmp_path: Path) -> None:
     zeros = gzip.compress(bytes(1 << 24))
     bomb = gzip.compress(b"\0\0\x08\x03") + zeros * 64  # 1 GB
     bodies = (bomb, gzip.compress(bomb), zeros * 128)
@@ -236,7 +236,7 @@ def test_a_bomb_takes_no_memory(proof: Proof, tmp_path: Path) -> None:
         encoding = () if number < 3 else ("Content-Encoding: gzip",)
         client.answer(bodies[number % 3], *encoding)
 
-    command = [large if part == json.dumps(FILES) else part for part in STAND_IN]
+    command = [large if word == json.dumps(FILES) else word for word in STAND_IN]
     command = ["prlimit", "--as=536870912", *command]
     with Server(answer) as server:
         for trial in proof.trials(quick=3, long=60):
@@ -248,7 +248,9 @@ def test_a_bomb_takes_no_memory(proof: Proof, tmp_path: Path) -> None:
 
 
 @pytest.mark.proof("D20 the folder may only be read")
-def test_a_folder_that_may_only_be_read(proof: Proof, tmp_path: Path) -> None:
+def test_a_complete_read_only_folder_is_accepted_and_force_is_refused(
+    proof: Proof, tmp_path: Path
+) -> None:
     command = [*STAND_IN, "--data-dir", "d"]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
@@ -268,25 +270,25 @@ def test_a_folder_that_may_only_be_read(proof: Proof, tmp_path: Path) -> None:
             assert complete.returncode == 0, complete.stderr
             assert forced.returncode == 7, forced.stderr
             assert "Error: cannot write into d/mnist: Permission denied" in forced.stderr
-            assert len(server.requests) == asked  # found out before anything was fetched
+            assert len(server.requests) == asked  # refused before any request
             assert content(folder) == RAW
             shutil.rmtree(tmp_path / "d")
 
 
 @pytest.mark.proof("D16 no network, no name server, a proxy that is not there")
-def test_without_a_network(proof: Proof, tmp_path: Path) -> None:
+def test_without_a_network_the_command_fails_in_ten_seconds(proof: Proof, tmp_path: Path) -> None:
     apart = ["unshare", "-Urn"]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"]).returncode != 0:
-        pytest.skip("needs unshare, to be without a network")
-    ways: Sequence[dict[str, str]] = (
+        pytest.skip("needs unshare, to run without a network")
+    environs: Sequence[dict[str, str]] = (
         {},
         {"MLP_MIRROR": "http://127.0.0.1:9"},
         {"MLP_MIRROR": "http://10.255.255.1", "https_proxy": "http://proxy.invalid:3128"},
     )
     command = [*apart, sys.executable, "-W", "error", "-m", "mlp_cli", "download-data"]
-    for trial in proof.trials(quick=len(ways), long=5 * len(ways)):
+    for trial in proof.trials(quick=len(environs), long=5 * len(environs)):
         started = time.monotonic()
-        done = execute(*command, cwd=tmp_path, **ways[trial % len(ways)])
+        done = execute(*command, cwd=tmp_path, **environs[trial % len(environs)])
         assert time.monotonic() - started < 10
         assert done.returncode == 4, done.stderr
         assert "cannot fetch t10k-labels-idx1-ubyte from any mirror:" in done.stderr
@@ -310,7 +312,7 @@ def test_the_command_fetches_from_a_folder(mlp: Mlp, mnist_source: Path, tmp_pat
     assert "all files were already there" in again.stderr
 
 
-def test_the_command_fails_by_its_mirrors_in_their_order(mlp: Mlp, tmp_path: Path) -> None:
+def test_the_message_lists_the_mirrors_in_their_order(mlp: Mlp, tmp_path: Path) -> None:
     with Server(lambda c: c.answer(b"", status="404 Not Found")) as server:
         mirrors = [f"{server.url}/{n}" for n in range(3)]
         done = mlp(
@@ -332,7 +334,7 @@ def _real_mirrors() -> list[str]:
     return subprocess.check_output([sys.executable, "-c", code], text=True).split()
 
 
-def test_a_full_disk_is_told_from_a_bad_mirror(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_not_blamed_on_the_mirror(tmp_path: Path) -> None:
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / mnist.TEST_LABELS.name).write_bytes(bytes(mnist.TEST_LABELS.size))
     command = 'ulimit -f 8; exec "$0" -m mlp_cli download-data --data-dir d --mirror shelf'

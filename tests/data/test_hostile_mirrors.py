@@ -1,4 +1,4 @@
-"""Mirrors that are wrong, each in its way: the right bytes from another one, or none; in time."""
+"""Wrong mirrors of every kind: the right bytes come from another mirror, or none, in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("short_limits")]
 HTML = b"<!doctype html><title>Hotel Wi-Fi: please sign in</title>"
 BOMB = gzip.compress(b"\0\0\x08\x03" + bytes(30_000_000))
 
-Behaviour = Callable[[Client, bytes, int], object]  # the file, and a place in it that is drawn
+Behaviour = Callable[[Client, bytes, int], object]  # the file, and a random position in it
 
 
 def drip_header(client: Client, content: bytes, at: int) -> None:
@@ -76,7 +76,7 @@ def body(change: Callable[[bytes, int], bytes], *headers: str) -> Behaviour:
 
 
 class Wrong(NamedTuple):
-    """What a server does, words of the reason, and the requests for one file (None: any number)."""
+    """What a server does, words of the reason, and its requests for one file (None: any number)."""
 
     behave: Behaviour
     words: str
@@ -85,7 +85,7 @@ class Wrong(NamedTuple):
 
 ENDED, EARLY = "the connection ended", "ends early|ends after"
 
-# By row: the trials of each server at length, and the servers.
+# For each fault: the number of trials of each server in a proof, and the servers.
 WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
     "D1 the body is cut, its length known": (
         64,
@@ -104,7 +104,7 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
             "empty": Wrong(lambda c, x, at: c.answer(b""), "ends after 0 of 31,376 bytes", 3),
         },
     ),
-    "D3 junk behind, cut chunks": (
+    "D3 junk at the end, cut chunks": (
         20,
         {
             "junk": Wrong(lambda c, x, at: c.reply(x + b"junk" * at), "damaged gzip|more than", 1),
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
             "no chunks": Wrong(in_chunks(lambda x, at: x), "got 0.0 kB", 3),
         },
     ),
-    "D4 the length lies": (
+    "D4 a wrong Content-Length": (
         10,
         {
             "in words": Wrong(length("many"), EARLY, 3),
@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
             },
         },
     ),
-    "D9 statuses that pass": (
+    "D9 temporary statuses": (
         10,
         {
             "408": Wrong(status("408 Request Timeout"), "HTTP 408", 3),
@@ -180,7 +180,7 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
             "nowhere": Wrong(redirect("http://[::1"), "IPv6", 1),
         },
     ),
-    "D11 what is no mirror": (
+    "D11 a server that is no mirror": (
         5,
         {
             "captive portal": Wrong(
@@ -225,7 +225,9 @@ WRONG: dict[str, tuple[int, dict[str, Wrong]]] = {
 @pytest.mark.parametrize(
     "row", few([pytest.param(row, marks=pytest.mark.proof(row)) for row in WRONG], 2)
 )
-def test_a_wrong_mirror(row: str, proof: Proof, good: Server, tmp_path: Path) -> None:
+def test_a_wrong_mirror_is_reported_and_the_next_one_is_used(
+    row: str, proof: Proof, good: Server, tmp_path: Path
+) -> None:
     long, servers = WRONG[row]
     for trial in proof.trials(quick=len(servers), long=long * len(servers)):
         name, wrong = list(servers.items())[trial % len(servers)]
@@ -241,7 +243,7 @@ def test_a_wrong_mirror(row: str, proof: Proof, good: Server, tmp_path: Path) ->
             assert wrong.requests in (None, len(server.requests)), f"{name}: {message}"
             assert re.search(wrong.words, message), f"{name}: {message}"
             assert message.replace("\n", "").isprintable(), f"{name}: {message!r}"
-            # A good mirror behind it wins.
+            # A good mirror after it is used.
             folder.lines.clear()
             assert folder(server.url, good.url, files=[IMAGES]) == ["images"], name
             assert (folder.folder / "images").read_bytes() == RAW["images"], name
@@ -252,30 +254,30 @@ def test_a_wrong_mirror(row: str, proof: Proof, good: Server, tmp_path: Path) ->
         assert time.monotonic() - started < 15, name
 
 
-@pytest.mark.proof("D1 D2 a body is cut at each 64th part")
-def test_a_body_cut_anywhere_is_not_taken(proof: Proof, fetch: Fetch, monkeypatch) -> None:
+@pytest.mark.proof("D1 D2 a body is cut at each 64th")
+def test_a_body_cut_anywhere_is_refused(proof: Proof, fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "BACKOFF", 0)
     content = PACKED["images"]
     headers = ((), (f"Content-Length: {len(content)}",))
-    for part, header in proof.points([(p, h) for p in range(64) for h in headers], quick=32):
-        cut = content[: part * len(content) // 64]
+    for n, header in proof.points([(n, h) for n in range(64) for h in headers], quick=32):
+        cut = content[: n * len(content) // 64]
         with Server(lambda c, cut=cut, header=header: c.reply(cut, *header)) as server:  # type: ignore[misc]
             message = fetch.fails(server.url, files=[IMAGES])
             assert ("of 31.4 kB" in message) == bool(header)
 
 
 @pytest.mark.proof("D12 a bit is flipped in each byte")
-def test_a_bit_flipped_anywhere_is_not_taken(proof: Proof, fetch: Fetch) -> None:
+def test_a_bit_flipped_anywhere_is_refused(proof: Proof, fetch: Fetch) -> None:
     content = PACKED["labels"]
-    # The header before is not part of what is decoded.
+    # The first 10 bytes are the header of gzip, which is not decoded.
     for at in proof.points(range(10, len(content)), quick=20):
         with Server(lambda c, at=at: c.answer(flip(content, at))) as server:  # type: ignore[misc]
             fetch.fails(server.url, files=[LABELS])
 
 
-# ---------------------------------------------------------------- servers that are odd
+# ---------------------------------------------------------------- unusual servers
 
-ODD: dict[str, Behaviour] = {
+UNUSUAL: dict[str, Behaviour] = {
     "raw": body(lambda x, at: gzip.decompress(x)),
     "raw under its name only": lambda c, x, at: (
         c.answer(b"", status="404 Not Found")
@@ -294,7 +296,7 @@ ODD: dict[str, Behaviour] = {
         )
     ),
     "stored": body(lambda x, at: gzip.compress(gzip.decompress(x), 0)),
-    "a type that lies": body(lambda x, at: x, "Content-Type: text/html"),
+    "a wrong Content-Type": body(lambda x, at: x, "Content-Type: text/html"),
     "redirect": lambda c, x, at: (
         c.answer(x) if "moved" in c.request.path else redirect(f"/moved/{name_of(c)}")(c, x, at)
     ),
@@ -305,12 +307,12 @@ ODD: dict[str, Behaviour] = {
 }
 
 
-@pytest.mark.proof("D15 the right bytes come in an odd way")
-def test_the_right_bytes_are_taken_however_they_come(proof: Proof, tmp_path: Path) -> None:
-    for trial in proof.trials(quick=len(ODD), long=5 * len(ODD)):
-        name = list(ODD)[trial % len(ODD)]
+@pytest.mark.proof("D15 the right bytes come in an unusual way")
+def test_the_right_bytes_are_accepted_from_unusual_servers(proof: Proof, tmp_path: Path) -> None:
+    for trial in proof.trials(quick=len(UNUSUAL), long=5 * len(UNUSUAL)):
+        name = list(UNUSUAL)[trial % len(UNUSUAL)]
         fetch, at = Fetch(tmp_path / str(trial)), random.Random(trial).randrange(900)
-        with Server(lambda c, name=name, at=at: ODD[name](c, packed_for(c), at)) as server:  # type: ignore[misc]
+        with Server(lambda c, name=name, at=at: UNUSUAL[name](c, packed_for(c), at)) as server:  # type: ignore[misc]
             fetch(server.url + "/")
             assert all(request.path.count("//") == 0 for request in server.requests), name
         fetch.check()

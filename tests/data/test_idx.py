@@ -1,4 +1,4 @@
-"""IDX files: right ones are read, wrong ones refused before anything large is made."""
+"""IDX files: right ones are read, and wrong ones refused before much memory is used."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ RAW = idx(IMAGES)
 
 @pytest.mark.parametrize("content", [RAW, gzip.compress(RAW)], ids=["raw", "gzip"])
 @pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_raw_and_gzip_under_either_name(content: bytes, name: str, tmp_path: Path) -> None:
+def test_raw_and_gzipped_files_are_read_under_either_name(
+    content: bytes, name: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     found = read_idx(tmp_path / name, ndim=3)
     np.testing.assert_array_equal(found, IMAGES)
     assert found.dtype == np.uint8
 
 
-def test_several_members_are_one_gzip_file(tmp_path: Path) -> None:
+def test_a_gzip_file_of_several_members_is_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(gzip.compress(RAW[:20]) + gzip.compress(RAW[20:]))
     np.testing.assert_array_equal(read_idx(tmp_path / "f", ndim=3), IMAGES)
 
@@ -68,7 +70,9 @@ WRONG = {
 
 @pytest.mark.parametrize("fault", WRONG)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
-def test_wrong_files_are_refused_by_name(fault: str, pack, tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused_by_its_name_and_the_reason(
+    fault: str, pack, tmp_path: Path
+) -> None:
     content, words = WRONG[fault]
     if fault == "huge" and pack is gzip.compress:
         words = "but the gzip file has only 90. If that is right, unpack the file first"
@@ -83,9 +87,9 @@ NOISE_RAW = idx(NOISE)
 PACKED = gzip.compress(NOISE_RAW, mtime=0)  # 2 KB
 
 
-def right_or_refused(path: Path, content: bytes) -> bool:
-    """Whether a file's bytes are refused; else they must be read as the noise."""
-    path.unlink(missing_ok=True)  # to write over it, ext4 would first force it to disk
+def is_refused(path: Path, content: bytes) -> bool:
+    """Return whether a file with these bytes is refused; if not, it must read as the noise."""
+    path.unlink(missing_ok=True)  # because ext4 forces a file to disk when it is overwritten
     path.write_bytes(content)
     try:
         found = read_idx(path, ndim=3)
@@ -97,29 +101,29 @@ def right_or_refused(path: Path, content: bytes) -> bool:
 
 
 @pytest.mark.proof("I3 each length of a truncated IDX file, raw and gzipped")
-def test_every_prefix_is_refused(proof: Proof, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(proof: Proof, tmp_path: Path) -> None:
     prefixes = [whole[:length] for whole in (NOISE_RAW, PACKED) for length in range(len(whole))]
     for content in proof.points(prefixes, quick=400):
-        assert right_or_refused(tmp_path / "f", content)
+        assert is_refused(tmp_path / "f", content)
 
 
 @pytest.mark.proof("I3 each bit of a gzipped IDX file, flipped")
 def test_a_flipped_bit_is_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
     for bit in proof.points(range(8 * len(PACKED)), quick=400):
-        right_or_refused(tmp_path / "f", flipped(PACKED, [bit]))
+        is_refused(tmp_path / "f", flipped(PACKED, [bit]))
 
 
-@pytest.mark.proof("I3 a gzipped IDX file in two members, parted at each byte")
-def test_two_members_are_one_file(proof: Proof, tmp_path: Path) -> None:
+@pytest.mark.proof("I3 a gzipped IDX file in two members, split at each byte")
+def test_two_gzip_members_are_read_as_one_file(proof: Proof, tmp_path: Path) -> None:
     for at in proof.points(range(len(NOISE_RAW) + 1), quick=60):
-        parts = [gzip.compress(part, 1) for part in (NOISE_RAW[:at], NOISE_RAW[at:])]
-        assert not right_or_refused(tmp_path / "f", b"".join(parts))
-        assert right_or_refused(tmp_path / "f", b"".join([*parts, b"\1"]))
-        assert right_or_refused(tmp_path / "f", b"".join([*parts, parts[1] or b"\1"]) + b"\1")
+        members = [gzip.compress(raw, 1) for raw in (NOISE_RAW[:at], NOISE_RAW[at:])]
+        assert not is_refused(tmp_path / "f", b"".join(members))
+        assert is_refused(tmp_path / "f", b"".join([*members, b"\1"]))
+        assert is_refused(tmp_path / "f", b"".join([*members, members[1] or b"\1"]) + b"\1")
 
 
 @pytest.mark.proof("I1 headers and lengths at random")
-def test_no_header_is_believed(proof: Proof, tmp_path: Path) -> None:
+def test_a_file_is_read_only_if_its_length_fits_its_header(proof: Proof, tmp_path: Path) -> None:
     for seed in proof.trials(quick=300, long=10_000):
         generator = np.random.default_rng(seed)
         sizes = [0, 1, 2, 3, 5, 255, 256, 65536, 2**31 - 1, 2**31, 2**32 - 1]
@@ -144,9 +148,7 @@ FILE = MnistFile("noise", len(NOISE_RAW), hashlib.sha256(NOISE_RAW).hexdigest())
 
 
 @pytest.mark.proof("D21 bits of a dataset file, flipped later")
-def test_a_file_that_changed_is_not_taken_for_the_published_one(
-    proof: Proof, tmp_path: Path
-) -> None:
+def test_a_changed_file_is_not_taken_for_the_published_one(proof: Proof, tmp_path: Path) -> None:
     bits = [
         (raw, bit) for raw in (True, False) for bit in range(8 * len(NOISE_RAW if raw else PACKED))
     ]
@@ -158,13 +160,13 @@ def test_a_file_that_changed_is_not_taken_for_the_published_one(
         found = mnist.find(tmp_path, FILE)
         assert not (raw and found)
         if found is None:
-            assert mnist.damaged(tmp_path, FILE) == [path]
+            assert list(mnist.rejected(tmp_path, FILE)) == [path]
         else:  # a time or a name in the head of the gzip file
             np.testing.assert_array_equal(read_idx(found, ndim=3), NOISE)
 
 
 @pytest.mark.proof("D21 bits of MNIST's own files, flipped later, from the command line")
-def test_mnist_that_changed_is_found_by_the_command(
+def test_train_refuses_a_changed_file_of_mnist_by_its_name(
     proof: Proof, mlp: Mlp, mnist_source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text(
@@ -185,12 +187,13 @@ def test_mnist_that_changed_is_found_by_the_command(
         (folder / file.name).write_bytes(flipped(whole, [bit]))
         done = mlp("train", "--config", "c.yaml", "--out", "run")
         assert (done.returncode, done.stdout) == (3, "")
-        assert f"{file.name} is damaged. Run `mlp download-data`" in done.stderr
+        assert f"{file.name} is damaged: its SHA-256 is " in done.stderr
+        assert ". Run `mlp download-data`" in done.stderr
         assert done.stderr.count("\n") == 1
         (folder / file.name).write_bytes(whole)
 
 
-def test_a_wrong_checksum_and_junk_after_the_end_are_refused(tmp_path: Path) -> None:
+def test_junk_after_the_end_and_a_wrong_checksum_are_refused(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(RAW))
     (tmp_path / "f").write_bytes(content + b"junk")
     with pytest.raises(DataError):
@@ -201,7 +204,7 @@ def test_a_wrong_checksum_and_junk_after_the_end_are_refused(tmp_path: Path) -> 
         read_idx(tmp_path / "f", ndim=3)
 
 
-def test_a_bomb_stops_at_what_its_header_says(tmp_path: Path) -> None:
+def test_a_gzip_bomb_is_refused_at_the_length_in_its_header(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(gzip.compress(header(5, 4, 3) + bytes(50_000_000)))
     with pytest.raises(DataError, match="more than 60"):
         read_idx(tmp_path / "f", ndim=3)
@@ -214,7 +217,7 @@ def test_a_bomb_stops_at_what_its_header_says(tmp_path: Path) -> None:
     ),
     pack=st.sampled_from([bytes, gzip.compress]),
 )
-def test_any_bytes_are_an_array_or_refused(content: bytes, pack, tmp_path: Path) -> None:
+def test_any_bytes_are_read_as_an_array_or_refused(content: bytes, pack, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(pack(content))
     try:
         found = read_idx(tmp_path / "f", ndim=1)
@@ -223,7 +226,7 @@ def test_any_bytes_are_an_array_or_refused(content: bytes, pack, tmp_path: Path)
     assert idx(found) == content
 
 
-def test_what_cannot_be_read_is_a_matter_of_storage(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         read_idx(tmp_path / "none", ndim=3)
     with pytest.raises(StorageError):

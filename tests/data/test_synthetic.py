@@ -1,4 +1,4 @@
-"""Synthetic digits: equal bytes at each call, balanced, and as hard as the module says."""
+"""Synthetic digits: the same bytes at each call, balanced, and as hard as the module says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ BOTH = pytest.mark.parametrize(
 
 
 @BOTH
-def test_shapes_types_and_balance(images, labels, n: int) -> None:
+def test_images_have_the_documented_shape_and_type_and_balanced_classes(
+    images, labels, n: int
+) -> None:
     assert images.shape == (n, 28, 28)
     assert labels.shape == (n,)
     assert images.dtype == labels.dtype == np.uint8
@@ -32,13 +34,13 @@ def test_shapes_types_and_balance(images, labels, n: int) -> None:
 
 
 @BOTH
-def test_the_order_is_shuffled(images, labels, n: int) -> None:
-    pairs = np.bincount(labels[:-1] * 10 + labels[1:], minlength=100)  # of neighbours
+def test_the_order_of_the_classes_is_shuffled(images, labels, n: int) -> None:
+    pairs = np.bincount(labels[:-1] * 10 + labels[1:], minlength=100)  # of neighbouring labels
     assert n / 400 < pairs.min()
     assert pairs.max() < n / 50
 
 
-def test_each_call_returns_the_same_bytes_whatever_the_global_state() -> None:
+def test_each_call_returns_the_same_bytes_for_any_global_random_state() -> None:
     np.random.seed(1)
     for first, second in zip(
         (IMAGES, LABELS, TEST_IMAGES, TEST_LABELS), draw_digits(), strict=True
@@ -53,11 +55,11 @@ def test_no_image_occurs_twice_in_or_across_the_sets() -> None:
 
 
 @BOTH
-def test_bright_ink_on_black_paper(images, labels, n: int) -> None:
+def test_digits_are_bright_on_a_black_background(images, labels, n: int) -> None:
     brightest = images.max(axis=(1, 2))
     assert brightest.min() > 100
     assert images.max() > 240
-    assert ((images > 60).sum(axis=(1, 2)) > 10).all()  # a stroke, not a speck
+    assert ((images > 60).sum(axis=(1, 2)) > 10).all()  # more than a dot
     assert 0.05 < images.mean() / 255 < 0.2
     assert (images == 0).mean() > 0.7
     corners = images[:, [0, 0, -1, -1], [0, -1, 0, -1]]
@@ -65,20 +67,20 @@ def test_bright_ink_on_black_paper(images, labels, n: int) -> None:
 
 
 @BOTH
-def test_digits_are_seldom_cut_by_the_edge(images, labels, n: int) -> None:
+def test_few_digits_are_cut_by_the_edge(images, labels, n: int) -> None:
     edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
     assert np.mean(np.max(edges, axis=(0, 2)) > 60) < 0.02
 
 
 @BOTH
-def test_digits_lie_in_the_middle_on_average(images, labels, n: int) -> None:
+def test_digits_are_centred_on_average(images, labels, n: int) -> None:
     ink = images.sum(axis=0, dtype=float)
     for profile in (ink.sum(axis=0), ink.sum(axis=1)):
         centre = (profile * np.arange(28)).sum() / profile.sum()
         assert abs(centre - 13.5) < 1
 
 
-def test_a_way_is_strokes_of_two_points_or_more_on_the_grid() -> None:
+def test_every_stroke_has_at_least_two_points_on_the_grid() -> None:
     assert len(WAYS) == 10
     for ways in WAYS:
         assert ways
@@ -111,10 +113,10 @@ def accuracies(hidden: list[int], epochs: int) -> Iterator[float]:
 
 
 @pytest.mark.long
-def test_a_linear_classifier_is_not_enough() -> None:
+def test_a_linear_classifier_stays_below_95_percent() -> None:
     assert 0.8 < max(accuracies([], 30)) < 0.95
 
 
 @pytest.mark.long
-def test_a_small_hidden_layer_is() -> None:
+def test_a_small_hidden_layer_exceeds_97_percent() -> None:
     assert any(accuracy > 0.97 for accuracy in accuracies([64], 10))

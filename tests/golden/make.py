@@ -2,8 +2,8 @@
 
     python tests/golden/make.py
 
-Every release must load those that are here: add a folder for a new format, and never make an old
-one again with a newer release. `expected.json` holds what each one predicts.
+Every release must load the checkpoints that are here. Add a folder for a new format, and never make
+an old one again with a newer release. `expected.json` holds what each one predicts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import mlp_cli
 from mlp_cli.storage.checkpoint import load_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).parent / "format-1"
-DATA = Path("/tmp/mlp-golden")  # stands in the checkpoints, and need not be there to load them
+DATA = Path("/tmp/mlp-golden")  # the checkpoints contain this path, but load without it
 
 COMMON = ["data.validation=12", "training.batch_size=16", "training.epochs=3", "data.test=false"]
 ADAM = ["optimizer.name=adam", "optimizer.learning_rate=0.05"]
@@ -34,7 +34,7 @@ RUNS = {
 
 
 def write_data(folder: Path) -> None:
-    """Write 60 images of 5 × 4 pixels in 3 classes: a function of nothing."""
+    """Write 60 images of 5 × 4 pixels in 3 classes, the same at each call."""
     folder.mkdir(exist_ok=True)
     labels = (np.arange(60) % 3).astype(np.uint8)
     images = (np.arange(60 * 20).reshape(60, 5, 4) * 37 % 56).astype(np.uint8)
@@ -45,12 +45,12 @@ def write_data(folder: Path) -> None:
 
 
 def probes() -> np.ndarray:
-    """Images to predict, (8, 5, 4)."""
+    """Return images to predict, (8, 5, 4)."""
     return (np.arange(8 * 20).reshape(8, 5, 4) * 101 % 256).astype(np.uint8)
 
 
 def expected(path: Path) -> dict[str, object]:
-    """What a checkpoint holds and predicts."""
+    """Return the digest and the predictions of a checkpoint."""
     with np.load(path, allow_pickle=False) as archive:
         digest = str(archive["digest"])
     model = mlp_cli.load(path)
@@ -69,7 +69,7 @@ def main() -> None:
     for name, changes in RUNS.items():
         out = DATA / name
         settings = [f"data.path={DATA}", *COMMON, *changes]
-        options = [part for change in settings for part in ("--set", change)]
+        options = [word for change in settings for word in ("--set", change)]
         command = ["train", "--config", DATA / "empty.yaml", "--out", out, "--overwrite", *options]
         subprocess.run([sys.executable, "-m", "mlp_cli", *command], check=True)
         for kind in ("best", "last"):

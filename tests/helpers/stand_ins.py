@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,17 @@ RAW = {
     "labels": idx(np.arange(900, dtype=np.uint8) % 10),
 }
 PACKED = {name: gzip.compress(content, mtime=0) for name, content in RAW.items()}
+BLOCK = 256
 FILES = [
-    MnistFile(name, len(content), hashlib.sha256(content).hexdigest())
+    MnistFile(
+        name,
+        len(content),
+        hashlib.sha256(content).hexdigest(),
+        BLOCK,
+        "".join(
+            f"{zlib.crc32(content[at : at + BLOCK]):08x}" for at in range(0, len(content), BLOCK)
+        ),
+    )
     for name, content in RAW.items()
 ]
 IMAGES, LABELS = FILES

@@ -1,4 +1,4 @@
-"""The mathematics: activations, losses, initialisers and the gradient, against oracles."""
+"""Activations, losses, initialisers and the gradient against independent computations."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from mlp_cli.nn.ops import NUMPY, Ops
 
 
 @pytest.mark.parametrize("seed", few(range(224), 3))
-def test_batched_gradient_against_loop_tiling_and_differences(seed: int) -> None:
-    network, x, y, drawn = draw_network(seed)
+def test_the_batched_gradient_agrees_with_loop_tiling_and_differences(seed: int) -> None:
+    network, x, y, generator = draw_network(seed)
     passes = draw_passes(network, len(x), seed)
-    check = compare(network, passes, x, y, drawn, numpy_engine())
+    check = compare(network, passes, x, y, generator, numpy_engine())
     for layer in check.layers:
-        for way, error in layer.errors.items():
-            assert error <= TOLERANCE[way], (way, layer, network.sizes)
+        for method, error in layer.errors.items():
+            assert error <= TOLERANCE[method], (method, layer, network.sizes)
 
 
 def torch_network(
@@ -41,7 +41,7 @@ def torch_network(
     masks: list[np.ndarray],
     noises: list[np.ndarray],
 ):
-    """The same network of torch's own parts, built by the names that checkpoints use."""
+    """Return the same network made of PyTorch's modules, loaded by the names in checkpoints."""
     named = network.named(network.parameters, network.statistics)
     functions = {
         "relu": torch.nn.ReLU(),
@@ -72,20 +72,20 @@ def torch_network(
     layers = []
     for layer, W in enumerate(network.weights):
         linear = torch.nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64)
-        parts = {f"layers.{layer}": linear}
+        modules = {f"layers.{layer}": linear}
         hidden = layer < len(network.weights) - 1
         if network.batch_norm and hidden:
-            parts[f"norms.{layer}"] = torch.nn.BatchNorm1d(len(W), dtype=torch.float64)
-        for prefix, part in parts.items():
-            names = {name: f"{prefix}.{name}" for name in part.state_dict()}
+            modules[f"norms.{layer}"] = torch.nn.BatchNorm1d(len(W), dtype=torch.float64)
+        for prefix, module in modules.items():
+            names = {name: f"{prefix}.{name}" for name in module.state_dict()}
             found = {
                 n: torch.from_numpy(named[full].copy())
                 for n, full in names.items()
                 if full in named
             }
             assert set(names) - set(found) <= {"num_batches_tracked"}
-            part.load_state_dict(found, strict=False)
-        layers += parts.values()
+            module.load_state_dict(found, strict=False)
+        layers += modules.values()
         if hidden:
             layers += map(Noised, noises[layer : layer + 1])
             layers += [functions[activation], *map(Masked, masks[layer : layer + 1])]
@@ -93,8 +93,8 @@ def torch_network(
 
 
 @pytest.mark.parametrize("seed", few(range(224), 3))
-def test_batched_gradient_against_pytorch(seed: int) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
+def test_the_batched_gradient_agrees_with_pytorch(seed: int) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
     network, x, y, _ = draw_network(seed)
     activation = next(name for name, f in ACTIVATIONS.items() if f is network.activation)
     if network.batch_norm and len(x) == 1:
@@ -102,14 +102,14 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
     z = np.empty_like(y)
     backpropagate = draw_passes(network, len(x), seed)
     theirs = torch_network(torch, network, activation, [], [])
-    backpropagate(x, y, z)  # which fills the masks, and what it drops of x
+    backpropagate(x, y, z)  # fills the masks, and drops inputs in x
     masked = torch_network(torch, network, activation, backpropagate.masks, backpropagate.noises)
-    for part, fresh in zip(
-        [part for part in masked if part.state_dict()],
-        [part for part in theirs if part.state_dict()],
+    for module, fresh in zip(
+        [module for module in masked if module.state_dict()],
+        [module for module in theirs if module.state_dict()],
         strict=True,
     ):
-        part.load_state_dict(fresh.state_dict())  # the statistics from before the step
+        module.load_state_dict(fresh.state_dict())  # the statistics from before the step
     logits = masked(torch.from_numpy(x))
     if network.loss is LOSSES["cross_entropy"]:
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
@@ -122,10 +122,10 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
     linears = [layer for layer in masked if isinstance(layer, torch.nn.Linear)]
     norms = [layer for layer in masked if isinstance(layer, torch.nn.BatchNorm1d)]
     views = network.views(backpropagate.gradient)
-    biases = [*norms, *linears[len(norms) :]]  # a normalised layer's is its β
+    biases = [*norms, *linears[len(norms) :]]  # the bias of a normalised layer is its β
     pairs = [
         *zip(views.weights, [linear.weight for linear in linears], strict=True),
-        *zip(views.biases, [part.bias for part in biases], strict=True),
+        *zip(views.biases, [module.bias for module in biases], strict=True),
         *zip(views.gammas, [norm.weight for norm in norms], strict=True),
     ]
     least = 1e-3 * np.linalg.norm(backpropagate.gradient)
@@ -142,14 +142,14 @@ def test_batched_gradient_against_pytorch(seed: int) -> None:
     network.fold(network.parameters, network.statistics, plain)
     Backpropagation(plain, len(x)).forward(x, z)
     clean = torch.nn.Sequential(
-        *[part for part in masked if type(part).__name__ not in ("Masked", "Noised")]
+        *[module for module in masked if type(module).__name__ not in ("Masked", "Noised")]
     )
     with torch.no_grad():
         expected = clean.eval()(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(z, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_gradient_worked_by_hand() -> None:
+def test_the_gradient_equals_one_worked_out_by_hand() -> None:
     # Two inputs, one relu, two classes, one example: x = (1, 2), z1 = 0.5·1 + 0.25·2 + 0 = 1,
     # z2 = (1, 0) · 1 = (1, 0), y = class 1, so δ2 = softmax(1, 0) − (0, 1) = (p, −p) with
     # p = e / (1 + e); δ1 = (1, 0) · δ2 = p; ΔW2 = δ2 a1 = (p, −p), ΔW1 = δ1 x = (p, 2p).
@@ -164,7 +164,7 @@ def test_a_gradient_worked_by_hand() -> None:
     np.testing.assert_allclose(backpropagate.gradient, [p, 2 * p, p, -p, p, p, -p])
 
 
-def test_relu_of_a_dead_unit_passes_no_error() -> None:
+def test_a_relu_below_0_passes_no_error_back() -> None:
     network = Network([1, 1, 2], "relu", "cross_entropy", "float64")
     network.weights[0][...] = -1
     network.weights[1][...] = 1
@@ -175,7 +175,7 @@ def test_relu_of_a_dead_unit_passes_no_error() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_activations_are_finite_at_any_logit(name: str, dtype: str) -> None:
+def test_activations_and_derivatives_are_finite_at_large_inputs(name: str, dtype: str) -> None:
     z = np.array([[-1e4, -1.0, 0.0, 1.0, 1e4]], dtype)
     a, s = z.copy(), np.empty_like(z)
     ACTIVATIONS[name].apply(a, s)
@@ -198,7 +198,7 @@ def test_losses_are_stable_at_large_logits(name: str, dtype: str) -> None:
     np.testing.assert_allclose(np.exp(loss.log_probabilities(z)).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_cross_entropy_of_known_logits() -> None:
+def test_cross_entropy_of_known_logits_has_known_values() -> None:
     z, y = np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([[1.0, 0.0], [1.0, 0.0]])
     np.testing.assert_allclose(LOSSES["cross_entropy"].values(z, y), [0, 1e4])
 
@@ -215,7 +215,7 @@ def test_cross_entropy_of_known_logits() -> None:
         ("identity", [-2, -0.5, 0, 0.5, 2]),
     ],
 )
-def test_activations_at_known_places(name: str, expected: list[float]) -> None:
+def test_activations_have_known_values(name: str, expected: list[float]) -> None:
     z = np.array([-2, -0.5, 0, 0.5, 2])
     ACTIVATIONS[name].apply(z, np.empty_like(z))
     np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-15)
@@ -224,7 +224,7 @@ def test_activations_at_known_places(name: str, expected: list[float]) -> None:
 @pytest.mark.parametrize(
     ("name", "weights"), [("cross_entropy", np.exp), ("mse", lambda z: 1 / (1 + np.exp(-z)))]
 )
-def test_probabilities_are_the_outputs_shares(
+def test_probabilities_are_each_output_divided_by_their_sum(
     name: str, weights: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     z = np.random.default_rng(0).normal(size=(4, 3)) * 3
@@ -233,7 +233,7 @@ def test_probabilities_are_the_outputs_shares(
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_scaled_tanh_keeps_one_at_one() -> None:
+def test_scaled_tanh_of_1_is_nearly_1() -> None:
     z = np.array([1.0, -1.0])
     ACTIVATIONS["scaled_tanh"].apply(z, np.empty_like(z))
     np.testing.assert_allclose(z, [1, -1], atol=1e-4)
@@ -252,7 +252,9 @@ def test_scaled_tanh_keeps_one_at_one() -> None:
         ("nielsen_large", 1, 1),
     ],
 )
-def test_initialisers(name: str, deviation: float, bias_deviation: float) -> None:
+def test_initialisers_draw_with_the_right_deviation(
+    name: str, deviation: float, bias_deviation: float
+) -> None:
     network = Network([500, 300], "relu", "cross_entropy", "float64")
     network.initialise(name, np.random.default_rng(0))
     W, b = network.weights[0], network.biases[0]
@@ -271,11 +273,11 @@ def test_parameters_are_one_vector_with_the_weights_first() -> None:
     network.parameters[...] = np.arange(23)
     assert network.weights[1].tolist() == [[12, 13, 14], [15, 16, 17]]
     assert network.biases[0].tolist() == [18, 19, 20]
-    assert all(np.shares_memory(part, network.parameters) for part in network.weights)
+    assert all(np.shares_memory(W, network.parameters) for W in network.weights)
 
 
-def test_a_batch_of_one_is_the_loop() -> None:
-    network, x, y, _ = draw_network(5)  # neither normalised nor dropped from
+def test_a_batch_of_one_gives_the_gradient_of_the_loop() -> None:
+    network, x, y, _ = draw_network(5)  # without normalisation and dropout
     backpropagate = Backpropagation(network, 1)
     backpropagate(x[:1], y[:1], np.empty_like(y[:1]))
     np.testing.assert_allclose(
@@ -283,7 +285,7 @@ def test_a_batch_of_one_is_the_loop() -> None:
     )
 
 
-def test_the_two_passes_are_the_call() -> None:
+def test_forward_then_backward_equals_the_call() -> None:
     network, x, y, _ = draw_network(11)
     passes, z = Backpropagation(network, len(x)), np.empty_like(y)
     passes(x, y, z)
@@ -294,7 +296,7 @@ def test_the_two_passes_are_the_call() -> None:
     np.testing.assert_array_equal(passes.gradient, expected)
 
 
-def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
+def test_the_check_finds_a_wrong_gradient_and_names_its_layer() -> None:
     class Wrong(Backpropagation):
         def __call__(
             self,
@@ -308,24 +310,24 @@ def test_a_wrong_gradient_is_found_and_its_layer_named() -> None:
             super().__call__(x, y, z, worker, ops, key)
             self.weight_gradients[1] *= 1.001
 
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     network = Network([6, 5, 4, 3], "tanh", "cross_entropy", "float64")
-    network.initialise("glorot_uniform", drawn)
-    x, y = drawn.normal(size=(7, 6)), np.eye(3)[drawn.integers(3, size=7)]
-    check = compare(network, Wrong(network, 7), x, y, drawn, numpy_engine())
+    network.initialise("glorot_uniform", generator)
+    x, y = generator.normal(size=(7, 6)), np.eye(3)[generator.integers(3, size=7)]
+    check = compare(network, Wrong(network, 7), x, y, generator, numpy_engine())
     assert check.wrong == ["layer 1"]
 
 
-def test_masks_are_a_function_of_key_stream_and_place() -> None:
+def test_masks_are_a_function_of_key_stream_and_position() -> None:
     whole = RandomBuffer.over(np.empty((37, 101)), 0)
     key = np.array([12345], np.uint64)
     NUMPY.dropout_mask(whole, key, 3, 0.25)
     assert {*np.unique(whole.r)} == {0, 4 / 3}
     assert (whole.r == 0).mean() == pytest.approx(0.25, abs=0.03)
     assert (whole.r == 0).mean(axis=0).std() < 0.1  # no column, and no row, is favoured
-    part = RandomBuffer.over(np.empty((10, 101)), 20)
-    NUMPY.dropout_mask(part, key, 3, 0.25)
-    np.testing.assert_array_equal(part.r, whole.r[20:30])
+    rows = RandomBuffer.over(np.empty((10, 101)), 20)
+    NUMPY.dropout_mask(rows, key, 3, 0.25)
+    np.testing.assert_array_equal(rows.r, whole.r[20:30])
     for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
         other = RandomBuffer.over(np.empty((37, 101)), 0)
         NUMPY.dropout_mask(other, other_key, stream, 0.25)
@@ -333,23 +335,23 @@ def test_masks_are_a_function_of_key_stream_and_place() -> None:
         assert both == pytest.approx(1 / 16, abs=0.02)
 
 
-def test_noise_is_a_function_of_key_stream_and_place() -> None:
+def test_noise_is_a_function_of_key_stream_and_position() -> None:
     whole = RandomBuffer.over(np.empty((37, 101)), 0)
     key = np.array([12345], np.uint64)
     NUMPY.add_noise(np.zeros((37, 101)), whole, key, 3, 0.5)
     assert whole.r.mean() == pytest.approx(0, abs=0.03)
     assert whole.r.std() == pytest.approx(0.5, rel=0.02)
     assert np.abs(whole.r).max() == pytest.approx(0.5 * 3**0.5, rel=0.01)
-    part = RandomBuffer.over(np.empty((10, 101)), 20)
-    NUMPY.add_noise(np.zeros((10, 101)), part, key, 3, 0.5)
-    np.testing.assert_array_equal(part.r, whole.r[20:30])
+    rows = RandomBuffer.over(np.empty((10, 101)), 20)
+    NUMPY.add_noise(np.zeros((10, 101)), rows, key, 3, 0.5)
+    np.testing.assert_array_equal(rows.r, whole.r[20:30])
     for other_key, stream in ((key, 4), (key + np.uint64(1), 3), (key + np.uint64(8), 3)):
         other = RandomBuffer.over(np.empty((37, 101)), 0)
         NUMPY.add_noise(np.zeros((37, 101)), other, other_key, stream, 0.5)
         assert abs(np.corrcoef(other.r.ravel(), whole.r.ravel())[0, 1]) < 0.05
 
 
-def test_noise_takes_65536_values_alike_on_both_sides_of_0() -> None:
+def test_noise_takes_65536_evenly_spaced_values_symmetric_about_0() -> None:
     many = RandomBuffer.over(np.empty((1000, 1000)), 0)
     NUMPY.add_noise(np.zeros((1000, 1000)), many, np.array([12345], np.uint64), 0, 0.5)
     steps = many.r * 32768 / (0.5 * 3**0.5)
@@ -357,11 +359,11 @@ def test_noise_takes_65536_values_alike_on_both_sides_of_0() -> None:
     assert (steps.min(), steps.max()) == pytest.approx((-32767.5, 32767.5), abs=1e-9)
 
 
-def test_noise_stands_before_the_bias_and_is_of_the_deviation_asked_for() -> None:
+def test_noise_is_added_before_the_bias_with_the_configured_deviation() -> None:
     network = Network([50, 400, 3], "identity", "cross_entropy", "float64")
     network.initialise("glorot_uniform", np.random.default_rng(0))
-    drawn = np.random.default_rng(1)
-    x, y = drawn.normal(size=(30, 50)), np.eye(3)[drawn.integers(3, size=30)]
+    generator = np.random.default_rng(1)
+    x, y = generator.normal(size=(30, 50)), np.eye(3)[generator.integers(3, size=30)]
     passes = Backpropagation(network, 30, noise=Noise(0.5, 0.25))
     noisy = x.copy()
     passes(noisy, y, np.empty_like(y), key=np.array([7], np.uint64))
@@ -371,7 +373,7 @@ def test_noise_stands_before_the_bias_and_is_of_the_deviation_asked_for() -> Non
     assert added.std() == pytest.approx(0.25, rel=0.05)
 
 
-def test_dropout_is_seen_by_the_layer_above_alone() -> None:
+def test_dropout_multiplies_each_hidden_activation_by_its_mask() -> None:
     network, x, y, _ = draw_network(13)
     passes = Backpropagation(network, len(x), dropout=Dropout(hidden=0.5))
     passes(x, y, np.empty_like(y), key=np.array([7], np.uint64))
@@ -380,17 +382,17 @@ def test_dropout_is_seen_by_the_layer_above_alone() -> None:
     assert len(passes.masks) == len(network.sizes) - 2 > 0
 
 
-def test_a_limit_shortens_long_rows_and_leaves_short_ones() -> None:
+def test_limit_norms_shortens_long_rows_and_keeps_short_ones() -> None:
     W = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     NUMPY.limit_norms(W, 2.0, np.empty(3))
     np.testing.assert_allclose(W, [[1.2, 1.6], [0.3, 0.4], [0, 0]])
 
 
-def test_smoothed_targets() -> None:
+def test_smoothed_targets_share_the_smoothing_among_the_other_classes() -> None:
     np.testing.assert_allclose(one_hot(4, 0.2, np.dtype("float64"))[1], [0.05, 0.85, 0.05, 0.05])
 
 
-def test_the_registries_are_what_a_configuration_may_say() -> None:
+def test_a_configuration_names_exactly_the_entries_of_the_registries() -> None:
     assert set(get_args(sections.ActivationName)) == set(ACTIVATIONS)
     assert set(get_args(sections.InitialiserName)) == set(INITIALISERS)
     assert set(get_args(schema.LossName)) == set(LOSSES)

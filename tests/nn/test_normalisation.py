@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout beside the gradient: what is kept, folded, named and drawn."""
+"""Batch normalisation and dropout: running statistics, folding, names and random streams."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SIZES = [5, 6, 4, 3]
 
 
 def normalised(dtype: str = "float64") -> tuple[Network, np.random.Generator]:
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     network = Network(SIZES, "tanh", "cross_entropy", dtype, batch_norm=True)
-    network.initialise("nielsen", drawn)
+    network.initialise("nielsen", generator)
     for gamma in network.gammas:
-        gamma[...] = drawn.uniform(0.5, 2, gamma.shape)
-    return network, drawn
+        gamma[...] = generator.uniform(0.5, 2, gamma.shape)
+    return network, generator
 
 
 @pytest.mark.parametrize("K", [1, 2, 9])
-def test_running_statistics_are_those_of_the_minibatches(K: int) -> None:
-    network, drawn = normalised()
+def test_running_statistics_are_averages_over_the_minibatches(K: int) -> None:
+    network, generator = normalised()
     passes, z = Backpropagation(network, K), np.empty((K, 3))
     mean, variance = np.zeros(6), np.ones(6)
     for _ in range(3):
-        x = drawn.normal(size=(K, 5))
+        x = generator.normal(size=(K, 5))
         passes.forward(x, z)
         inputs = x @ network.weights[0].T
         mean = 0.9 * mean + 0.1 * inputs.mean(axis=0)
@@ -41,10 +41,10 @@ def test_running_statistics_are_those_of_the_minibatches(K: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_folded_network_computes_the_same(dtype: str) -> None:
-    network, drawn = normalised(dtype)
-    network.statistics[...] = drawn.uniform(0.5, 2, network.statistics.shape)
-    x, z = drawn.normal(size=(7, 5)).astype(dtype), np.empty((7, 3), dtype)
+def test_a_folded_network_computes_the_same_outputs(dtype: str) -> None:
+    network, generator = normalised(dtype)
+    network.statistics[...] = generator.uniform(0.5, 2, network.statistics.shape)
+    x, z = generator.normal(size=(7, 5)).astype(dtype), np.empty((7, 3), dtype)
     plain = network.without_norm()
     network.fold(network.parameters, network.statistics, plain)
     Backpropagation(plain, 7).forward(x, z)
@@ -87,10 +87,10 @@ def test_every_parameter_and_statistic_has_a_name() -> None:
         assert named[name].flat[0] == first, name
         assert np.shares_memory(named[name], statistics if first >= 100 else parameters), name
     for name in ("layers.0.bias", "layers.1.bias"):
-        np.testing.assert_array_equal(named[name], 0)  # the normalisation's own takes its place
+        np.testing.assert_array_equal(named[name], 0)  # the bias of the normalisation replaces it
 
 
-def test_inputs_are_dropped_by_a_mask_of_their_own() -> None:
+def test_inputs_and_hidden_neurons_have_independent_masks() -> None:
     network = Network([40, 40, 2], "identity", "cross_entropy", "float64")
     passes = Backpropagation(network, 40, dropout=Dropout(0.5, 0.5))
     x = np.ones((40, 40))
@@ -102,7 +102,7 @@ def test_inputs_are_dropped_by_a_mask_of_their_own() -> None:
 
 
 class Streams(Ops):
-    """NumPy's operations, which note the streams of what is drawn."""
+    """NumPy's operations, which also record the random streams that they use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,26 +119,28 @@ class Streams(Ops):
         super().add_noise(z, noise, key, stream, deviation)
 
 
-def test_no_two_things_are_drawn_from_one_stream() -> None:
+def test_every_mask_and_every_noise_has_a_fixed_random_stream_of_its_own() -> None:
     network = Network([5, 6, 6, 6, 3], "relu", "cross_entropy", "float64")
     passes = Backpropagation(network, 4, dropout=Dropout(0.1, 0.1), noise=Noise(0.1, 0.1))
     ops = Streams()
     passes.forward(np.ones((4, 5)), np.empty((4, 3)), 0, ops)
     assert len(ops.seen) == len(set(ops.seen)) == 8
+    # Other numbers would change the bits of a training that an earlier release began.
+    assert sorted(ops.seen) == [0, 1, 2, 3, *(2**16 + layer for layer in range(4))]
 
 
-def test_dropout_is_to_the_nearest_of_65536() -> None:
+def test_the_dropout_rate_is_rounded_to_a_65536th() -> None:
     for p in np.linspace(0, 0.99, 100):
         assert abs(dropout_threshold(p) - 65536 * p) <= 0.5
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_derivatives_need_the_activation_alone(name: str) -> None:
+def test_derivatives_are_computed_from_the_activation_alone(name: str) -> None:
     f, h = ACTIVATIONS[name], 1e-6
     z = np.array([-2, -0.5, 0.5, 2])
     low, a, high = z - h, z.copy(), z + h
     for at in (low, a, high):
         f.apply(at, np.full_like(z, np.nan))
     delta = np.full_like(z, 3.0)
-    f.backward(delta, a, np.full_like(z, np.nan))  # nothing is left there from `apply`
+    f.backward(delta, a, np.full_like(z, np.nan))  # it keeps nothing from `apply`
     np.testing.assert_allclose(delta, 3 * (high - low) / (2 * h), rtol=1e-8)

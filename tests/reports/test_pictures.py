@@ -21,13 +21,13 @@ from mlp_cli.training.build import build_trainer
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 DRAWS = find_spec("matplotlib") is not None
 needs_plot = pytest.mark.skipif(not DRAWS, reason="needs the extra `plot`")
-SIDE, DOWN, ACROSS = 8, 8 + 4, 8 + 1  # of an image, and from one to the next
-DOTS, TITLE = 0.9 * 150, 0.4 * 150  # from one to the next across, and of the title
+SIDE, DOWN, ACROSS = 8, 8 + 4, 8 + 1  # pixels of an image, and from one image to the next
+DOTS, TITLE = 0.9 * 150, 0.4 * 150  # dots from one image to the next, and of the title
 
 
 @pytest.fixture
 def run(mlp: Mlp, config: Path, tmp_path: Path) -> Path:
-    """A run of one epoch that has learnt next to nothing."""
+    """Return a run of one epoch that has learnt very little."""
     out = tmp_path / "run"
     rate = "optimizer.learning_rate=1e-5"
     done = mlp("train", "--config", config, "--set", "training.epochs=1", "--set", rate,
@@ -37,24 +37,26 @@ def run(mlp: Mlp, config: Path, tmp_path: Path) -> Path:
 
 
 def cells(picture: Path, columns: int) -> np.ndarray:
-    """The images of a sheet (rows, columns, height, width), in 0 to 1, each by its pixels' middles.
+    """Return the images of a sheet (rows, columns, height, width), from 0 to 1.
 
-    What stands between and below them, captions too, is left out.
+    Each pixel is read at its centre. Captions and the space between images are left out.
     """
     from matplotlib.image import imread
 
-    drawn = imread(io.BytesIO(picture.read_bytes()))[..., 0]
-    dot = DOTS / ACROSS  # of one pixel
-    assert drawn.shape[1] == pytest.approx(columns * DOTS, abs=1)
-    rows = round((drawn.shape[0] - TITLE) / (dot * DOWN))
+    dots = imread(io.BytesIO(picture.read_bytes()))[..., 0]
+    dot = DOTS / ACROSS  # the width of one pixel
+    assert dots.shape[1] == pytest.approx(columns * DOTS, abs=1)
+    rows = round((dots.shape[0] - TITLE) / (dot * DOWN))
     at_i = [TITLE + dot * (row * DOWN + i + 0.5) for row in range(rows) for i in range(SIDE)]
     at_j = [dot * (column * ACROSS + j + 0.5) for column in range(columns) for j in range(SIDE)]
-    sampled = drawn[np.ix_(np.intp(at_i), np.intp(at_j))]
+    sampled = dots[np.ix_(np.intp(at_i), np.intp(at_j))]
     return sampled.reshape(rows, SIDE, columns, SIDE).transpose(0, 2, 1, 3)
 
 
 @needs_plot
-def test_mistakes_are_drawn_the_surest_first(mlp: Mlp, run: Path, tmp_path: Path) -> None:
+def test_mistakes_are_drawn_with_the_most_probable_first(
+    mlp: Mlp, run: Path, tmp_path: Path
+) -> None:
     picture = tmp_path / "mistakes.png"
     done = mlp("eval", run, "--mistakes", picture)
     assert (done.returncode, done.stderr) == (0, "")
@@ -82,7 +84,7 @@ def test_a_sheet_without_mistakes_is_empty(
 
 
 @needs_plot
-def test_of_many_mistakes_the_surest_are_drawn(
+def test_at_most_20_rows_of_mistakes_are_drawn(
     mlp: Mlp, config: Path, own_images: Callable[..., Path], tmp_path: Path
 ) -> None:
     many = f"data.path={own_images(classes=9, train=2000)}"
@@ -97,14 +99,16 @@ def test_of_many_mistakes_the_surest_are_drawn(
 
 @needs_plot
 @pytest.mark.parametrize("suffix", ["pdf", "SVG"])
-def test_other_formats(suffix: str, mlp: Mlp, run: Path, tmp_path: Path) -> None:
+def test_a_picture_can_be_pdf_or_svg(suffix: str, mlp: Mlp, run: Path, tmp_path: Path) -> None:
     picture = tmp_path / f"mistakes.{suffix}"
     assert mlp("eval", run, "--mistakes", picture).returncode == 0
     assert picture.read_bytes().startswith(b"%PDF" if suffix == "pdf" else b"<?xml")
 
 
 @needs_plot
-def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_preview_shows_the_images_that_are_trained_on(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     text = config.read_text().replace("data: {", "data: {scaling: standard, ")
     config.write_text(text + "distortion: {rotation: 30, elastic: [5, 9], ease: 0.5}\n")
     picture = tmp_path / "preview.png"
@@ -114,7 +118,7 @@ def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Pa
     loaded = load_config(config, [])
     dataset = load_dataset(loaded, tmp_path)
     trainer = build_trainer(loaded, dataset, numpy_engine())
-    shown = cells(picture, 1 + 3)  # of three epochs
+    shown = cells(picture, 1 + 3)  # the image and three epochs
     assert len(shown) == 10
     for label, line in enumerate(shown):
         row = next(row for row in dataset.train.rows if dataset.train.labels[row] == label)
@@ -127,7 +131,7 @@ def test_a_preview_shows_what_is_trained_on(mlp: Mlp, config: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("command", ["eval", "preview"])
-def test_a_format_that_is_not_known_is_refused_before_any_work(
+def test_an_unknown_format_is_refused_before_anything_else(
     command: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     picture = tmp_path / "picture.gif"
@@ -141,7 +145,7 @@ def test_a_format_that_is_not_known_is_refused_before_any_work(
     assert ".png, .pdf, .svg" in done.stderr
 
 
-def test_a_missing_extra_is_named(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_the_message_names_the_missing_extra(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     if DRAWS:
         pytest.skip("the extra `plot` is installed")
     done = mlp("config", "preview", "--config", config, tmp_path / "picture.png")

@@ -1,7 +1,7 @@
-"""Whole trainings that are killed, stopped and resumed: nothing is lost, and nothing differs.
+"""Trainings that are killed, stopped and resumed lose nothing and give the same results.
 
-Killed at random instants, then resumed to the end, a run must equal the one that was never stopped:
-every array byte for byte, every metric and result but the times.
+A run that is killed at random instants and then resumed to the end must equal the run that was
+never stopped: every array byte for byte, every metric and result except the times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from helpers.runs import assert_same_run, records
 pytestmark = pytest.mark.serial
 ROOT = Path(__file__).parents[2]
 
-# Each trains 11 or 12 short epochs of 500 images in some 0.3 s after its start.
+# Most of them train 12 short epochs of 500 images, in about 0.3 s after their start.
 CONFIGURATIONS = {
     "sgd, odd last batch": ["optimizer={name: sgd}", "training.batch_size=7"],
     "momentum, cosine": [
@@ -55,7 +55,7 @@ CONFIGURATIONS = {
 }  # fmt: skip
 NAMES = sorted(CONFIGURATIONS)
 
-# As `mlp`, but saving almost all the time, also within epochs: each second kill meets a save.
+# As `mlp`, but it saves almost all the time, also within epochs: every second kill hits a save.
 BUSY = (
     "import sys, mlp_cli.runs.saver as s; s.SHARE, s.LONGEST = 1, 0.02;"
     "from mlp_cli.__main__ import main; sys.argv[0] = 'mlp'; main()"
@@ -71,7 +71,7 @@ class Runs:
         self.straight: dict[str, tuple[Path, float]] = {}
 
     def start(self, name: str, out: Path, program: str = CALM) -> subprocess.Popen[str]:
-        """Begin to train, or go on."""
+        """Start or resume a training."""
         changes = dict(change.split("=", 1) for change in CONFIGURATIONS[name])
         threads, kernels = changes.pop("threads", "1"), changes.pop("kernels", "")
         sets = [word for item in changes.items() for word in ("--set", "=".join(item))]
@@ -90,7 +90,7 @@ class Runs:
         )  # fmt: skip
 
     def finish(self, name: str, out: Path) -> None:
-        """Go on to the end."""
+        """Resume a training until its end."""
         process = self.start(name, out)
         _, stderr = process.communicate(timeout=300)
         assert process.returncode == 0, stderr
@@ -105,7 +105,7 @@ class Runs:
         return self.straight[name]
 
     def compare(self, name: str, out: Path) -> None:
-        """See that a run is as the one that was never stopped, and remove it."""
+        """Check that a run equals the one that was never stopped, and remove it."""
         assert_same_run(self.reference(name)[0], out)
         assert not list(out.glob(".*.tmp"))
         shutil.rmtree(out)
@@ -126,8 +126,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(folder, config)
 
 
-def stands(pid: int) -> bool:
-    """Whether a process handles SIGTERM: before its first lines only Python handles SIGINT."""
+def handles_signals(pid: int) -> bool:
+    """Return whether a process handles SIGTERM, as the program does from its first lines on."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:  # it has ended
@@ -137,9 +137,9 @@ def stands(pid: int) -> bool:
 
 
 def instants(seed: int, longest: float) -> Iterator[float]:
-    drawn = random.Random(seed)
+    generator = random.Random(seed)
     while True:
-        yield drawn.uniform(0.05, longest)
+        yield generator.uniform(0.05, longest)
 
 
 @pytest.mark.long
@@ -163,19 +163,19 @@ def test_killed_runs_resume_to_the_same_bits(runs: Runs, proof: Proof) -> None:
 
 
 @pytest.mark.proof("S1 SIGINT at a random instant, then resume")
-def test_interrupted_runs(runs: Runs, proof: Proof) -> None:
+def test_a_run_stopped_by_sigint_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGINT)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S2 SIGTERM at a random instant, then resume")
-def test_terminated_runs(runs: Runs, proof: Proof) -> None:
+def test_a_run_stopped_by_sigterm_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGTERM)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S3 SIGHUP at a random instant, then resume")
-def test_runs_whose_terminal_closes(runs: Runs, proof: Proof) -> None:
+def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGHUP)
 
 
@@ -186,14 +186,14 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
         out = runs.folder / f"stopped-{number}-{seed}"
         _, longest = runs.reference(name)
         process = runs.start(name, out, random.Random(seed).choice([CALM, BUSY]))
-        while number == signal.SIGINT and not stands(process.pid):
+        while number == signal.SIGINT and not handles_signals(process.pid):
             time.sleep(0.001)
         time.sleep(next(instants(seed + 1000, longest)))
         sent = time.monotonic()
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
         assert time.monotonic() - sent < 5
-        assert process.returncode in (-number, 0), stderr  # 0 where it was just behind the end
+        assert process.returncode in (-number, 0), stderr  # 0 if it had just ended
         assert "Traceback" not in stderr and "ignored" not in stderr, stderr
         assert stdout or process.returncode
         runs.finish(name, out)
@@ -201,8 +201,8 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.proof("S1 a shell loop stops where its training is interrupted")
-def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
+@pytest.mark.proof("S1 a shell loop stops when its training is interrupted")
+def test_a_shell_loop_stops_with_its_training(runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"
     _, longest = runs.reference(name)
     loop = (
@@ -221,8 +221,8 @@ def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
         )
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         for wait in (next(instants(seed, longest)), 0):
-            # Not while Python itself starts: a signal then ends it by an exit code.
-            while not (child := children.read_text().split()) or not stands(int(child[0])):
+            # While Python itself starts, a signal would end it with an exit code instead.
+            while not (child := children.read_text().split()) or not handles_signals(int(child[0])):
                 time.sleep(0.001)
             time.sleep(wait)
         os.killpg(process.pid, number)
@@ -232,14 +232,14 @@ def test_a_shell_loop_stops(runs: Runs, proof: Proof) -> None:
 
 @pytest.mark.long
 @pytest.mark.proof("S3 SIGTSTP, SIGCONT")
-def test_a_run_may_be_suspended(runs: Runs, proof: Proof) -> None:
+def test_a_suspended_run_continues_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=2, long=50):
         name = NAMES[seed % len(NAMES)]
         out = runs.folder / f"suspended-{seed}"
         _, longest = runs.reference(name)
         process = runs.start(name, out)
         time.sleep(next(instants(seed, longest)))
-        process.send_signal(signal.SIGSTOP)  # what SIGTSTP does where nobody handles it
+        process.send_signal(signal.SIGSTOP)  # as SIGTSTP does if it is not handled
         time.sleep(0.1)
         process.send_signal(signal.SIGCONT)
         _, stderr = process.communicate(timeout=60)
@@ -250,7 +250,7 @@ def test_a_run_may_be_suspended(runs: Runs, proof: Proof) -> None:
 @pytest.mark.long
 @pytest.mark.proof("S1 a second signal is not waited for")
 def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> None:
-    """A chunk that takes long: the first signal waits for its end, the second does not."""
+    """The first signal waits for the end of a long chunk, the second does not."""
     for seed in proof.trials(quick=1, long=20):
         out = runs.folder / f"twice-{seed}"
         process = subprocess.Popen(
@@ -271,7 +271,9 @@ def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> No
         written = (out / "last.npz").stat().st_mtime_ns
         process.send_signal(signal.SIGINT)
         time.sleep(seed / 200)
-        process.send_signal(signal.SIGTERM)  # of one number, two within one call would be one
+        process.send_signal(
+            signal.SIGTERM
+        )  # because two equal signals within one call may count as one
         _, stderr = process.communicate(timeout=60)
         assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
         assert "Traceback" not in stderr
@@ -281,11 +283,13 @@ def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> No
 
 @pytest.mark.long
 @pytest.mark.proof("C11 processes that resume one run at once")
-def test_one_of_many_resumes(runs: Runs, proof: Proof) -> None:
+def test_of_many_processes_that_resume_a_run_one_at_a_time_trains_it(
+    runs: Runs, proof: Proof
+) -> None:
     name = "momentum, cosine"
     for seed in proof.trials(quick=2, long=100):
         out = runs.folder / f"many-{seed}"
-        if seed % 2:  # one that was stopped, or none yet
+        if seed % 2:  # every other run was started and killed before
             process = runs.start(name, out)
             time.sleep(next(instants(seed, runs.reference(name)[1])))
             os.killpg(process.pid, signal.SIGKILL)
@@ -305,7 +309,9 @@ LOCKLESS = f"import fcntl; fcntl.flock = lambda *_: None; {CALM}"
 
 @pytest.mark.long
 @pytest.mark.proof("C11 the same without locks")
-def test_without_locks_no_harm_is_done(runs: Runs, proof: Proof) -> None:
+def test_processes_that_train_a_run_without_locks_do_not_damage_it(
+    runs: Runs, proof: Proof
+) -> None:
     name = "momentum, cosine"
     for seed in proof.trials(quick=2, long=100):
         out = runs.folder / f"lockless-{seed}"
@@ -322,8 +328,8 @@ def test_without_locks_no_harm_is_done(runs: Runs, proof: Proof) -> None:
         runs.compare(name, out)
 
 
-@pytest.mark.proof("R3 the folder vanishes under the training")
-def test_a_folder_that_vanishes(runs: Runs, proof: Proof) -> None:
+@pytest.mark.proof("R3 the folder is moved away during the training")
+def test_a_training_whose_folder_disappears_ends_by_one_message(runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=1, long=10):
         out = runs.folder / f"vanishing-{seed}"
         process = runs.start("one batch an epoch", out, BUSY)
@@ -340,7 +346,7 @@ def test_a_folder_that_vanishes(runs: Runs, proof: Proof) -> None:
 
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra fast")
-def test_moving_between_kernels_is_told(runs: Runs) -> None:
+def test_a_warning_says_that_a_run_is_resumed_with_other_kernels(runs: Runs) -> None:
     out = runs.folder / "moved"
     process = runs.start("numpy", out, BUSY)
     while not (out / "metrics.jsonl").exists() or not records(out):

@@ -1,4 +1,4 @@
-"""The oldest NumPy that pyproject allows, in an environment of its own: nothing trained is lost."""
+"""The oldest NumPy that pyproject allows, in an environment of its own, loses no training."""
 
 from __future__ import annotations
 

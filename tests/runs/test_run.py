@@ -1,4 +1,4 @@
-"""The commands as their users run them: real processes, files and signals."""
+"""The commands as users run them: as processes, with real files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_a_run_from_start_to_scores(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_run_has_its_files_and_eval_gives_the_figures_of_its_result(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     done = mlp("train", "--config", config)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "small-1"
@@ -63,7 +65,9 @@ def test_a_run_from_start_to_scores(mlp: Mlp, config: Path, tmp_path: Path) -> N
     assert held_out["n"] == 100
 
 
-def test_streams_and_the_resolved_configuration(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_stdout_is_the_result_and_the_resolved_configuration_repeats_the_run(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     first = mlp("train", "--config", config, "--out", "a", "--json")
     result = json.loads(first.stdout)  # exactly one object
     assert result["run"] == "a"
@@ -77,7 +81,7 @@ def test_streams_and_the_resolved_configuration(mlp: Mlp, config: Path, tmp_path
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_terminal_gets_bars(config: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_progress_bars(config: Path, tmp_path: Path) -> None:
     parent, child = os.openpty()
     command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(config), "--out", "a"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -86,12 +90,12 @@ def test_a_terminal_gets_bars(config: Path, tmp_path: Path) -> None:
     shown = b""
     while True:
         try:
-            part = os.read(parent, 4096)
-        except OSError:  # Linux's way to tell that the other side has closed
+            output = os.read(parent, 4096)
+        except OSError:  # on Linux: the other side has closed
             break
-        if not part:
+        if not output:
             break
-        shown += part
+        shown += output
     out, _ = process.communicate()
     os.close(parent)
     assert process.returncode == 0
@@ -101,7 +105,9 @@ def test_a_terminal_gets_bars(config: Path, tmp_path: Path) -> None:
     assert b"samples/s" in shown
 
 
-def test_out_is_refused_resumed_or_overwritten(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_run_is_refused_resumed_or_overwritten(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     assert mlp("train", "--config", config, "--out", "a").returncode == 0
     before = (tmp_path / "a" / "result.json").read_bytes()
 
@@ -142,16 +148,19 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
     assert "training.epochs" in refused.stderr
 
 
-def test_a_resumed_run_may_be_one_that_never_began(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_resume_starts_a_run_that_has_no_checkpoint(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
-    (tmp_path / "a" / "last.npz").unlink()  # as if killed before the first save
-    (tmp_path / "a" / "result.json").unlink()
+    for name in ("best.npz", "last.npz", "result.json"):  # as after a kill before the first save
+        (tmp_path / "a" / name).unlink()
+    (tmp_path / "a" / "metrics.jsonl").write_text("")
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
     assert len(records(tmp_path / "a")) == 3
 
 
 @pytest.mark.long
-def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_without_validation_images_the_last_checkpoint_is_the_best(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     done = mlp("train", "--config", config, "--out", "a", "--set", "data.validation=0", "--json")
     result = json.loads(done.stdout)
     assert (result["val_accuracy"], result["best_epoch"]) == (None, None)
@@ -166,7 +175,9 @@ def test_without_validation(mlp: Mlp, config: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_without_a_test_set(mlp: Mlp, config: Path, own_images: Callable[..., Path]) -> None:
+def test_without_a_test_set_there_are_no_test_figures(
+    mlp: Mlp, config: Path, own_images: Callable[..., Path]
+) -> None:
     for file in own_images(classes=3).parent.glob("own-8x8-10/t10k*"):
         file.unlink()
     missing = mlp("train", "--config", config)
@@ -179,7 +190,9 @@ def test_without_a_test_set(mlp: Mlp, config: Path, own_images: Callable[..., Pa
     ]
 
 
-def test_early_stopping(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_training_stops_early_if_validation_does_not_improve(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     labels = tmp_path / "own-8x8-10" / "train-labels-idx1-ubyte"
     noise = np.random.default_rng(0).integers(0, 10, 600).astype(np.uint8)
     labels.write_bytes(labels.read_bytes()[:8] + noise.tobytes())  # nothing to learn
@@ -194,7 +207,7 @@ def test_early_stopping(mlp: Mlp, config: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("height", "width", "classes"), [(40, 20, 3), pytest.param(8, 8, 10, marks=pytest.mark.long)]
 )
-def test_own_images_of_any_size(
+def test_images_of_any_size_are_trained_on_and_predicted(
     height: int, width: int, classes: int, mlp: Mlp, own_images: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = own_images(height, width, classes)
@@ -213,7 +226,9 @@ def test_own_images_of_any_size(
     np.testing.assert_allclose(model.predict_proba(images).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_committees_gates_and_predictions(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_eval_scores_a_committee_writes_predictions_and_checks_the_error(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     for seed in (1, 2):
         assert (
             mlp("train", "--config", config, "--out", seed, "--set", f"seed={seed}").returncode == 0
@@ -247,10 +262,10 @@ def test_committees_gates_and_predictions(mlp: Mlp, config: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
-def test_checkpoints_are_pytorchs_linear_layers(
+def test_a_checkpoint_loads_into_linear_layers_of_pytorch(
     loss: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
+    torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
     mlp("train", "--config", config, "--out", "a", "--set", f"loss={loss}",
         "--set", "data.scaling=standard")  # fmt: skip
     with np.load(tmp_path / "a" / "best.npz") as archive:
@@ -272,7 +287,7 @@ def test_checkpoints_are_pytorchs_linear_layers(
     np.testing.assert_array_equal(model.predict(images), theirs.argmax(axis=1))
 
 
-def test_gradcheck(mlp: Mlp, config: Path) -> None:
+def test_gradcheck_shows_shapes_and_errors_by_three_methods(mlp: Mlp, config: Path) -> None:
     done = mlp("gradcheck", "--config", config, "--set", "model.hidden=[7, 5]")
     assert done.returncode == 0, done.stderr
     assert "δᵀ a" in done.stdout
@@ -302,7 +317,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), DAMAGED)
-def test_one_message_with_the_documented_code(
+def test_an_error_is_one_message_with_the_documented_exit_code(
     arguments: list[str], code: int, words: str, mlp: Mlp, tmp_path: Path
 ) -> None:
     (tmp_path / "text.npz").write_text("no archive")
@@ -321,7 +336,9 @@ def test_one_message_with_the_documented_code(
 
 
 @pytest.mark.long
-def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_closed_stderr_is_ignored_and_a_full_stdout_is_an_error(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = f"{sys.executable} -m mlp_cli"
 
@@ -343,7 +360,9 @@ def test_closed_and_full_streams(mlp: Mlp, config: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_the_number_of_threads_follows_option_variable_and_default(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     def threads(*arguments: str, **environ: str) -> int:
         done = mlp("train", "--config", config, "--out", "t", "--overwrite", *arguments, **environ)
         assert done.returncode == 0, done.stderr
@@ -357,7 +376,9 @@ def test_threads(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert "OMP_NUM_THREADS" in wrong.stderr
 
 
-def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_the_kernels_follow_the_variable_and_a_change_is_a_warning(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     def kernels(*arguments: str, **environ: str) -> tuple[str, str]:
         done = mlp("train", "--config", config, "--out", "k", *arguments, **environ)
         assert done.returncode == 0, done.stderr
@@ -372,14 +393,16 @@ def test_kernels(mlp: Mlp, config: Path, tmp_path: Path) -> None:
         assert kernels("--overwrite")[0] == "numpy"
         return
     assert mlp("gradcheck", "--config", config, MLP_KERNELS="fast").returncode == 0
-    found, said = kernels("--resume", "--set", "training.epochs=4")
+    found, stderr = kernels("--resume", "--set", "training.epochs=4")
     assert found.startswith("numba ")
-    assert f"kernels: numpy then, {found} now" in said
+    assert f"kernels: numpy then, {found} now" in stderr
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("error", ["ImportError", "OSError"])
-def test_a_numba_that_does_not_load(error: str, mlp: Mlp, config: Path, tmp_path: Path) -> None:
+def test_a_numba_that_does_not_load_is_one_message(
+    error: str, mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "site" / "numba"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text(f"raise {error}('Numba needs another NumPy')")
@@ -392,7 +415,7 @@ def test_a_numba_that_does_not_load(error: str, mlp: Mlp, config: Path, tmp_path
     assert again.returncode == 0
 
 
-def test_schema_and_help(mlp: Mlp) -> None:
+def test_the_schema_is_json_and_both_help_options_agree(mlp: Mlp) -> None:
     schema = json.loads(mlp("config", "schema").stdout)
     assert "training" in schema["properties"]
     assert mlp("train", "-h").stdout == mlp("train", "--help").stdout
@@ -400,8 +423,10 @@ def test_schema_and_help(mlp: Mlp) -> None:
 
 
 @pytest.mark.long
-def test_mnist_end_to_end(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
-    # Fetched by `train` itself from a folder, into the data directory, where `eval` finds it.
+def test_mnist_is_fetched_trained_on_scored_and_repaired(
+    mlp: Mlp, mnist_source: Path, tmp_path: Path
+) -> None:
+    # `train` itself fetches it from a folder into the data directory, and `eval` finds it there.
     arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--mirror", mnist_source]
     done = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=1")
     assert done.returncode == 0, done.stderr
@@ -423,9 +448,7 @@ def test_mnist_end_to_end(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_the_built_in_digits_stand_in_where_nothing_can_be_fetched(
-    mlp: Mlp, tmp_path: Path
-) -> None:
+def test_the_synthetic_digits_are_used_if_nothing_can_be_fetched(mlp: Mlp, tmp_path: Path) -> None:
     (tmp_path / "no").mkdir()
     arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--set", "data.download=false"]
     done = mlp("train", *arguments, "--out", "a", "--set", "training.epochs=3", "--json")

@@ -1,4 +1,4 @@
-"""Who may have a run's folder."""
+"""The folder of a run: when it may be used, its name, its lock and its files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from helpers.selection import few
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.folder import FILES, Mode, RunFolder, check_out, claim
+from mlp_cli.runs.records import Result
+from mlp_cli.training.metrics import EpochMetrics
 
 
 def make_run(path: Path) -> Path:
@@ -23,14 +26,14 @@ def make_run(path: Path) -> Path:
     return path
 
 
-def test_a_new_or_empty_folder_is_free(tmp_path: Path) -> None:
+def test_a_new_or_empty_folder_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for mode in ("new", "resume", "overwrite"):
         check_out(tmp_path / "none", mode)
         check_out(tmp_path / "empty", mode)
 
 
-def test_a_folder_with_a_run_needs_a_word(tmp_path: Path) -> None:
+def test_a_folder_with_a_run_needs_resume_or_overwrite(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(ConfigError, match=r"--resume .* --overwrite"):
         check_out(run, "new")
@@ -39,13 +42,13 @@ def test_a_folder_with_a_run_needs_a_word(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_refused_always(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("seed: 1\n")  # the user's own: no run
+    (tmp_path / "config.yaml").write_text("seed: 1\n")  # a file of the user, not of a run
     for mode in ("new", "resume", "overwrite"):
         with pytest.raises(ConfigError, match="not empty and holds no run"):
             check_out(tmp_path, mode)
 
 
-def test_a_file_or_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_or_a_broken_link_cannot_be_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -54,16 +57,16 @@ def test_a_file_or_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
             check_out(tmp_path / name, "new")
 
 
-def test_clearing_removes_a_runs_files_alone(tmp_path: Path) -> None:
+def test_clearing_removes_only_the_files_of_a_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "notes.txt").write_text("mine")
     (run / ".last.npz.abc123.tmp").write_text("left by a kill")
-    with RunFolder(run).locked():  # which sweeps
+    with RunFolder(run).locked():  # it removes the temporary file
         RunFolder(run).clear()
     assert [entry.name for entry in run.iterdir()] == ["notes.txt"]
 
 
-def test_who_holds_a_folder_sweeps_it_of_what_a_kill_left(tmp_path: Path) -> None:
+def test_locking_a_folder_removes_the_temporary_files_of_a_killed_run(tmp_path: Path) -> None:
     for name in ("last.npz", ".notes.txt.abc123.tmp", ".last.npz.abc123.tmp"):
         (tmp_path / name).write_text("")
     with RunFolder(tmp_path).locked():
@@ -71,7 +74,7 @@ def test_who_holds_a_folder_sweeps_it_of_what_a_kill_left(tmp_path: Path) -> Non
     assert names == [".notes.txt.abc123.tmp", "last.npz"]
 
 
-def test_leftovers_of_a_kill_do_not_fill_a_folder(tmp_path: Path) -> None:
+def test_a_folder_with_only_temporary_files_counts_as_empty(tmp_path: Path) -> None:
     (tmp_path / ".env.json.abc123.tmp").write_text("")
     check_out(tmp_path, "new")
 
@@ -119,7 +122,9 @@ NAMES = [
 
 
 @pytest.mark.proof("R1 a hostile name of a configuration")
-def test_names_become_safe(proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_run_is_made_safe(
+    proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name, safe in proof.points(NAMES, quick=len(NAMES)):
         folder = claim(None, name).path
@@ -132,7 +137,7 @@ def test_names_become_safe(proof: Proof, tmp_path: Path, monkeypatch: pytest.Mon
     assert [entry.name for entry in tmp_path.iterdir()] == ["runs"]
 
 
-# Claims of one name by 64 processes that are let go at once, `rounds` times; flock as told.
+# In each of `rounds` rounds, 64 processes claim one name at once. `locks` says what flock does.
 RACE = """
 import errno, fcntl, os, sys
 from mlp_cli.runs.folder import claim
@@ -142,7 +147,7 @@ rounds, locks = int(sys.argv[1]), sys.argv[2]
 if locks != "work":
     fcntl.flock = {"do nothing": nothing, "fail": no_locks}[locks]
 for number in range(rounds):
-    gate, told = os.pipe(), os.pipe()
+    gate, names = os.pipe(), os.pipe()
     children = []
     for _ in range(64):
         child = os.fork()
@@ -153,15 +158,15 @@ for number in range(rounds):
                 folder = claim(None, f"round{number}")
                 with folder.locked():
                     folder.append_metrics(str(os.getpid()))
-                os.write(told[1], f"{folder.path.name} ".encode())
+                os.write(names[1], f"{folder.path.name} ".encode())
                 os._exit(0)
             finally:
                 os._exit(1)
         children.append(child)
-    os.close(gate[0]), os.close(gate[1]), os.close(told[1])
+    os.close(gate[0]), os.close(gate[1]), os.close(names[1])
     assert all(os.waitpid(child, 0)[1] == 0 for child in children)
-    with os.fdopen(told[0]) as names:
-        print(names.read())
+    with os.fdopen(names[0]) as file:
+        print(file.read())
 """
 
 
@@ -191,14 +196,14 @@ def test_processes_that_start_at_once_get_folders_of_their_own(
     lines = done.stdout.splitlines()
     for number in proof.trials(quick=2, long=100):
         assert set(lines[number].split()) == {f"round{number}-{k + 1}" for k in range(64)}
-        for name in lines[number].split():  # and none wrote into another's
+        for name in lines[number].split():  # no process wrote into the folder of another
             assert (tmp_path / "runs" / name / "metrics.jsonl").read_text().count("\n") == 1
 
 
 @pytest.mark.parametrize("mode", ["resume", "overwrite"])
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kind", ["FIFO", "folder", "link to itself", "link to nothing"])
-def test_what_is_no_file_is_refused_before_anything_is_opened(
+def test_a_path_that_is_no_regular_file_is_refused(
     kind: str, name: str, mode: Mode, tmp_path: Path
 ) -> None:
     path = make_run(tmp_path / "run") / name
@@ -220,7 +225,7 @@ HOLD = "import sys, time; from pathlib import Path; from mlp_cli.runs.folder imp
 
 @pytest.mark.serial
 @pytest.mark.proof("T2 the holder of a run's lock is killed")
-def test_a_lock_ends_with_its_holder(proof: Proof, tmp_path: Path) -> None:
+def test_a_lock_ends_when_its_holder_is_killed(proof: Proof, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     for _ in proof.trials(quick=2, long=20):
@@ -234,10 +239,10 @@ def test_a_lock_ends_with_its_holder(proof: Proof, tmp_path: Path) -> None:
                 raise AssertionError("both hold the run")
             holder.kill()
         with folder.locked():
-            assert list(tmp_path.iterdir()) == []  # nothing is left behind
+            assert list(tmp_path.iterdir()) == []  # the lock leaves no file
 
 
-def test_a_second_trainer_is_refused(tmp_path: Path) -> None:
+def test_a_second_lock_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with folder.locked(), pytest.raises(ConfigError, match="another process"), folder.locked():
         raise AssertionError("both hold the run")
@@ -245,9 +250,10 @@ def test_a_second_trainer_is_refused(tmp_path: Path) -> None:
         assert folder.path.exists()
 
 
-def test_metrics_are_cut_back(tmp_path: Path) -> None:
+def test_lines_of_metrics_that_are_damaged_or_too_many_are_removed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    lines = [f'{{"epoch": {epoch}}}\n'.encode() for epoch in (1, 2, 3)]
+    metrics = [EpochMetrics(epoch, 9, 0.1, 2.0, 0.5, None, None, 1e4, 1.0) for epoch in (1, 2, 3)]
+    lines = [f"{record.to_json()}\n".encode() for record in metrics]
     for line in lines:
         folder.append_metrics(line.decode().rstrip())
     deep = b'{"epoch": 3, "a": ' + b"[" * 100_000 + b"\n"
@@ -259,7 +265,7 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     assert folder.metrics.read_bytes() == b"".join(lines[:2])
 
 
-def test_who_finds_lines_of_another_process_gives_way(tmp_path: Path) -> None:
+def test_a_process_stops_if_another_one_wrote_metrics(tmp_path: Path) -> None:
     one, other = RunFolder(tmp_path), RunFolder(tmp_path)
     one.append_metrics("{}")
     with pytest.raises(ConfigError, match="another process is training this run"):
@@ -268,12 +274,12 @@ def test_who_finds_lines_of_another_process_gives_way(tmp_path: Path) -> None:
     assert one.metrics.read_text() == "{}\n{}\n"
 
 
-def test_a_line_of_metrics_for_which_there_is_no_room_leaves_those_before(tmp_path: Path) -> None:
+def test_a_line_of_metrics_that_cannot_be_written_is_removed_again(tmp_path: Path) -> None:
     code = (
         "import pathlib, resource; from mlp_cli.runs.folder import RunFolder\n"
         "folder = RunFolder(pathlib.Path()); folder.append_metrics('one')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (6, 6))\n"
-        "folder.append_metrics('two')"  # of which 2 bytes have room
+        "folder.append_metrics('two')"  # only 2 bytes of it fit
     )
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
@@ -296,7 +302,9 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("content", "reason"), DAMAGED)
-def test_a_damaged_result_is_one_message(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_the_message_for_a_damaged_result_gives_the_reason_and_the_remedy(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read_result() is None
     folder.result.write_bytes(content)
@@ -307,7 +315,6 @@ def test_a_damaged_result_is_one_message(content: bytes, reason: str, tmp_path: 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_result({"dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None})
-    assert folder.read_result() == {
-        "dataset": "mnist", "test_accuracy": 0.98, "best_epoch": None
-    }  # fmt: skip
+    result = asdict(Result("mnist", 3, None, None, 0.98, 200, [0.018, 0.022], 7.5, 1e4))
+    folder.write_result(result)
+    assert folder.read_result() == result

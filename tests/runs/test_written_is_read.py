@@ -1,7 +1,7 @@
-"""Whatever a training can write, it can read: configurations drawn from the schema, end to end.
+"""A training can read whatever it writes, for configurations made from the schema.
 
 Every key of the schema is a switch with a few settings, and every pair of settings of two switches
-occurs in some configuration (pairwise testing). A new key is put to it without another line here.
+occurs in some configuration (pairwise testing). A new key is tested without another line here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mlp_cli.runs.train import RunOptions, train_run
 from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.observer import SilentObserver
 
-# Settings that the schema's words do not lead to: sizes that a test has time for.
+# Settings that are not taken from the schema: sizes that a test has time for.
 GIVEN: dict[str, list[Any]] = {
     "data.path": [],
     "model.hidden": [[], [5], [6, 4]],
@@ -41,21 +41,21 @@ GIVEN: dict[str, list[Any]] = {
 
 
 def settings_of(key: str, entry: dict[str, Any]) -> list[Any]:
-    """A few settings of one key: all of an enumeration, else the default and another."""
+    """Return all settings of an enumeration; of another key, the default and one more."""
     if key in GIVEN:
         return GIVEN[key]
     found = [entry["default"]] if "default" in entry else []
-    for part in entry.get("anyOf", [entry]):
-        kind = part.get("type")
-        if "enum" in part:
-            found += part["enum"]
-        elif "const" in part:
-            found.append(part["const"])
+    for option in entry.get("anyOf", [entry]):
+        kind = option.get("type")
+        if "enum" in option:
+            found += option["enum"]
+        elif "const" in option:
+            found.append(option["const"])
         elif kind == "boolean":
             found += [False, True]
         elif kind in ("number", "integer"):
-            low = part.get("minimum", part.get("exclusiveMinimum", 0))
-            high = part.get("maximum", part.get("exclusiveMaximum", 1))
+            low = option.get("minimum", option.get("exclusiveMinimum", 0))
+            high = option.get("maximum", option.get("exclusiveMaximum", 1))
             found.append(max(int(low), 1) if kind == "integer" else min(max(low, 0.3), high))
         elif kind == "array":
             found.append([0.5, 0.5])
@@ -63,7 +63,7 @@ def settings_of(key: str, entry: dict[str, Any]) -> list[Any]:
 
 
 def switches() -> list[dict[str, list[Any]]]:
-    """The switches of every combination of choices, as optimizers and schedules are."""
+    """Return the switches for every combination of an optimizer and a schedule."""
     schema = Config.model_json_schema()
 
     def walk(properties: dict[str, Any], prefix: str) -> Iterator[tuple[str, list[Any]]]:
@@ -76,7 +76,7 @@ def switches() -> list[dict[str, list[Any]]]:
 
     common = dict(walk(schema["properties"], ""))
     choices = {
-        name: [part["$ref"].rpartition("/")[2] for part in entry["oneOf"]]
+        name: [option["$ref"].rpartition("/")[2] for option in entry["oneOf"]]
         for name, entry in schema["properties"].items()
         if "oneOf" in entry
     }
@@ -114,7 +114,7 @@ def valid(chosen: dict[str, Any]) -> bool:
 def cover(
     switches: dict[str, list[Any]], seen: set[frozenset[Setting]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield configurations in which every pair occurs that was not seen yet and may occur."""
+    """Yield configurations that contain every valid pair of settings that was not seen yet."""
     settings = {
         key: {repr(value): value for value in values} for key, values in switches.items() if values
     }
@@ -138,13 +138,13 @@ def cover(
             yield chosen
 
 
-def drawn() -> list[dict[str, Any]]:
+def configurations() -> list[dict[str, Any]]:
     seen: set[frozenset[Setting]] = set()
-    return [chosen for of in switches() for chosen in cover(of, seen)]
+    return [chosen for each in switches() for chosen in cover(each, seen)]
 
 
-class Impatient(SilentObserver):
-    """Asks a training to stop after so many epochs, before the first one if they are 0."""
+class StopAfter(SilentObserver):
+    """Asks a training to stop after so many epochs; 0 is before the first one."""
 
     def __init__(self, epochs: int | None) -> None:
         self._epochs = epochs
@@ -163,16 +163,20 @@ class Impatient(SilentObserver):
     def deferred(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    immediate = deferred
 
-DRAWN = drawn()
+
+CONFIGURATIONS = configurations()
 
 
-def test_every_key_and_every_setting_occurs() -> None:
-    for of in switches():
-        for key, values in of.items():
+def test_every_setting_of_every_key_occurs() -> None:
+    for each in switches():
+        for key, values in each.items():
             for value in values:
-                assert any(chosen.get(key) == value for chosen in DRAWN if key in chosen), key
-    assert len(DRAWN) < 300
+                assert any(
+                    chosen.get(key) == value for chosen in CONFIGURATIONS if key in chosen
+                ), key
+    assert len(CONFIGURATIONS) < 300
 
 
 @pytest.fixture(scope="module")
@@ -181,18 +185,18 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("number", few(range(len(DRAWN)), 8))
-def test_what_is_written_is_read(
+@pytest.mark.parametrize("number", few(range(len(CONFIGURATIONS)), 8))
+def test_a_training_is_saved_resumed_and_evaluated(
     number: int, kernels: type[Kernels], images: Path, tmp_path: Path
 ) -> None:
-    config = from_dict(nested({**DRAWN[number], "data.path": str(images)}), "the test")
+    config = from_dict(nested({**CONFIGURATIONS[number], "data.path": str(images)}), "the test")
     engine = EngineChoice(threads=1 + number % 2, fast=kernels is not NumPyKernels)
 
     def train(name: str, epochs: int | None = None) -> dict[str, Any] | None:
         mode: Mode = "resume" if (tmp_path / name).exists() else "new"
         options = RunOptions(tmp_path, [], tmp_path / name, mode, "test", engine)
-        impatient = Impatient(epochs)
-        return train_run(config, options, impatient, impatient)[1]
+        stop = StopAfter(epochs)
+        return train_run(config, options, stop, stop)[1]
 
     assert train("straight") is not None
     for epochs in (0, 1):

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back, and what is damaged is refused."""
+"""Checkpoints load as they were saved, and a damaged one is refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "last.npz"
 
 
-def test_what_is_saved_comes_back(path: Path) -> None:
+def test_a_checkpoint_loads_as_it_was_saved(path: Path) -> None:
     found = load_checkpoint(path)
     assert found.header == {"format": 1, "config": {"seed": 1}}
     assert set(found.arrays) == set(ARRAYS)
@@ -41,7 +41,7 @@ def test_what_is_saved_comes_back(path: Path) -> None:
         assert found.arrays[name].dtype == np.float32
 
 
-def test_the_file_is_the_one_that_savez_writes() -> None:
+def test_the_file_equals_the_one_that_savez_writes() -> None:
     written, expected = io.BytesIO(), io.BytesIO()
     members = {**ARRAYS, "header": np.array("{}"), "empty": np.zeros(0)}
     write_npz(written, members)
@@ -49,13 +49,31 @@ def test_the_file_is_the_one_that_savez_writes() -> None:
     assert written.getvalue() == expected.getvalue()
 
 
-def test_no_name_of_an_array_is_an_option(tmp_path: Path) -> None:
-    names = ("file", "args", "allow_pickle", "kwds")
+def test_an_array_may_have_the_name_of_an_option_of_savez(tmp_path: Path) -> None:
+    names = ("file", "args", "kwds", "compress")
     save_checkpoint(tmp_path / "last.npz", {name: np.ones(2) for name in names}, {})
     assert load_checkpoint(tmp_path / "last.npz").arrays.keys() == set(names)
 
 
-def test_an_array_without_elements_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_written_with_a_numpy_below_2_2_loads(tmp_path: Path) -> None:
+    # Below NumPy 2.2, savez(file, allow_pickle=False, **members) stores the option as an array.
+    save_checkpoint(tmp_path / "whole.npz", ARRAYS, {"config": {}})
+    with np.load(tmp_path / "whole.npz") as archive:
+        members = {name: archive[name] for name in archive.files}
+    with (tmp_path / "last.npz").open("wb") as file:
+        write_npz(file, {"allow_pickle": np.array(False), **members})
+    found = load_checkpoint(tmp_path / "last.npz")
+    assert found.arrays.keys() == ARRAYS.keys()
+    # If it is also damaged, it is refused, and so is any other additional array of that type.
+    members["layers.0.bias"] = members["layers.0.bias"] + 1
+    for more in ({"allow_pickle": np.array(False)}, {"more": np.array(True)}):
+        with (tmp_path / "last.npz").open("wb") as file:
+            write_npz(file, {**more, **members})
+        with pytest.raises(CheckpointError, match="its digest does not match"):
+            load_checkpoint(tmp_path / "last.npz")
+
+
+def test_an_array_without_elements_loads(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.npz", {"empty": np.zeros((0, 3))}, {})
     assert load_checkpoint(tmp_path / "last.npz").arrays["empty"].shape == (0, 3)
 
@@ -73,23 +91,23 @@ def test_numpy_opens_it_without_pickle(path: Path) -> None:
         assert archive["layers.0.weight"].shape == (4, 3)
 
 
-def test_nothing_is_left_beside_it_and_its_mode_is_an_ordinary_files(path: Path) -> None:
+def test_saving_leaves_one_file_with_ordinary_permissions(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["last.npz"]
     mask = os.umask(0)
     os.umask(mask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def outcome(path: Path, content: bytes, *whole: Checkpoint) -> str:
-    """What comes of a file's bytes: "refused", "equal" to one of the whole ones, or "silent"."""
-    path.unlink(missing_ok=True)  # to write over it, ext4 would first force it to disk
+def outcome(path: Path, content: bytes, *undamaged: Checkpoint) -> str:
+    """Return "refused", "equal" (to an undamaged file), or "silent" if wrong content loads."""
+    path.unlink(missing_ok=True)  # because ext4 forces a file to disk when it is overwritten
     path.write_bytes(content)
     try:
         found = load_checkpoint(path)
     except CheckpointError as error:
         assert str(path) in str(error)
         return "refused"
-    for one in whole:
+    for one in undamaged:
         if found.header == one.header and set(found.arrays) == set(one.arrays):
             pairs = [(found.arrays[name], array) for name, array in one.arrays.items()]
             if all(a.dtype == b.dtype and a.shape == b.shape for a, b in pairs) and all(
@@ -107,50 +125,50 @@ BLOCKS = [(start, length) for length in (1, 4, 64, 512, 4096) for start in range
 
 @pytest.mark.proof("C6 each bit of a checkpoint, flipped")
 def test_a_flipped_bit_is_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
-    whole = load_checkpoint(SUBJECT)
+    undamaged = load_checkpoint(SUBJECT)
     for bit in proof.points(range(8 * SIZE), quick=1000):
-        assert outcome(tmp_path / "f", flipped(CONTENT, [bit]), whole) != "silent"
+        assert outcome(tmp_path / "f", flipped(CONTENT, [bit]), undamaged) != "silent"
 
 
 @pytest.mark.proof("C6 random bits of a checkpoint, one or several, flipped")
 def test_flipped_bits_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
-    whole = load_checkpoint(SUBJECT)
+    undamaged = load_checkpoint(SUBJECT)
     for seed in proof.trials(quick=500, long=10_000):
         generator = np.random.default_rng(seed)
         bits = generator.integers(0, 8 * SIZE, generator.choice([1, 2, 3, 8, 100]))
-        assert outcome(tmp_path / "f", flipped(CONTENT, bits), whole) != "silent"
+        assert outcome(tmp_path / "f", flipped(CONTENT, bits), undamaged) != "silent"
 
 
 @pytest.mark.proof("C6 each length of a truncated checkpoint")
-def test_a_truncation_is_refused(proof: Proof, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_refused(proof: Proof, tmp_path: Path) -> None:
     for length in proof.points(range(SIZE), quick=400):
         assert outcome(tmp_path / "f", CONTENT[:length]) == "refused"
 
 
 @pytest.mark.proof("C6 zeroed blocks of a checkpoint")
 def test_a_zeroed_block_is_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
-    whole = load_checkpoint(SUBJECT)
+    undamaged = load_checkpoint(SUBJECT)
     for start, length in proof.points(BLOCKS, quick=400):
         zeroed = CONTENT[:start] + bytes(length) + CONTENT[start + length :]
-        assert outcome(tmp_path / "f", zeroed[:SIZE], whole) != "silent"
+        assert outcome(tmp_path / "f", zeroed[:SIZE], undamaged) != "silent"
 
 
 @pytest.mark.proof("C6 swapped blocks of a checkpoint")
 def test_swapped_blocks_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
-    whole = load_checkpoint(SUBJECT)
+    undamaged = load_checkpoint(SUBJECT)
     for seed in proof.trials(quick=300, long=10_000):
         generator = np.random.default_rng(seed)
         length = generator.choice([1, 4, 64, 512, 4096])
         a, b = sorted(generator.integers(0, SIZE - length, 2))
         b = max(b, min(a + length, SIZE - length))
-        parts = [CONTENT[:a], CONTENT[b : b + length], CONTENT[a + length : b]]
-        swapped = b"".join([*parts, CONTENT[a : a + length], CONTENT[b + length :]])
-        assert outcome(tmp_path / "f", swapped, whole) != "silent"
+        pieces = [CONTENT[:a], CONTENT[b : b + length], CONTENT[a + length : b]]
+        swapped = b"".join([*pieces, CONTENT[a : a + length], CONTENT[b + length :]])
+        assert outcome(tmp_path / "f", swapped, undamaged) != "silent"
 
 
 @pytest.mark.proof("C6 two checkpoints spliced at each byte")
 def test_spliced_files_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> None:
-    whole = load_checkpoint(SUBJECT), load_checkpoint(OTHER)
+    undamaged = load_checkpoint(SUBJECT), load_checkpoint(OTHER)
     for at in proof.points(range(len(OTHERS_CONTENT)), quick=200):
         for spliced in (
             CONTENT[:at] + OTHERS_CONTENT[at:],
@@ -158,7 +176,7 @@ def test_spliced_files_are_refused_or_harmless(proof: Proof, tmp_path: Path) -> 
             CONTENT[: SIZE - at] + OTHERS_CONTENT[len(OTHERS_CONTENT) - at :],
             OTHERS_CONTENT[: len(OTHERS_CONTENT) - at] + CONTENT[SIZE - at :],
         ):
-            assert outcome(tmp_path / "f", spliced, *whole) != "silent"
+            assert outcome(tmp_path / "f", spliced, *undamaged) != "silent"
 
 
 class _EqualToAll(str):
@@ -171,13 +189,13 @@ class _EqualToAll(str):
     __hash__ = str.__hash__
 
 
-def test_without_the_digest_damage_would_pass(
+def test_without_the_digest_some_damage_is_not_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = load_checkpoint(SUBJECT)
+    undamaged = load_checkpoint(SUBJECT)
     bits = np.random.default_rng(0).integers(0, 8 * SIZE, 200)
     monkeypatch.setattr(checkpoint, "_digest", lambda *_: _EqualToAll())
-    found = [outcome(tmp_path / "f", flipped(CONTENT, [bit]), whole) for bit in bits]
+    found = [outcome(tmp_path / "f", flipped(CONTENT, [bit]), undamaged) for bit in bits]
     assert found.count("silent") > 20
 
 
@@ -202,12 +220,12 @@ def test_a_changed_value_is_refused(path: Path, tmp_path: Path) -> None:
         load_checkpoint(npz(tmp_path / "changed.npz", **members))
 
 
-def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none.npz")
 
 
-def test_a_full_disk_keeps_the_old_checkpoint(path: Path) -> None:
+def test_a_failed_save_keeps_the_old_checkpoint(path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
         save_checkpoint(path / "below-a-file.npz", ARRAYS, {})
     before = path.read_bytes()

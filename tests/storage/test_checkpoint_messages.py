@@ -1,4 +1,4 @@
-"""What a refused checkpoint is refused with: its name, the reason and the remedy, on one line."""
+"""The message for a refused checkpoint: its name, the reason and the remedy, on one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doubled(path: Path) -> None:
 
 
 def inflated(path: Path) -> None:
-    """A member that claims to be of 1 GB where the file has some hundred bytes."""
+    """Write a member that claims to have 1 GB, in a file of some hundred bytes."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("header.npy", npy(WEIGHTS))
     content = bytearray(path.read_bytes())
@@ -53,12 +53,12 @@ def inflated(path: Path) -> None:
     path.write_bytes(content)
 
 
-def nameless(path: Path) -> None:
+def without_header(path: Path) -> None:
     np.savez(path, weights=WEIGHTS)
 
 
 def changed(name: str, array: np.ndarray) -> Callable[[Path], None]:
-    """A checkpoint whose weights were replaced, and the digest was not."""
+    """Return a function that writes a checkpoint with a replaced array and the old digest."""
 
     def make(path: Path) -> None:
         save_checkpoint(path, {"weights": WEIGHTS}, {})
@@ -74,7 +74,7 @@ def of_another_release(path: Path) -> None:
 
 
 def missing(path: Path) -> None:
-    """Nothing is there."""
+    """Write nothing."""
 
 
 def below_a_file(path: Path) -> None:
@@ -90,8 +90,8 @@ def a_loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-def remedied(error: MlpError) -> str:
-    """The reason that an error gives, without the remedy: whole sentences on one line."""
+def reason_of(error: MlpError) -> str:
+    """Return the reason in an error without the remedy, and check that both are on one line."""
     found = re.fullmatch(r"(.*?)\. ([A-Z][a-z ].*\.)", str(error))
     assert found, str(error)
     return found[1]
@@ -104,7 +104,7 @@ def remedied(error: MlpError) -> str:
         (compressed, CheckpointError, "it is compressed"),
         (doubled, CheckpointError, "it holds the name 'header' twice"),
         (inflated, CheckpointError, "claim more bytes than|header"),
-        (nameless, CheckpointError, "header"),
+        (without_header, CheckpointError, "header"),
         (changed("header", np.ones(())), CheckpointError, ": its header or its digest is missing$"),
         (
             changed("header", np.array(["{}"])),
@@ -121,25 +121,25 @@ def remedied(error: MlpError) -> str:
         (a_loop, StorageError, "^cannot read "),
     ],
 )
-def test_a_file_that_is_no_checkpoint(
+def test_the_message_names_the_file_and_the_reason(
     make: Callable[[Path], None], kind: type[MlpError], reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "last.npz"
     make(path)
     with pytest.raises(kind) as caught:
         load_checkpoint(path)
-    assert str(path) in remedied(caught.value)
-    assert re.search(reason, remedied(caught.value))
+    assert str(path) in reason_of(caught.value)
+    assert re.search(reason, reason_of(caught.value))
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE.keys() - LARGE))
-def test_a_hostile_file(name: str, tmp_path: Path) -> None:
+def test_the_message_for_a_hostile_file_is_one_sentence_about_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / "last.npz"
     path.write_bytes(HOSTILE[name]())
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    reason = remedied(caught.value).removeprefix(f"{path}")
-    # It goes on with the sentence that the file's name begins.
+    reason = reason_of(caught.value).removeprefix(f"{path}")
+    # The sentence begins with the name of the file.
     assert re.fullmatch(r"(?s)( is damaged or no checkpoint of mlp)?: [a-z'].*[^X]", reason)
     assert WORDS.get(name, "") in reason
 
@@ -147,25 +147,25 @@ def test_a_hostile_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "reason"),
     [
-        ("gone", (2, 3), r"gone is missing; its configuration needs \(2, 3\), type float32"),
+        ("absent", (2, 3), r"absent is missing; its configuration needs \(2, 3\), type float32"),
         ("weights", (3, 2), r"weights has shape \(2, 3\), type float32; .* needs \(3, 2\), .*"),
         ("double", (2,), r"double has shape \(2,\), type float64; .* needs \(2,\), type float32"),
     ],
 )
-def test_an_array_that_does_not_fit(
+def test_the_message_for_an_array_names_what_is_found_and_what_is_needed(
     name: str, shape: tuple[int, ...], reason: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "last.npz"
     save_checkpoint(path, {"weights": WEIGHTS, "double": np.ones(2)}, {})
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path).array(name, shape, "float32")
-    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", remedied(caught.value))
+    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", reason_of(caught.value))
 
 
-def test_a_file_of_the_size_that_needs_other_records(
+def test_a_file_with_the_records_for_more_than_4_gib_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Beyond 4 GiB a zip file has its directory's place and lengths in records of 64 bits.
+    # Above 4 GiB a zip file needs records of 64 bits for positions and lengths.
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
     path = tmp_path / "last.npz"
     save_checkpoint(path, {"weights": WEIGHTS}, {"seed": 1})
@@ -175,7 +175,7 @@ def test_a_file_of_the_size_that_needs_other_records(
     assert found.header["seed"] == 1
 
 
-def test_a_file_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
+def test_a_file_of_a_big_endian_machine_loads(tmp_path: Path) -> None:
     path, other = tmp_path / "last.npz", tmp_path / "other.npz"
     save_checkpoint(path, {"weights": WEIGHTS}, {"seed": 1})
     with np.load(path) as archive:
@@ -186,18 +186,18 @@ def test_a_file_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
     assert load_checkpoint(other).header["seed"] == 1
 
 
-def test_a_checkpoint_of_another_release(tmp_path: Path) -> None:
+def test_the_message_for_another_format_names_both_formats(tmp_path: Path) -> None:
     path = tmp_path / "last.npz"
     of_another_release(path)
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
     expected = f"{path}: checkpoint format 99, but this release reads 1"
-    assert remedied(caught.value) == expected
+    assert reason_of(caught.value) == expected
 
 
 @dataclass
-class Part:
-    """A part of a header, as `record` reads one."""
+class Section:
+    """A section of a header, as `record` reads it."""
 
     count: int
     share: float
@@ -205,42 +205,47 @@ class Part:
 
 
 @pytest.mark.parametrize(
-    ("part", "reason"),
+    ("section", "reason"),
     [
-        (None, "its part is None, not a mapping"),
-        ([1, 2], r"its part is \[1, 2\], not a mapping"),
+        (None, "its section is None, not a mapping"),
+        ([1, 2], r"its section is \[1, 2\], not a mapping"),
         ({"count": 1, "share": 1}, None),
         ({"count": 1, "share": 0.5, "best": 2}, None),
         ({"count": 2**63 - 1, "share": 0.0, "best": None}, None),
-        ({"share": 0.5}, "its part is missing count"),
-        ({"count": 2**63, "share": 0.5}, f"its part has count = {2**63}, not int"),
-        ({"count": -1, "share": 0.5}, "its part has count = -1, not int"),
-        ({"count": 1.0, "share": 0.5}, "its part has count = 1.0, not int"),
-        ({"count": True, "share": 0.5}, "its part has count = True, not int"),
+        ({"share": 0.5}, "its section is missing count"),
+        ({"count": 2**63, "share": 0.5}, f"its section has count = {2**63}, not int"),
+        ({"count": -1, "share": 0.5}, "its section has count = -1, not int"),
+        ({"count": 1.0, "share": 0.5}, "its section has count = 1.0, not int"),
+        ({"count": True, "share": 0.5}, "its section has count = True, not int"),
         (
             {"count": 1, "share": "half", "best": "one", "more": 1},
-            r"its part holds 'more', unknown here; has share = 'half', not float; "
+            r"its section holds 'more', unknown here; has share = 'half', not float; "
             r"has best = 'one', not float \| None",
         ),
-        ({"count": 1, "share": "h" * 58}, f"its part has share = '{'h' * 58}', not .*"),
-        ({"count": 1, "share": "h" * 59}, f"its part has share = '{'h' * 59}…, not .*"),
+        ({"count": 1, "share": "h" * 58}, f"its section has share = '{'h' * 58}', not .*"),
+        ({"count": 1, "share": "h" * 59}, f"its section has share = '{'h' * 59}…, not .*"),
     ],
 )
-def test_a_part_of_the_header(part: object, reason: str | None, tmp_path: Path) -> None:
+def test_a_section_of_the_header_is_read_or_its_faults_are_named(
+    section: object, reason: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "last.npz"
-    save_checkpoint(path, {}, {"part": part})
+    save_checkpoint(path, {}, {"section": section})
     checkpoint = load_checkpoint(path)
     if reason is None:
-        assert isinstance(part, dict)
-        assert asdict(checkpoint.record("part", Part, ["count", "share"])) == {"best": None, **part}
+        assert isinstance(section, dict)
+        assert asdict(checkpoint.record("section", Section, ["count", "share"])) == {
+            "best": None,
+            **section,
+        }
         return
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.record("part", Part, ["count", "share"])
-    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", remedied(caught.value))
+        checkpoint.record("section", Section, ["count", "share"])
+    assert re.fullmatch(f"{re.escape(str(path))}: {reason}", reason_of(caught.value))
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_the_message_for_a_failed_save_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "last.npz"
     with pytest.raises(StorageError) as caught:
         save_checkpoint(path, {"weights": WEIGHTS}, {})
-    assert remedied(caught.value) == f"cannot write {path}: {os.strerror(2)}"
+    assert reason_of(caught.value) == f"cannot write {path}: {os.strerror(2)}"

@@ -1,4 +1,4 @@
-"""A fault at every system call that writes: the old file or the new one, and never silence."""
+"""A fault at every system call that writes: the old file or the new one stays, and an error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ENVIRON = {
 
 @dataclass
 class Scene:
-    """A command that writes into the folder `disk`, what was there before, and its calls."""
+    """A command that writes into the folder `disk`, the content before, and its system calls."""
 
     name: str
     command: Sequence[object]
@@ -70,7 +70,7 @@ class Scene:
 
     @property
     def inside(self) -> list[Call]:
-        """The calls that are about the folder."""
+        """The calls that concern the folder."""
         return [c for c in self.calls if any(p.startswith(str(self.disk)) for p in c.paths)]
 
     @property
@@ -78,7 +78,7 @@ class Scene:
         return touching(self.calls, self.disk)
 
     def run(self, call: Call, fault: str) -> subprocess.CompletedProcess[str]:
-        """Run the command on what was there before, with a fault at one call."""
+        """Run the command on the content before, with a fault at one call."""
         self.reset()
         return with_fault(self.command, self.root, self._log, ENVIRON, call, fault)
 
@@ -131,7 +131,7 @@ def saving(root: Path, write: str = SOUND) -> Scene:
 
 
 def saved(folder: Path) -> float:
-    """Which save is there, 1 or 2, by the real reader."""
+    """Return which save is there, 1 or 2, as the real reader reads it."""
     weights = load_checkpoint(folder / "last.npz").arrays["layers.0.weight"]
     assert weights.shape == (20, 30)
     assert (weights == weights[0, 0]).all()
@@ -140,7 +140,9 @@ def saved(folder: Path) -> float:
 
 @pytest.mark.long
 @pytest.mark.proof("C1 C3 each call of a save fails, or is the last")
-def test_a_save_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
+def test_a_save_with_a_fault_at_any_call_leaves_the_old_or_the_new_file(
+    proof: Proof, tmp_path: Path
+) -> None:
     scene = saving(tmp_path)
     assert {call.name for call in scene.points} == {"openat", "write", "fsync", "rename"}
     faults = (*ERRORS, "error=EDQUOT", KILL)
@@ -152,7 +154,7 @@ def test_a_save_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
         else:
             assert_one_message(done, 7)
             assert "last.npz" in done.stderr
-            renamed = call.paths == (str(scene.disk),)  # what fails is the folder's fsync
+            renamed = call.paths == (str(scene.disk),)  # the fault is at the fsync of the folder
             assert saved(scene.disk) == (2.0 if renamed else 1.0)
             assert temporaries(scene.disk) == []
         assert scene.again().returncode == 0
@@ -160,16 +162,16 @@ def test_a_save_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_points_find_a_saver_that_writes_in_place(tmp_path: Path) -> None:
+def test_the_faults_reveal_a_save_that_writes_in_place(tmp_path: Path) -> None:
     scene = saving(tmp_path, NAIVE)
-    broken, tried = 0, scene.points[1:]  # the first one opens the file: nothing has changed yet
+    broken, tried = 0, scene.points[1:]  # the first call opens the file and changes nothing
     for call in tried:
         scene.run(call, KILL)
         broken += not zipfile.is_zipfile(scene.disk / "last.npz")
     assert broken >= 0.9 * len(tried)
 
 
-def test_a_disk_that_cannot_force_folders_is_used_without(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_sync_folders_can_still_be_used(tmp_path: Path) -> None:
     scene = saving(tmp_path)
     assert scene.points[-1].name == "fsync"
     assert scene.run(scene.points[-1], "error=EINVAL").returncode == 0
@@ -181,7 +183,7 @@ def test_a_disk_that_cannot_force_folders_is_used_without(tmp_path: Path) -> Non
 
 @pytest.fixture
 def trainings(own_images: Callable[..., Path], tmp_path: Path) -> list[Scene]:
-    """A run's first epoch, and its second one."""
+    """Return two scenes: the first epoch of a run, and its second one."""
     images = own_images(height=4, width=4, classes=3, train=200)
     config = tmp_path / "config.yaml"
     config.write_text(f"data: {{path: {images}, validation: 50}}\nmodel: {{hidden: []}}\n")
@@ -197,7 +199,7 @@ def trainings(own_images: Callable[..., Path], tmp_path: Path) -> list[Scene]:
 
 
 def assert_whole(run: Path, torn: bool) -> None:
-    """Every file of a run loads; only a kill may tear the last line of `metrics.jsonl`."""
+    """Check that every file of a run loads; only a kill may cut the last line of the metrics."""
     for path in run.iterdir() if run.is_dir() else ():
         if path.suffix == ".npz":
             load_checkpoint(path)
@@ -213,7 +215,7 @@ def assert_whole(run: Path, torn: bool) -> None:
 
 
 def content(run: Path) -> dict[str, Any]:
-    """What a run's folder says, but for the clock."""
+    """Return the content of a run's folder, except for the times."""
 
     def timeless(record: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in record.items() if "second" not in key}
@@ -229,7 +231,7 @@ def content(run: Path) -> dict[str, Any]:
 
 
 def progress(run: Path) -> dict[str, object]:
-    """How far a run has come, as its files tell."""
+    """Return how far a run has come, according to its files."""
     found: dict[str, object] = {}
     for path in run.iterdir() if run.is_dir() else ():
         name = re.sub(r"\.\w+\.tmp$", ".tmp", path.name)
@@ -243,7 +245,9 @@ def progress(run: Path) -> dict[str, object]:
 
 @pytest.mark.long
 @pytest.mark.proof("C1 C3 S4 each call of a training fails, is the last, or interrupted")
-def test_a_training_at_each_of_its_calls(proof: Proof, trainings: list[Scene]) -> None:
+def test_a_training_with_a_fault_at_any_call_resumes_to_the_same_content(
+    proof: Proof, trainings: list[Scene]
+) -> None:
     faults = (*ERRORS, KILL, TERM)
     points = [(s, c, fault) for fault in faults for s in trainings for c in s.points]
     resumed: list[tuple[str, dict[str, object]]] = []
@@ -257,7 +261,7 @@ def test_a_training_at_each_of_its_calls(proof: Proof, trainings: list[Scene]) -
             assert_one_message(done, 7)
         assert_whole(run, torn=fault == KILL)
         assert fault == KILL or temporaries(scene.disk) == []
-        if (scene.name, progress(run)) in resumed:  # from there it has gone on before
+        if (scene.name, progress(run)) in resumed:  # this state has been resumed before
             continue
         resumed.append((scene.name, progress(run)))
         again = scene.again()
@@ -271,7 +275,7 @@ def test_a_training_at_each_of_its_calls(proof: Proof, trainings: list[Scene]) -
 
 @contextmanager
 def downloads(root: Path) -> Iterator[list[Scene]]:
-    """From a folder, and from a server; `images` is there and damaged before."""
+    """Yield two scenes: a download from a folder and one from a server. One file was damaged."""
     before = root / "before" / "mnist"
     before.mkdir(parents=True)
     (before / "images").write_bytes(RAW["images"][:-1])
@@ -289,7 +293,9 @@ def downloads(root: Path) -> Iterator[list[Scene]]:
 
 @pytest.mark.long
 @pytest.mark.proof("C1 C3 S4 each call of a download fails, is the last, or interrupted")
-def test_a_download_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
+def test_a_download_with_a_fault_at_any_call_leaves_whole_files(
+    proof: Proof, tmp_path: Path
+) -> None:
     with downloads(tmp_path) as scenes:
         points = [(s, c, f) for f in (*ERRORS, KILL, TERM) for s in scenes for c in s.points]
         for scene, call, fault in proof.points(points, quick=5):
@@ -298,7 +304,7 @@ def test_a_download_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
             if fault in (KILL, TERM):
                 assert done.returncode == -getattr(signal, f"SIG{fault[-4:]}"), done.stderr
                 assert "Error" not in done.stderr
-            elif "O_TMPFILE" not in call.text:  # another kind of temporary file does as well
+            elif "O_TMPFILE" not in call.text:  # then another kind of temporary file is used
                 assert_one_message(done, 7)
             assert (folder / "images").read_bytes() in (RAW["images"][:-1], RAW["images"])
             labels = folder / "labels"
@@ -313,7 +319,7 @@ def test_a_download_at_each_of_its_calls(proof: Proof, tmp_path: Path) -> None:
 
 
 def assert_order(scene: Scene) -> set[str]:
-    """Write, fsync, rename, fsync of the folder: so for each file. Return the files' names."""
+    """Check each file's order: write, fsync, rename, fsync of the folder. Return the names."""
     names = set()
     calls = [call for call in scene.calls if (call.result or 0) >= 0]
     for at, call in enumerate(calls):
@@ -335,10 +341,10 @@ def synced(calls: Sequence[Call], folder: Path) -> bool:
 
 
 class Versions:
-    """What each file may hold after a loss of power: what is surely on disk, or what came later.
+    """What each file may hold after a loss of power: the content surely on disk, or a later one.
 
-    A rename or an unlink gives a file new content; it is surely on disk once its folder has been
-    forced there.
+    A rename or an unlink gives a file new content. It is surely on disk after an fsync of its
+    folder.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -348,7 +354,7 @@ class Versions:
         }
 
     def follow(self, call: Call) -> None:
-        """Take note of what a call, already replayed, has changed."""
+        """Record what a call that was already replayed has changed."""
         if (call.result or 0) < 0:
             return
         if call.name in ("rename", "unlink"):
@@ -361,12 +367,12 @@ class Versions:
                     del versions[:-1]
 
     def assert_settled(self) -> None:
-        """Where a command has ended, all that it did is on disk."""
+        """Check that all that a finished command did is on disk."""
         for path, versions in self._of.items():
             assert len(versions) == 1, f"{path} is not surely on disk"
 
     def assert_allow(self, state: dict[str, bytes]) -> None:
-        """Check what may be there after a loss of power."""
+        """Check a state of the disk after a loss of power."""
         for path, versions in self._of.items():
             if not path.endswith((".tmp", ".jsonl")):
                 assert state.get(path) in versions, f"{path} is neither old nor new"
@@ -375,12 +381,12 @@ class Versions:
 
 
 def replays(scene: Scene) -> list[tuple[Scene, int]]:
-    """Every prefix of a scene's calls."""
+    """Return every prefix of a scene's calls, as their number."""
     return [(scene, n) for n in range(len(scene.inside) + 1)]
 
 
 def assert_survives_loss(scene: Scene, n: int, epochs: dict[bytes, int], spare: Path) -> None:
-    """Check all that the disk may hold where the power is lost after `n` calls."""
+    """Check all states of the disk that are possible if the power is lost after `n` calls."""
     scene.reset()
     disk = Disk(scene.disk)
     versions = Versions(disk)
@@ -394,7 +400,7 @@ def assert_survives_loss(scene: Scene, n: int, epochs: dict[bytes, int], spare: 
         run = {Path(path).name: content for path, content in state.items()}
         if "env.json" not in run:  # no run
             continue
-        # The files of a run must fit each other too: its epochs, and whether it is finished.
+        # The files of a run must also agree: on the epochs, and on whether it is finished.
         trained = run.get("last.npz", b"")
         if trained and trained not in epochs:
             spare.write_bytes(trained)
@@ -409,7 +415,9 @@ def assert_survives_loss(scene: Scene, n: int, epochs: dict[bytes, int], spare: 
 
 @pytest.mark.long
 @pytest.mark.proof("C5 the power is lost between any two calls")
-def test_a_loss_of_power(proof: Proof, trainings: list[Scene], tmp_path: Path) -> None:
+def test_a_loss_of_power_leaves_old_or_new_files_that_agree(
+    proof: Proof, trainings: list[Scene], tmp_path: Path
+) -> None:
     save = saving(tmp_path / "save")
     with downloads(tmp_path / "downloads") as loads:
         scenes = [save, *trainings, *loads]
@@ -423,17 +431,17 @@ def test_a_loss_of_power(proof: Proof, trainings: list[Scene], tmp_path: Path) -
 
 
 @pytest.mark.long
-@pytest.mark.proof("C5 a run goes on from what a loss of power has left")
-def test_a_run_goes_on_after_a_loss_of_power(proof: Proof, trainings: list[Scene]) -> None:
+@pytest.mark.proof("C5 a run is resumed after a loss of power")
+def test_a_run_resumes_after_a_loss_of_power(proof: Proof, trainings: list[Scene]) -> None:
     for trial in proof.trials(quick=3, long=100):
-        draw = random.Random(trial)
-        scene = draw.choice(trainings)
+        generator = random.Random(trial)
+        scene = generator.choice(trainings)
         scene.reset()
         disk = Disk(scene.disk)
-        for call in scene.inside[: draw.randrange(len(scene.inside) + 1)]:
+        for call in scene.inside[: generator.randrange(len(scene.inside) + 1)]:
             disk.replay(call)
         shutil.rmtree(scene.disk)
-        for name, left in draw.choice(list(disk.after_loss())).items():
+        for name, left in generator.choice(list(disk.after_loss())).items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_bytes(left)
         again = scene.again()
@@ -452,7 +460,7 @@ def test_a_run_goes_on_after_a_loss_of_power(proof: Proof, trainings: list[Scene
         (NAIVE, "neither old nor new"),
     ],
 )
-def test_the_replay_finds_what_is_missing(write: str, words: str, tmp_path: Path) -> None:
+def test_the_replay_finds_a_missing_fsync_or_rename(write: str, words: str, tmp_path: Path) -> None:
     scene = saving(tmp_path, write)
     with pytest.raises(AssertionError, match=words):
         for point in replays(scene):
@@ -464,7 +472,7 @@ def test_the_replay_finds_what_is_missing(write: str, words: str, tmp_path: Path
 
 @contextmanager
 def small_disk(place: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """A folder that is a disk of its own, and what gives it another size."""
+    """Yield a folder that is a disk of its own, and a function that changes its size."""
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare, to mount a disk of its own")
     place.mkdir()
@@ -486,7 +494,7 @@ def small_disk(place: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
 
 @pytest.fixture
 def large(own_images: Callable[..., Path], tmp_path: Path) -> Callable[[Path], list[object]]:
-    """The command that trains a network whose checkpoints take 0.4 and 0.15 MB, into a folder."""
+    """Return the command, by its folder, that trains a net with checkpoints of 0.4 and 0.15 MB."""
     config = tmp_path / "large.yaml"
     config.write_text(
         f"data: {{path: {own_images(train=200)}, validation: 50}}\nmodel: {{hidden: [460]}}\n"
@@ -497,7 +505,7 @@ def large(own_images: Callable[..., Path], tmp_path: Path) -> Callable[[Path], l
 
 
 def execute(command: Sequence[object], limit: int = -1) -> subprocess.CompletedProcess[str]:
-    """Run a command, with no file above a limit."""
+    """Run a command that may write no file above a limit, in bytes."""
     return subprocess.run(
         ["prlimit", f"--fsize={limit}", *map(str, command)],
         env=ENVIRON,
@@ -510,7 +518,9 @@ def execute(command: Sequence[object], limit: int = -1) -> subprocess.CompletedP
 
 @pytest.mark.long
 @pytest.mark.proof("C4 the disk is full")
-def test_a_full_disk(proof: Proof, large: Callable[[Path], list[object]], tmp_path: Path) -> None:
+def test_a_training_on_a_full_disk_fails_by_one_message_and_resumes(
+    proof: Proof, large: Callable[[Path], list[object]], tmp_path: Path
+) -> None:
     assert execute(large(tmp_path / "straight")).returncode == 0
     sizes = [int(64 * 32 ** (n / 49)) for n in range(50)]  # kB
     with small_disk(tmp_path / "small") as (disk, resize):
@@ -534,7 +544,7 @@ def test_a_full_disk(proof: Proof, large: Callable[[Path], list[object]], tmp_pa
 
 @pytest.mark.long
 @pytest.mark.proof("C4 files have a largest size")
-def test_a_largest_size(
+def test_a_training_with_a_limit_on_files_fails_by_one_message_and_resumes(
     proof: Proof, large: Callable[[Path], list[object]], tmp_path: Path
 ) -> None:
     short = ["--set", "training.epochs=1"]

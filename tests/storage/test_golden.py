@@ -1,4 +1,4 @@
-"""Checkpoints of earlier releases load for ever, and each alteration of one has its verdict."""
+"""Checkpoints of earlier releases load, and each altered one is accepted or refused as listed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 SUBJECT = FOLDER / "hidden-adam-float32-last.npz"
 
 
-def test_none_is_missing() -> None:
+def test_no_golden_file_is_missing() -> None:
     assert {path.name for path in FOLDER.glob("*.npz")} == set(EXPECTED)
     assert len(EXPECTED) == 8
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_it_loads_and_predicts_as_it_did(name: str) -> None:
+def test_a_golden_file_loads_and_gives_its_recorded_predictions(name: str) -> None:
     checkpoint = load_checkpoint(FOLDER / name)
     arrays, header = opened(FOLDER / name)
     assert checkpoint.header == header
@@ -53,7 +53,7 @@ def test_it_loads_and_predicts_as_it_did(name: str) -> None:
 
 
 def resumed(path: Path, folder: Path, origin: Path | None = None) -> tuple[Trainer, list[str]]:
-    """A trainer where a checkpoint left off, by the configuration of `origin`; and warnings."""
+    """Return a trainer resumed with the configuration of `origin`, and the warnings."""
     write_data(folder)
     config = trained_by(load_checkpoint(origin or path))
     data = config.data.model_copy(update={"path": str(folder)})
@@ -68,7 +68,7 @@ def resumed(path: Path, folder: Path, origin: Path | None = None) -> tuple[Train
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if "last" in name])
-def test_it_is_gone_on_with(name: str, tmp_path: Path) -> None:
+def test_a_golden_file_can_be_resumed(name: str, tmp_path: Path) -> None:
     trainer, warnings = resumed(FOLDER / name, tmp_path)
     assert not warnings
     before = trainer.network.parameters.copy()
@@ -79,22 +79,22 @@ def test_it_is_gone_on_with(name: str, tmp_path: Path) -> None:
 
 
 Alteration = Callable[[dict[str, np.ndarray], dict[str, Any]], bytes]
-GONE = object()
+REMOVED = object()
 
 
 def array(name: str, change: Callable[[np.ndarray], Any]) -> Alteration:
-    """Change an array, or add or remove it, under a digest that is right."""
+    """Change, add or remove an array, with a digest that matches."""
 
     def alter(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> bytes:
         changed = change(arrays.get(name, np.zeros(3, np.float32)))
         kept = {key: value for key, value in arrays.items() if key != name}
-        return sealed(kept if changed is GONE else kept | {name: changed}, header)
+        return sealed(kept if changed is REMOVED else kept | {name: changed}, header)
 
     return alter
 
 
 def header(key: str, value: object) -> Alteration:
-    """Change a key of the header, or add or remove it, under a digest that is right."""
+    """Change, add or remove a key of the header, with a digest that matches."""
 
     def alter(arrays: dict[str, np.ndarray], header: dict[str, Any]) -> bytes:
         *sections, last = key.split(".")
@@ -102,7 +102,7 @@ def header(key: str, value: object) -> Alteration:
         for name in sections:
             section = section[name]
         section[last] = value
-        if value is GONE:
+        if value is REMOVED:
             del section[last]
         return sealed(arrays, header)
 
@@ -110,12 +110,12 @@ def header(key: str, value: object) -> Alteration:
 
 
 def text(text: str) -> Alteration:
-    """Put a text in the header's place, under a digest that is right."""
+    """Replace the header by a text, with a digest that matches."""
     return lambda arrays, header: sealed(arrays, text)
 
 
 def member(name: str, make: Callable[[np.ndarray], bytes]) -> Alteration:
-    """Put other bytes in an array's place, under the digest of the array."""
+    """Replace the bytes of an array, with the digest of the original array."""
     return lambda arrays, header: sealed(arrays, header, {name: make(arrays.get(name, ANY))})
 
 
@@ -149,12 +149,12 @@ DIGEST = "its digest does not match its content"
 DAMAGED = "damaged or no checkpoint of mlp: "
 FORMAT = "checkpoint format .*, but this release reads 1"
 STATE = "its state has {} = .*, not .*"
-PLACE = "is impossible with batch size 16 and 48 images"
+POSITION = "is impossible with batch size 16 and 48 images"
 SHAPE = r"its data.image_shape is .*, not \[height, width\]"
 FINITE = "holds text, or values that are not finite"
 
-# What is done to a checkpoint; what comes of it where the network is used, and where training goes
-# on: None if it is as good as before, else words of the error.
+# By a name: how a checkpoint is altered, and the results of using its network and of resuming its
+# training. A result is None if nothing changes, or words of the error.
 ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     "rebuilt": (sealed, None, None),
     "another order": (lambda a, h: sealed(dict(reversed(a.items())), h), None, None),
@@ -190,13 +190,13 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         array(MIDDLE, lambda w: w.T.copy()),
         *[r"layers.1.weight has shape \(5, 4\), type float32; .* needs \(4, 5\)"] * 2,
     ),
-    "an array missing": (array(LAST, lambda b: GONE), *[r"2.bias is missing; .* \(3,\)"] * 2),
+    "an array missing": (array(LAST, lambda b: REMOVED), *[r"2.bias is missing; .* \(3,\)"] * 2),
     "an array more": (
         array("layers.3.bias", lambda b: b),
         *[r"it holds \['layers.3.bias'\], which have no place in its configuration"] * 2,
     ),
     "a slot missing": (
-        array("optimizer.square", lambda s: GONE), None, "optimizer.square is missing"
+        array("optimizer.square", lambda s: REMOVED), None, "optimizer.square is missing"
     ),
     "a slot more": (
         array("optimizer.velocity", lambda s: s),
@@ -222,13 +222,13 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     # The format.
     **{
         f"format {value!r:.20}": (header("format", value), *[FORMAT] * 2)
-        for value in (GONE, 0, 2, "1", "2.0", 1.0, True, None, [1], "\x1b[31m", 10**300)
+        for value in (REMOVED, 0, 2, "1", "2.0", 1.0, True, None, [1], "\x1b[31m", 10**300)
     },
     "more in the header": (header("comment", {"by": ["me"]}), None, None),
     # The state.
     "a later field": (header("state.rate", 0.1), None, "its state holds 'rate', unknown here"),
-    "a field less": (header("state.best_loss", GONE), None, "its state is missing best_loss"),
-    "no state": (header("state", GONE), None, "its state is None, not a mapping"),
+    "a field less": (header("state.best_loss", REMOVED), None, "its state is missing best_loss"),
+    "no state": (header("state", REMOVED), None, "its state is None, not a mapping"),
     **{
         f"{field} {value!r}": (header(f"state.{field}", value), None, STATE.format(field))
         for field, value in (
@@ -237,16 +237,16 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
         )
     },
     **{
-        f"{field} {value!r}": (header(f"state.{field}", value), None, PLACE)
+        f"{field} {value!r}": (header(f"state.{field}", value), None, POSITION)
         for field, value in (("epoch", 2), ("step", 10), ("position", 7), ("position", 48))
     },
     "an epoch not closed": (
         header("state", opened(SUBJECT)[1]["state"] | {"position": 48, "step": 12}), None, None
     ),
-    "no environment": (header("environment", GONE), None, "its header holds no environment"),
+    "no environment": (header("environment", REMOVED), None, ": its header holds no environment"),
     # The configuration.
-    "a default left out": (header("config.optimizer.beta1", GONE), None, None),
-    "no configuration": (header("config", GONE), *["its configuration: not a mapping"] * 2),
+    "a default left out": (header("config.optimizer.beta1", REMOVED), None, None),
+    "no configuration": (header("config", REMOVED), *["its configuration: not a mapping"] * 2),
     "a later key": (header("config.optimizer.magic", 3), *["optimizer.magic: unknown key"] * 2),
     "a later choice": (header("config.loss", "hinge"), *["found hinge; must be one of"] * 2),
     "another precision": (
@@ -266,8 +266,8 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
     ),
     "another seed": (header("config.seed", 1), None, "differs from the run's in seed"),
     # The data.
-    "no data": (header("data", GONE), "its data is None, not a mapping", None),
-    "a name less": (header("data.name", GONE), "its data is missing name", None),
+    "no data": (header("data", REMOVED), "its data is None, not a mapping", None),
+    "a name less": (header("data.name", REMOVED), "its data is missing name", None),
     "a name of 3": (header("data.name", 3), "its data has name = 3, not str", None),
     "1000 classes": (header("data.classes", 1000), "its data.classes is 1000, not", None),
     "4 classes": (header("data.classes", 4), r"has shape \(3, 4\).* needs \(4, 4\)", None),
@@ -308,7 +308,7 @@ ALTERED: dict[str, tuple[Alteration, str | None, str | None]] = {
 
 
 @pytest.mark.parametrize("name", ALTERED)
-def test_an_alteration_has_its_verdict(name: str, tmp_path: Path) -> None:
+def test_an_altered_checkpoint_is_accepted_or_refused_as_listed(name: str, tmp_path: Path) -> None:
     alter, use, resume = ALTERED[name]
     path = tmp_path / "last.npz"
     path.write_bytes(alter(*opened(SUBJECT)))
@@ -316,14 +316,14 @@ def test_an_alteration_has_its_verdict(name: str, tmp_path: Path) -> None:
     def used(path: Path) -> object:
         return Model(load_checkpoint(path)).predict_proba(probes()).tolist()
 
-    def gone_on(path: Path) -> object:
+    def trained_on(path: Path) -> object:
         return resumed(path, tmp_path, SUBJECT)[0].network.parameters.tolist()
 
-    for verdict, act in ((use, used), (resume, gone_on)):
-        if verdict is None:
+    for expected, act in ((use, used), (resume, trained_on)):
+        if expected is None:
             assert act(path) == act(SUBJECT)
             continue
-        with pytest.raises(CheckpointError, match=verdict) as caught:
+        with pytest.raises(CheckpointError, match=expected) as caught:
             act(path)
         assert str(path) in str(caught.value)
         assert len(str(caught.value)) < 600 + len(str(path))
@@ -331,7 +331,7 @@ def test_an_alteration_has_its_verdict(name: str, tmp_path: Path) -> None:
 
 
 def keys(section: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys of a header, sections included."""
+    """Return the dotted keys of a header, including its sections."""
     found = []
     for key, value in section.items():
         found.append(f"{prefix}{key}")
@@ -350,8 +350,10 @@ JSON = st.recursive(
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(key=st.sampled_from(keys(opened(SUBJECT)[1])), value=st.just(GONE) | JSON)
-def test_any_value_in_a_header_is_used_or_refused(key: str, value: object, tmp_path: Path) -> None:
+@given(key=st.sampled_from(keys(opened(SUBJECT)[1])), value=st.just(REMOVED) | JSON)
+def test_any_value_in_a_header_is_accepted_or_refused_by_one_error(
+    key: str, value: object, tmp_path: Path
+) -> None:
     path = tmp_path / "last.npz"
     path.unlink(missing_ok=True)
     path.write_bytes(header(key, value)(*opened(SUBJECT)))

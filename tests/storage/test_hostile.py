@@ -1,4 +1,4 @@
-"""Files that are meant to harm: refused by one message, in little time and memory."""
+"""Hostile files are refused by one message, in little time and memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ONE = npy(np.ones((), np.float32))
 
 
 class _Runs:
-    """Leaves a mark where it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("unpickled",)
@@ -47,7 +47,7 @@ def saved(**members: np.ndarray) -> bytes:
 
 
 def zeros(gigabytes: int) -> bytes:
-    """So many GiB of zeros as a stream of deflate, a thousandth of that long."""
+    """Return a deflate stream of so many GiB of zeros, a thousand times smaller than them."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return start * (1024 * gigabytes) + packer.flush()
@@ -65,7 +65,7 @@ def tar() -> bytes:
 
 
 def edited(**at: tuple[int, bytes]) -> bytes:
-    """The subject with other bytes at places in its first local header, or before its end."""
+    """Return the subject with bytes replaced in its first local header, or near its end."""
     content = bytearray(SUBJECT.read_bytes())
     for start, replacement in at.values():
         content[start : start + len(replacement) or None] = replacement
@@ -127,14 +127,14 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "long names": lambda: zipped([("a" * 60_000 + ".npy", ONE)]),
     "names of no array": lambda: zipped([("header.py", b"import os")]),
     "encrypted": lambda: zipped([("header.npy", ONE)], flags=1),
-    "lengths behind the members": lambda: zipped([("header.npy", ONE)], flags=8),
+    "lengths after the members": lambda: zipped([("header.npy", ONE)], flags=8),
     "other methods": lambda: zipped([("header.npy", ONE)], method=14),
     "another extra field": lambda: edited(kind=(30 + len("layers.0.weight.npy"), b"\2")),
     "lengths that differ": lambda: edited(packed=(30 + len("layers.0.weight.npy") + 12, b"\1")),
     "short lengths in their place": lambda: edited(lengths=(18, struct.pack("<2L", 4, 4))),
     "a directory of one less": lambda: edited(count=(-12, b"\x0b")),
     "a directory of another name": lambda: edited(name=(-32, b"D")),
-    "a member behind the directory": lambda: SUBJECT.read_bytes() + zipped([("a.npy", ONE)]),
+    "a member after the directory": lambda: SUBJECT.read_bytes() + zipped([("a.npy", ONE)]),
     "two files in one": lambda: SUBJECT.read_bytes() * 2,
     "directory at the start": lambda: SUBJECT.read_bytes()[-800:],
     "npy of version 2": lambda: in_place_of_a_bias(
@@ -187,7 +187,7 @@ ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def run(folder: Path, *arguments: object) -> tuple[int, str, float]:
-    """Run Python in `folder` within 512 MiB: its exit code, its output, its CPU seconds."""
+    """Run Python in `folder` with 512 MiB; return its exit code, its output and its CPU seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-W", "error", *map(str, arguments)],
@@ -199,7 +199,7 @@ def run(folder: Path, *arguments: object) -> tuple[int, str, float]:
     return done.returncode, done.stdout, seconds
 
 
-STARTUP = 2.0  # CPU seconds that a command may take to begin, on a busy machine
+STARTUP = 2.0  # CPU seconds that a command may take to start on a busy machine
 
 
 def one_message(output: str) -> bool:
@@ -221,7 +221,7 @@ print(json.dumps(["", "", 0]))
 """
 
 
-def test_each_is_refused_in_little_time_and_memory(tmp_path: Path) -> None:
+def test_each_hostile_file_is_refused_in_little_time_and_memory(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     names = {}
     for number, name in enumerate(sorted(HOSTILE.keys() - LARGE)):
@@ -241,7 +241,7 @@ def test_each_is_refused_in_little_time_and_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof("C7 hostile npz files from the command line, in 512 MiB and 2 s")
-def test_the_command_line_refuses_each(proof: Proof, tmp_path: Path) -> None:
+def test_the_command_line_refuses_each_hostile_file(proof: Proof, tmp_path: Path) -> None:
     path = tmp_path / "best.npz"
     names = sorted(HOSTILE) if proof.long else sorted(HOSTILE.keys() - LARGE)
     for name in proof.points(names, quick=4):
@@ -263,7 +263,9 @@ DEVICES: dict[str, tuple[Callable[[Path], object], int, str]] = {
 
 
 @pytest.mark.parametrize("name", few(DEVICES, 6))
-def test_what_is_no_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+def test_a_path_that_is_no_regular_file_is_refused_without_waiting(
+    name: str, tmp_path: Path
+) -> None:
     make, code, words = DEVICES[name]
     make(tmp_path / "given.npz")
     (tmp_path / "run").mkdir()
@@ -281,7 +283,7 @@ def test_what_is_no_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
-    """A run of one epoch, in the folder `run`, with its configuration beside it."""
+    """Return the folder of a run of one epoch, with its configuration beside it."""
     write_data(tmp_path / "images")
     config = {
         "data": {"path": str(tmp_path / "images"), "validation": 12, "test": False},
@@ -301,7 +303,7 @@ def train(folder: Path, *more: object) -> tuple[int, str, float]:
 
 
 @pytest.mark.long
-def test_a_run_does_not_go_on_from_what_is_damaged(finished: Path, tmp_path: Path) -> None:
+def test_a_run_is_not_resumed_from_a_damaged_checkpoint(finished: Path, tmp_path: Path) -> None:
     content, longer = (finished / "last.npz").read_bytes(), ("--set", "training.epochs=2")
     arrays, header = opened(finished / "last.npz")
     nan = arrays | {"optimizer.square": arrays["optimizer.square"] * np.float32(np.nan)}
@@ -339,7 +341,7 @@ def test_weights_too_large_to_predict_with_are_refused(finished: Path, tmp_path:
 
 
 def packed_zeros(*shape: int, gigabytes: int) -> bytes:
-    """A gzip file that says it holds bytes of a shape, and is a bomb."""
+    """Return a gzip file that claims a shape and unpacks to so many GiB."""
     head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
     stored = b"\0" + struct.pack("<2H", len(head), len(head) ^ 0xFFFF) + head
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stored + zeros(gigabytes) + bytes(8)
@@ -370,7 +372,7 @@ def test_images_that_exhaust_memory_are_refused(tmp_path: Path) -> None:
         assert seconds < 2 + STARTUP
         images.write_bytes(honest[0])
         labels.write_bytes(honest[1])
-    with images.open("wb") as file:  # all there: a matter of the machine
+    with images.open("wb") as file:  # complete, but too large for the machine
         file.write(struct.pack(">HBB3I", 0, 8, 3, 10, 1 << 15, 1 << 15))
         file.truncate(16 + (10 << 30))
     code, output, _ = train(tmp_path)

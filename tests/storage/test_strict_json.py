@@ -1,4 +1,4 @@
-"""Strict JSON: what is written can be read, and any other text is refused with a plain reason."""
+"""Strict JSON: what is written can be read, and other text is refused with a reason."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_written_is_read_back(value: Any, indent: int | None) -> None:
 @example("[" * 1_000_000)
 @example('{"a":' * 100_000)
 @example("9" * 10_000)
-def test_any_text_is_a_value_or_refused(text: str | bytes) -> None:
+def test_any_text_gives_a_value_or_is_refused(text: str | bytes) -> None:
     try:
         value = from_json(text)
     except ValueError as error:
@@ -54,7 +54,7 @@ def test_any_text_is_a_value_or_refused(text: str | bytes) -> None:
 
 @given(st.lists(st.sampled_from(["[", '{"a": ']), max_size=30), st.integers(0, 30))
 def test_the_depth_is_counted_exactly(opening: list[str], max_depth: int) -> None:
-    closing = ["]" if part == "[" else "}" for part in reversed(opening)]
+    closing = ["]" if bracket == "[" else "}" for bracket in reversed(opening)]
     text = "".join([*opening, "1", *closing])
     if len(opening) <= max_depth:
         assert from_json(text, max_depth=max_depth) == json.loads(text)
@@ -89,7 +89,7 @@ def test_the_depth_is_counted_exactly(opening: list[str], max_depth: int) -> Non
         ("9" * 5000, "Exceeds the limit .*"),
     ],
 )
-def test_a_refusal_says_why(text: str | bytes, reason: str) -> None:
+def test_a_refusal_gives_the_reason(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
         from_json(text)
 

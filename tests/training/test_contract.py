@@ -1,6 +1,6 @@
-"""The contract that every activation, loss, initialiser and update rule keeps with every other.
+"""What every activation, loss, initialiser and update rule must do, in every combination.
 
-A new entry of a registry is put to it without another line here.
+A new entry of a registry is tested without another line here.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ RULES: list[dict[str, Any]] = [
 REGULARISED = pytest.mark.parametrize("regularised", [False, True], ids=["plain", "regularised"])
 
 
-def small(
+def small_network(
     names: tuple[str, str, str], dtype: str, regularised: bool = False
 ) -> tuple[Backpropagation, np.ndarray, np.ndarray]:
-    """A network of two hidden layers with 7 examples, the same numbers in either type."""
+    """Return a network of two hidden layers and 7 examples, with the same numbers in each type."""
     activation, loss, init = names
-    drawn = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     network = Network([5, 6, 4, 3], activation, loss, dtype, batch_norm=regularised)
-    network.initialise(init, drawn)
-    x, y = drawn.normal(size=(7, 5)), np.eye(3)[drawn.integers(3, size=7)]
+    network.initialise(init, generator)
+    x, y = generator.normal(size=(7, 5)), np.eye(3)[generator.integers(3, size=7)]
     dropout = Dropout(0.1, 0.3) if regularised else NO_DROPOUT
     noise = Noise(0.2, 0.1) if regularised else NO_NOISE
     return (
@@ -66,21 +66,21 @@ def small(
 
 @REGULARISED
 @pytest.mark.parametrize("names", few(COMPONENTS, 3), ids="-".join)
-def test_the_gradient_is_right_and_in_float32_nearly(
+def test_the_gradient_is_right_in_float64_and_nearly_so_in_float32(
     names: tuple[str, str, str], regularised: bool
 ) -> None:
-    passes, x, y = small(names, "float64", regularised)
-    drawn = np.random.default_rng(1)
-    assert not compare(passes.network, passes, x, y, drawn, numpy_engine()).wrong
-    exact, near = (small(names, dtype, regularised) for dtype in ("float64", "float32"))
-    for of, x, y in (exact, near):
-        of(x, y, np.empty_like(y))
+    passes, x, y = small_network(names, "float64", regularised)
+    generator = np.random.default_rng(1)
+    assert not compare(passes.network, passes, x, y, generator, numpy_engine()).wrong
+    exact, near = (small_network(names, dtype, regularised) for dtype in ("float64", "float32"))
+    for passes, x, y in (exact, near):
+        passes(x, y, np.empty_like(y))
     error = near[0].gradient - exact[0].gradient
     assert np.linalg.norm(error) <= 1e-5 * np.linalg.norm(exact[0].gradient)
 
 
 def types(arguments: object) -> set[np.dtype[Any]]:
-    """The floating types among nested arguments."""
+    """Return the floating-point types among nested arguments."""
     if isinstance(arguments, np.ndarray):
         return {arguments.dtype} if arguments.dtype.kind == "f" else set()
     if isinstance(arguments, list | tuple):
@@ -88,24 +88,24 @@ def types(arguments: object) -> set[np.dtype[Any]]:
     return set()
 
 
-class Watched(Ops):
-    """NumPy's operations, which note the types of the arrays that they are given."""
+class TypeRecorder(Ops):
+    """NumPy's operations, which also record the types of the arrays that they are given."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: dict[str, set[np.dtype[Any]]] = {}
         for name, operation in inspect.getmembers(self, inspect.ismethod):
             if not name.startswith("_"):
-                setattr(self, name, self._noting(name, operation))
+                setattr(self, name, self._recording(name, operation))
 
-    def _noting(self, name: str, operation: Any) -> Any:
-        def noted(*arguments: Any) -> None:
-            # An update's factors and the sums of squares are few, and float64.
-            few = {"update": arguments[:2], "sum_squares": arguments[:1], "clip": arguments[:1]}
-            self.seen.setdefault(name, set()).update(types(few.get(name, arguments)))
+    def _recording(self, name: str, operation: Any) -> Any:
+        def recorded(*arguments: Any) -> None:
+            # An update's factors and the sums of squares are float64 in every training.
+            checked = {"update": arguments[:2], "sum_squares": arguments[:1], "clip": arguments[:1]}
+            self.seen.setdefault(name, set()).update(types(checked.get(name, arguments)))
             operation(*arguments)
 
-        return noted
+        return recorded
 
 
 @REGULARISED
@@ -116,8 +116,8 @@ def test_every_array_of_a_step_has_the_networks_type(
 ) -> None:
     options = {key: value for key, value in rule.items() if key != "name"}
     for activation, loss in itertools.product(ACTIVATIONS, LOSSES):
-        passes, x, y = small((activation, loss, "lecun_normal"), dtype, regularised)
-        network, ops = passes.network, Watched()
+        passes, x, y = small_network((activation, loss, "lecun_normal"), dtype, regularised)
+        network, ops = passes.network, TypeRecorder()
         optimizer = make_optimizer(
             rule["name"], network.parameters, passes.gradient, network.weight_count,
             weight_decay=0.1, clip_norm=1.0, **options,
@@ -130,8 +130,8 @@ def test_every_array_of_a_step_has_the_networks_type(
 
 
 @pytest.mark.parametrize("names", COMPONENTS, ids="-".join)
-def test_an_input_that_is_no_number_shows_in_its_examples_loss(names: tuple[str, str, str]) -> None:
-    passes, x, y = small(names, "float32")
+def test_the_loss_of_an_example_with_a_nan_input_is_not_finite(names: tuple[str, str, str]) -> None:
+    passes, x, y = small_network(names, "float32")
     x[2, 1] = np.nan
     z = np.empty_like(y)
     passes(x, y, z)
@@ -139,37 +139,42 @@ def test_an_input_that_is_no_number_shows_in_its_examples_loss(names: tuple[str,
     assert not np.isfinite(passes.gradient).all()
 
 
-def training(config: Config, kernels: type[Kernels], images: int = 20) -> Trainer:
-    """A training on 20 images of 2 × 3 pixels in three classes; minibatches of 8, 8 and 4."""
-    drawn = np.random.default_rng(0)
-    pixels = drawn.integers(0, 256, (images, 2, 3)).astype(np.uint8)
+def make_trainer(config: Config, kernels: type[Kernels], images: int = 20) -> Trainer:
+    """Return a trainer on 20 images of 2 × 3 pixels in three classes, in batches of 8, 8 and 4."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (images, 2, 3)).astype(np.uint8)
     labels = (np.arange(images) % 3).astype(np.uint8)
     split = whole(pixels, labels)
-    # Validated on what it is trained on: without validation each save would write two files.
+    # It is validated on its training images: without validation each save would write two files.
     dataset = Dataset("tiny", (2, 3), 3, split, split, None)
     return build_trainer(config, dataset, Engine(ThreadTeam(1), kernels()))
 
 
 def state(trainer: Trainer) -> dict[str, bytes]:
-    """The bytes of all that a step changes."""
+    """Return the bytes of all arrays that a step changes."""
     return {name: vector.tobytes() for name, vector in trainer.vectors.items()}
 
 
-# Every rule with every part, and every part with all that may be added to a step.
+# Each combination of components with every rule, and once with all regularisers.
 EVERYTHING = {
     "dropout": 0.2, "input_dropout": 0.1, "max_norm": 2.0, "label_smoothing": 0.1, "average": 0.5,
     "noise": 0.1, "input_noise": 0.2,
 }  # fmt: skip
 TRAININGS = [
-    pytest.param(names, rule, more, id="-".join(map(str, (*names, *rule.values(), *more))))
+    pytest.param(
+        names,
+        rule,
+        regularisation,
+        id="-".join(map(str, (*names, *rule.values(), *regularisation))),
+    )
     for names in COMPONENTS
-    for rule, more in [*((rule, {}) for rule in RULES), (RULES[0], EVERYTHING)]
+    for rule, regularisation in [*((rule, {}) for rule in RULES), (RULES[0], EVERYTHING)]
 ]
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 5))
-def test_a_training_of_any_parts(
+def test_a_training_of_any_components_follows_its_seed_resumes_and_checks_itself(
     names: tuple[str, str, str],
     rule: dict[str, Any],
     regularisation: dict[str, float],
@@ -194,8 +199,8 @@ def test_a_training_of_any_parts(
         }
         return from_dict(settings, "the test")
 
-    # A training follows its seed, and keeps its type.
-    straight, other = (training(config(seed), kernels) for seed in (0, 1))
+    # Another seed gives another training, and every array keeps its type.
+    straight, other = (make_trainer(config(seed), kernels) for seed in (0, 1))
     initial = state(straight)
     for trainer in (straight, other):
         for _ in range(2):
@@ -205,8 +210,8 @@ def test_a_training_of_any_parts(
     assert {vector.dtype for vector in straight.vectors.values()} == {np.dtype("float32")}
     straight.check()
 
-    # The same seed is the same training to the last bit, and so it is in two sittings.
-    first, second = (training(config(0), kernels) for _ in range(2))
+    # The same seed gives the same bits, also if the training is stopped and resumed.
+    first, second = (make_trainer(config(0), kernels) for _ in range(2))
     first.train_epoch(lambda loss: False)
     folder = RunFolder(tmp_path)
     Saver(first, config(0), {}, folder, lambda: 0.0).save()
@@ -217,12 +222,12 @@ def test_a_training_of_any_parts(
     second.train_epoch(lambda loss: False)
     assert state(second) == state(straight)
 
-    # One image is enough.
-    alone = training(config(0), kernels, images=1)
-    assert alone.train_epoch(lambda loss: False) is not None
-    alone.check()
+    # A training with a single image works.
+    single = make_trainer(config(0), kernels, images=1)
+    assert single.train_epoch(lambda loss: False) is not None
+    single.check()
 
-    # What is no number does not go unnoticed.
+    # A weight that is not a number stops the training.
     second.network.parameters[0] = np.nan
     second.state.epoch = 0
     with pytest.raises(DivergedError, match="the loss is not finite"):

@@ -1,4 +1,4 @@
-"""A training that diverges stops before the bad update, keeps the good, and says what it was."""
+"""A training that diverges stops before the bad update, keeps its last good state, and reports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DISTORTIONS = {
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
-# What is not finite first, and in which layer, by changes of a net of two layers.
+# What is not finite first, its layer, and the changes of the configuration that lead to it.
 CASES = [
     ("outputs", 2, "optimizer={name: rmsprop, learning_rate: 1e20}"),
     ("outputs", 1, "optimizer.learning_rate=1e38"),
@@ -49,7 +49,7 @@ CASES = [
 
 @pytest.fixture
 def diverge(mlp: Mlp, config: Path, tmp_path: Path) -> Callable[..., tuple[dict, str]]:
-    """Train with changes, see that it diverges, and return `divergence.json` and stderr."""
+    """Train with changes, check that it diverges, and return `divergence.json` and stderr."""
 
     def run(*changes: str, **options: str) -> tuple[dict, str]:
         changes = ("optimizer={name: sgd}", "training.epochs=9", *changes)
@@ -86,8 +86,10 @@ RULES = [
 
 
 @pytest.mark.long
-@pytest.mark.proof("N1 a rate beyond all sense, by every rule")
-def test_every_rule_diverges_loudly(proof: Proof, diverge: Callable, tmp_path: Path) -> None:
+@pytest.mark.proof("N1 an absurd learning rate, with every rule")
+def test_a_divergence_is_reported_for_every_rule(
+    proof: Proof, diverge: Callable, tmp_path: Path
+) -> None:
     points = [(rule, seed) for seed in range(10) for rule in RULES]
     for rule, seed in proof.points(points, quick=3):
         if (tmp_path / "a").exists():
@@ -98,7 +100,7 @@ def test_every_rule_diverges_loudly(proof: Proof, diverge: Callable, tmp_path: P
             assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
 
 
-def test_a_late_one_keeps_the_epochs_before(diverge: Callable, tmp_path: Path) -> None:
+def test_a_late_divergence_keeps_the_epochs_before_it(diverge: Callable, tmp_path: Path) -> None:
     changes = ("model.activation=identity", "optimizer.learning_rate=0.8")
     found, _ = diverge(*changes)
     assert found["epoch"] > 2
@@ -120,13 +122,15 @@ def test_a_late_one_keeps_the_epochs_before(diverge: Callable, tmp_path: Path) -
     assert f"at step {found['step']} " in resumed
 
 
-def test_inputs_that_are_not_scaled_are_told_of(
+def test_the_report_mentions_inputs_that_are_not_scaled(
     mlp: Mlp, tmp_path: Path, own_images: Callable[..., Path]
 ) -> None:
     folder = own_images()
     images = folder / "train-images-idx3-ubyte"
     content = bytearray(images.read_bytes())
-    content[16:] = bytes(len(content) - 16)  # all black, but a pixel: its deviation is far off
+    content[16:] = bytes(
+        len(content) - 16
+    )  # all black but one pixel: the standard deviation is tiny
     content[16] = 255
     images.write_bytes(content)
     (tmp_path / "c.yaml").write_text(
@@ -139,7 +143,7 @@ def test_inputs_that_are_not_scaled_are_told_of(
     assert "not scaled" in done.stderr
 
 
-KINDS: list[dict[str, Any]] = [
+VARIATIONS: list[dict[str, Any]] = [
     {},
     {"model.batch_norm": True},
     {"loss": "mse", "model.activation": "sigmoid", "data.scaling": "standard"},
@@ -155,9 +159,9 @@ KINDS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind) or "plain")
+@pytest.mark.parametrize("variation", VARIATIONS, ids=lambda changes: "-".join(changes) or "plain")
 def test_the_examined_step_is_the_trained_one(
-    kind: dict[str, Any],
+    variation: dict[str, Any],
     dtype: str,
     threads: int,
     kernels: type[Kernels],
@@ -169,7 +173,7 @@ def test_the_examined_step_is_the_trained_one(
         "optimizer": {"learning_rate": 1.0},
         "training": {"batch_size": 60, "dtype": dtype},
     }
-    for key, value in kind.items():
+    for key, value in variation.items():
         section, _, name = key.rpartition(".")
         (data.setdefault(section, {}) if section else data)[name] = value
     config = from_dict(data, "the test")
@@ -196,7 +200,7 @@ def test_the_examined_step_is_the_trained_one(
         step = examination.step
         assert step.loss == losses[-1]
         assert step.weight_norms == pytest.approx([np.linalg.norm(W) for W in weights])
-        if limited:  # which moves the rows of hidden layers once more
+        if limited:  # max-norm also changes the rows of the hidden layers
             moved, gradient_norms = moved[-1:], step.gradient_norms[-1:]
         else:
             gradient_norms = step.gradient_norms

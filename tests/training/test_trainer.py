@@ -1,4 +1,4 @@
-"""The training loop: where it may be left, and how it goes on."""
+"""The training loop: leaving and resuming an epoch, chunks, and the preview of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlp_cli.training.trainer import Trainer
 
 @pytest.fixture
 def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
-    """Make the same trainer anew at each call, with chunks of 1,020 of 2,950 rows."""
+    """Return a function that makes the same trainer, with chunks of 1,020 of its 2,950 rows."""
     settings = {
         "data": {"path": str(own_images(train=3000)), "validation": 50},
         "model": {"hidden": [8], "batch_norm": True},
@@ -34,12 +34,12 @@ def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
     return lambda: build_trainer(config, dataset, numpy_engine())
 
 
-class Left(Exception):  # noqa: N818 - it is no error
-    pass
+class Left(Exception):  # noqa: N818
+    """Leaves an epoch; it is not an error."""
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 3])
-def test_an_epoch_may_be_left_after_any_chunk_the_last_included(
+def test_an_epoch_that_was_left_after_any_chunk_resumes_to_the_same_bits(
     chunks: int, fresh: Callable[[], Trainer]
 ) -> None:
     straight = fresh()
@@ -68,17 +68,17 @@ def test_an_epoch_may_be_left_after_any_chunk_the_last_included(
         np.testing.assert_array_equal(resumed.vectors[name], vector)
 
 
-def test_chunks_of_other_lengths_lead_to_the_same_weights(fresh: Callable[[], Trainer]) -> None:
+def test_the_length_of_chunks_does_not_change_the_weights(fresh: Callable[[], Trainer]) -> None:
     whole, cut = fresh(), fresh()
     whole.train_epoch(lambda loss: False)
     while cut.train_epoch(lambda loss: True, 60) is None:
         assert cut.state.position % 60 == 0
     for name, vector in whole.vectors.items():
-        if not name.startswith("average"):  # which moves chunk by chunk
+        if not name.startswith("average"):  # it is updated once a chunk
             np.testing.assert_allclose(cut.vectors[name], vector, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_shown_of_an_image_is_what_an_epoch_trains_on(
+def test_a_preview_of_an_image_equals_what_an_epoch_trains_on(
     fresh: Callable[[], Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = fresh()

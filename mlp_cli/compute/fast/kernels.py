@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import NullCache
 
 from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import execute
@@ -18,6 +19,9 @@ from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Program, Task, Workers
 from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import storage_errors
+
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT turns compiling off")
 
 
 class _Replay:
@@ -62,17 +66,22 @@ class FastKernels:
     name = f"numba {numba.__version__}" + (f" with mkl {MKL.version}" if MKL else "")
     reads = 1  # as few as possible: what was just read is still in the cache
 
+    is_kept = not isinstance(execute._cache, NullCache)
+
     def __init__(self) -> None:
         self.compile_seconds = 0.0
 
+    def compile(self, dtype: np.dtype[Any]) -> None:
+        """Compile for parameters of this type, or load what was compiled before."""
+        started = time.perf_counter()
+        _compile(np.empty(0, dtype))
+        self.compile_seconds += time.perf_counter() - started
+
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
-        started = time.perf_counter()
-        like = np.empty(0, dtype)
-        _compile(like)
-        self.compile_seconds += time.perf_counter() - started
+        self.compile(dtype)
         counter = np.zeros(1, np.int64)
         recorders = [Recorder(counter, workers.size) for _ in range(workers.size)]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
-        return _Replay(recorders, like)
+        return _Replay(recorders, np.empty(0, dtype))

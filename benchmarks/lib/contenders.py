@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ours import KERNELS, PACKAGES
-from workload import Workload
+from lib.machine import environment
+from lib.workload import Workload
 
-from mlp_cli.compute.machine import available_cores
-from mlp_cli.compute.select import THREAD_VARIABLES
-
-HERE = Path(__file__).parent
 OURS = "mlp"
+# Our sets of kernels, each with the package that it needs. Each is a separate contender.
+KERNELS = {"numpy": "mlp_cli", "fast": "numba"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,6 @@ class Contender:
         The module of its `contender(work, threads, **options)`, and these options.
     package
         The package that must be installed for it.
-    environment
-        Environment variables of its process, in addition to the thread counts.
     pinned
         Whether its threads can be limited only by the cores that its process may use.
     most_flops
@@ -53,7 +47,6 @@ class Contender:
     module: str
     package: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
     pinned: bool = False
     most_flops: float = float("inf")
 
@@ -65,8 +58,13 @@ class Contender:
 
 def ours(kernels: str) -> Contender:
     """Return this project with one set of its kernels as a contender."""
-    name = f"mlp ({kernels})"
-    return Contender(kernels, name, OURS, "ours", PACKAGES[kernels], environment=KERNELS[kernels])
+    options = {"kernels": kernels}
+    return Contender(kernels, f"mlp ({kernels})", OURS, "lib.ours", KERNELS[kernels], options)
+
+
+def installed_kernels() -> list[str]:
+    """Return the names of our kernels that are installed."""
+    return [name for name in KERNELS if ours(name).installed]
 
 
 RIVALS = {
@@ -96,25 +94,18 @@ RIVALS = {
 }
 
 
-def on_threads(threads: int) -> dict[str, str]:
-    """Return an environment in which every library uses this number of threads."""
-    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-
-
 class WorkerError(Exception):
     """A contender's process ended too early; the message is the last line of its stderr."""
 
 
 class Worker:
-    """A contender in a separate process, on a fixed number of threads.
+    """A contender in a separate process, on a fixed number of threads, or on as many as it chooses.
 
     It gets one request at a time and sleeps in between. So several can be measured in turns without
     starting and compiling each time.
     """
 
-    def __init__(self, contender: Contender, work: Workload, threads: int) -> None:
-        self.contender, self.threads = contender, threads
-        environment = {**on_threads(threads), **contender.environment}
+    def __init__(self, contender: Contender, work: Workload, threads: int | None) -> None:
         spec = {
             "module": contender.module,
             "options": dict(contender.options),
@@ -124,14 +115,13 @@ class Worker:
         }
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), json.dumps(spec)],
-            env=environment,
+            [sys.executable, "-m", "lib.worker", json.dumps(spec)],
+            env=environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
         )
-        self.about = self._answer()
 
     def ask(self, do: str, **how: float) -> dict[str, Any]:
         """Send the request `learn`, `measure` or `score` (see `worker`), and return the answer.
@@ -173,33 +163,3 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-
-
-def gemm_rate(dtype: str, threads: int) -> float:
-    """Return NumPy's rate for large matrix products, in floating-point operations per second."""
-    command = [sys.executable, str(HERE / "gemm.py"), dtype]
-    done = subprocess.run(
-        command, env=on_threads(threads), capture_output=True, text=True, check=True
-    )
-    return float(done.stdout) * 1e9
-
-
-def describe_machine() -> dict[str, Any]:
-    """Return what a reader must know about the machine, and its load before the measurements.
-
-    A separate process describes the machine, because that loads NumPy.
-    """
-    load = os.getloadavg()[0]
-    program = "import json, mlp_cli.compute.machine as e; print(json.dumps(e.describe(0, '')))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    found = dict(json.loads(done.stdout))
-    return {
-        **{key: value for key, value in found.items() if key not in ("threads", "kernels")},
-        "load_before": load,
-        "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE"),
-    }
-
-
-def thread_counts() -> list[int]:
-    """Return the numbers of threads to try: one, and the number of cores."""
-    return sorted({1, available_cores()})

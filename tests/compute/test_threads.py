@@ -1,4 +1,4 @@
-"""A team of threads: workers of one whole, and a failure that nobody waits for."""
+"""A team of threads: tasks, barriers and failures, and results equal to those of one thread."""
 
 from __future__ import annotations
 
@@ -22,75 +22,75 @@ pytestmark = pytest.mark.serial
 
 
 class WaitsForeverError(Exception):
-    """A worker waits for one that will not come."""
+    """A worker waits for another one that will never come to the barrier."""
 
 
 @pytest.fixture(autouse=True)
-def _ends() -> Iterator[None]:
-    """Let a test fail, not hang, if a worker waits for ever: no test here takes a second."""
+def _time_limit() -> Iterator[None]:
+    """Let a test fail if a worker waits for ever. No test here takes a second."""
 
     def late(*_: object) -> None:
         raise WaitsForeverError
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, 60, 1)  # again and again: a team catches what is raised
+    signal.setitimer(signal.ITIMER_REAL, 60, 1)  # repeated, because a team catches what is raised
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 
-def test_every_worker_works_in_a_thread_of_its_own_and_the_caller_is_one() -> None:
+def test_every_worker_has_a_thread_of_its_own_and_the_first_is_the_caller() -> None:
     team, seen = ThreadTeam(3), {}
 
-    def work(worker: int) -> None:
+    def task(worker: int) -> None:
         seen[worker] = threading.get_ident()
 
     for _ in range(2):
         seen.clear()
-        team.run(work)
+        team.run(task)
         assert set(seen) == {0, 1, 2}
         assert len(set(seen.values())) == 3
         assert seen[0] == threading.get_ident()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_workers_wait_for_each_other(size: int) -> None:
+def test_workers_wait_for_each_other_at_a_barrier(size: int) -> None:
     team, done = ThreadTeam(size), [0] * size
 
-    def work(worker: int) -> None:
-        for meeting in range(1, 200):
-            if meeting % 50 == worker:  # now one is late, now another
+    def task(worker: int) -> None:
+        for turn in range(1, 200):
+            if turn % 50 == worker:  # each worker is late in turn
                 time.sleep(0.001)
-            done[worker] = meeting
+            done[worker] = turn
             team.barrier(worker)
-            assert min(done) == max(done) == meeting
+            assert min(done) == max(done) == turn
             team.barrier(worker)
 
-    team.run(work)
+    team.run(task)
     assert done == [199] * size
 
 
-@pytest.mark.parametrize("who", [0, 1, 2])
-def test_a_failure_is_raised_and_nobody_waits_for_who_failed(who: int) -> None:
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_failure_is_raised_and_no_worker_waits_for_the_failed_one(failing: int) -> None:
     team = ThreadTeam(3)
 
-    def work(worker: int) -> None:
+    def task(worker: int) -> None:
         team.barrier(worker)
-        if worker == who:
+        if worker == failing:
             raise ValueError("a defect")
         team.barrier(worker)
 
     with pytest.raises(ValueError, match="a defect"):
-        team.run(work)
+        team.run(task)
 
 
 @pytest.mark.parametrize("seed", range(0, 224, 3))
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_make_the_same_gradient_as_one(seed: int, workers: int) -> None:
+def test_several_workers_compute_the_gradient_of_one(seed: int, workers: int) -> None:
     network, x, y, _ = draw_network(seed)
     whole, z = draw_passes(network, len(x), seed), np.empty_like(y)
-    key, left = np.array([seed], np.uint64), x.copy()
-    whole(left, y, z, key=key)
+    key, inputs = np.array([seed], np.uint64), x.copy()
+    whole(inputs, y, z, key=key)
     statistics = network.statistics.copy()
     network.statistics[...] = 0
     for variance in network.running_variances:
@@ -104,12 +104,12 @@ def test_workers_make_the_same_gradient_as_one(seed: int, workers: int) -> None:
     for found in zs:
         np.testing.assert_allclose(found, z, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(split.gradient, whole.gradient, rtol=1e-9, atol=1e-13)
-    np.testing.assert_array_equal(x, left)
+    np.testing.assert_array_equal(x, inputs)
     np.testing.assert_allclose(network.statistics, statistics, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_workers_make_the_same_updates_as_one(name: str) -> None:
+def test_several_workers_make_the_updates_of_one(name: str) -> None:
     options = {"weight_decay": 0.1, "clip_norm": 0.5}
     found = []
     for workers in (1, 3):
@@ -120,16 +120,16 @@ def test_workers_make_the_same_updates_as_one(name: str) -> None:
             name, network.parameters, g, network.weight_count, shares=shares, **options
         )
         ops = Ops(team.barrier)
-        drawn = np.random.default_rng(0)
+        generator = np.random.default_rng(0)
         for t in range(1, 5):
-            g[...] = drawn.normal(size=g.shape)
+            g[...] = generator.normal(size=g.shape)
             step = partial(optimizer.step, optimizer.rule.factors([0.05], t)[0], ops=ops)
             team.run(step)
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
-def test_workers_own_every_parameter_once() -> None:
+def test_each_parameter_belongs_to_one_worker() -> None:
     network, *_ = draw_network(7)
     for workers in (1, 2, 5):
         counts = np.zeros(len(network.parameters), int)
@@ -143,11 +143,11 @@ def test_workers_own_every_parameter_once() -> None:
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
 @pytest.mark.parametrize("slow", [0, 1])
 @pytest.mark.parametrize("hidden", [[], [5], [7, 6], [4, 4, 4]])
-def test_a_slow_worker_changes_nothing(
+def test_a_slow_worker_does_not_change_the_result(
     hidden: list[int], slow: int, clip_norm: float | None
 ) -> None:
-    drawn = np.random.default_rng(0)
-    x, y = drawn.normal(size=(9, 6)), np.eye(4)[drawn.integers(4, size=9)]
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(9, 6)), np.eye(4)[generator.integers(4, size=9)]
     found = []
     for workers in (1, 2):
         team = ThreadTeam(workers)
@@ -156,7 +156,7 @@ def test_a_slow_worker_changes_nothing(
 
         def late(worker: int, team: ThreadTeam = team) -> None:
             team.barrier(worker)
-            if worker == slow:  # what the other may not touch yet, it would touch now
+            if worker == slow:  # a missing barrier would let the other worker get ahead now
                 time.sleep(0.002)
 
         ops, split = Ops(late), Backpropagation(network, 9, workers=workers)
@@ -167,11 +167,23 @@ def test_a_slow_worker_changes_nothing(
         )  # fmt: skip
         zs = [np.empty((9, 4)) for _ in range(workers)]
 
-        def work(worker: int, split=split, optimizer=optimizer, zs=zs, ops=ops) -> None:
+        def task(worker: int, split=split, optimizer=optimizer, zs=zs, ops=ops) -> None:
             for t in range(1, 6):
                 split(x, y, zs[worker], worker, ops)
                 optimizer.step(optimizer.rule.factors([1.0], t)[0], worker, ops)
 
-        team.run(work)
+        team.run(task)
         found.append(network.parameters)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-11, atol=1e-13)
+
+
+def test_a_closed_team_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    team = ThreadTeam(3)
+    team.run(lambda worker: None)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 2
+    team.close()
+    for thread in started:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Update rules against the rules written out, and against PyTorch; schedules against tables."""
+"""Update rules against plain code and PyTorch, and schedules against known rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from helpers.networks import RULES, make_optimizer
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.nn import optimizers as optimizer_module
-from mlp_cli.nn.optimizers import OPTIMIZERS
+from mlp_cli.nn.optimizers import OPTIMIZERS, SGD, Optimizer
 from mlp_cli.nn.schedules import (
     Constant,
     Cosine,
@@ -26,11 +26,11 @@ N, WEIGHTS, RATE, STEPS = 50, 40, 0.05, 6
 
 
 def run(name: str, **options: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Some steps of a rule; the last parameters, and the gradients it was given."""
-    drawn = np.random.default_rng(0)
-    p, g = drawn.normal(size=N), np.empty(N)
+    """Take some steps; return the last parameters and the gradients that were used."""
+    generator = np.random.default_rng(0)
+    p, g = generator.normal(size=N), np.empty(N)
     optimizer = make_optimizer(name, p, g, WEIGHTS, **options)
-    gradients = [drawn.normal(size=N) for _ in range(STEPS)]
+    gradients = [generator.normal(size=N) for _ in range(STEPS)]
     for step, gradient in enumerate(gradients, 1):
         g[...] = gradient
         optimizer.step(optimizer.rule.factors([RATE], step)[0])
@@ -42,7 +42,7 @@ def start() -> np.ndarray:
 
 
 def written_out(name: str, gradients: list[np.ndarray], **o: float) -> np.ndarray:
-    """The rule as the module's docstring states it, on whole vectors."""
+    """Return the parameters that the rule in the module's docstring gives, on whole vectors."""
     p, v, m = start(), np.zeros(N), np.zeros(N)
     decays = np.arange(N) < WEIGHTS
     decay = o.get("weight_decay", 0.0) * decays
@@ -67,14 +67,14 @@ def written_out(name: str, gradients: list[np.ndarray], **o: float) -> np.ndarra
 
 
 @pytest.mark.parametrize(("name", "options"), RULES)
-def test_against_the_rule_written_out(name: str, options: dict[str, float]) -> None:
+def test_each_rule_agrees_with_plain_code(name: str, options: dict[str, float]) -> None:
     p, gradients = run(name, **options)
     np.testing.assert_allclose(p, written_out(name, gradients, **options), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "options"), RULES)
-def test_against_pytorch(name: str, options: dict[str, float]) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is an oracle of the tests only")
+def test_each_rule_agrees_with_pytorch(name: str, options: dict[str, float]) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
     p, gradients = run(name, **options)
     weights = torch.from_numpy(start()[:WEIGHTS].copy())
     biases = torch.from_numpy(start()[WEIGHTS:].copy())
@@ -105,7 +105,7 @@ def test_against_pytorch(name: str, options: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(("name", "options"), RULES)
-def test_blocks_change_nothing(
+def test_the_size_of_blocks_does_not_change_the_update(
     name: str, options: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = run(name, **options)
@@ -125,7 +125,7 @@ def test_blocks_change_nothing(
         ("adamw", {}, "adamw", ["mean", "square"]),
     ],
 )
-def test_what_a_checkpoint_and_the_kernels_call_a_rule(
+def test_rules_and_slots_have_the_names_that_checkpoints_and_kernels_use(
     name: str, options: dict[str, float], rule: str, slots: list[str]
 ) -> None:
     found = make_optimizer(name, np.zeros(N), np.zeros(N), WEIGHTS, **options)
@@ -133,7 +133,7 @@ def test_what_a_checkpoint_and_the_kernels_call_a_rule(
     assert list(found.slots) == slots  # `optimizer.velocity` and the like in last.npz
 
 
-def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
+def test_clipping_scales_the_whole_gradient_to_the_largest_norm() -> None:
     p, g = np.zeros(N), np.full(N, 3.0)
     make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     assert np.linalg.norm(p) == pytest.approx(0.5)
@@ -142,14 +142,20 @@ def test_clipping_scales_the_whole_gradient_to_the_norm() -> None:
     np.testing.assert_array_equal(p, -0.01)
 
 
-def test_a_norm_that_overflows_is_no_reason_to_stand_still() -> None:
+def test_a_gradient_whose_norm_overflows_is_not_clipped() -> None:
     p, g = np.zeros(N, np.float32), np.full(N, 1e30, np.float32)
     with np.errstate(over="ignore"):
         make_optimizer("sgd", p, g, WEIGHTS, clip_norm=0.5).step(np.array([1.0, 0, 0]))
     np.testing.assert_array_equal(p, np.full(N, -1e30, np.float32))
 
 
-def test_float32_stays_float32() -> None:
+def test_by_default_weights_do_not_decay() -> None:
+    p = np.ones(N)
+    Optimizer(SGD(), p, np.zeros(N), WEIGHTS).step(np.array([1.0, 0, 0]))
+    np.testing.assert_array_equal(p, 1)
+
+
+def test_the_slots_of_float32_parameters_are_float32() -> None:
     for name in OPTIMIZERS:
         p = np.ones(N, np.float32)
         optimizer = make_optimizer(name, p, np.ones(N, np.float32), WEIGHTS, weight_decay=0.1)
@@ -158,7 +164,7 @@ def test_float32_stays_float32() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_factors_of_several_steps_are_those_of_each(name: str) -> None:
+def test_factors_of_several_steps_equal_the_factors_of_each_step(name: str) -> None:
     rule = OPTIMIZERS[name]()
     each = [rule.factors([rate], t)[0] for t, rate in enumerate([0.1, 0.2, 0.3], 4)]
     np.testing.assert_array_equal(rule.factors([0.1, 0.2, 0.3], 4), each)
@@ -172,21 +178,21 @@ def rates(shape: Shape, epochs: int = 4, steps: int = 5, warmup: float = 0.0) ->
     return found
 
 
-def test_constant() -> None:
+def test_a_constant_schedule_keeps_the_rate() -> None:
     assert rates(Constant()) == [2.0] * 20
 
 
-def test_step() -> None:
+def test_a_step_schedule_multiplies_the_rate_every_few_epochs() -> None:
     assert rates(Step(every=2, factor=0.1))[::5] == pytest.approx([2, 2, 0.2, 0.2])
 
 
-def test_exponential() -> None:
+def test_an_exponential_schedule_multiplies_the_rate_every_epoch() -> None:
     found = rates(Exponential(factor=0.5))
     assert found[::5] == pytest.approx([2, 1, 0.5, 0.25])
     assert found[4] == 2
 
 
-def test_cosine() -> None:
+def test_a_cosine_schedule_falls_to_the_final_share() -> None:
     found = rates(Cosine(final=0.1))
     assert found[0] == 2
     assert found[10] == pytest.approx(2 * 0.55)
@@ -194,14 +200,14 @@ def test_cosine() -> None:
     assert found[-1] > 0.2
 
 
-def test_one_cycle() -> None:
+def test_a_one_cycle_schedule_rises_and_then_falls() -> None:
     found = rates(OneCycle(rise=0.25, start=0.1, final=0.01))
     assert found[0] == pytest.approx(0.2)
     assert found[5] == 2
     assert found == sorted(found[:6]) + sorted(found[6:], reverse=True)
 
 
-def test_warmup_is_linear_and_comes_before_the_shape() -> None:
+def test_warmup_is_linear_and_comes_before_the_schedule() -> None:
     found = rates(Cosine(final=0.0), warmup=1.0)
     assert found[:5] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     assert found[5] == 2
@@ -211,7 +217,7 @@ def test_warmup_is_linear_and_comes_before_the_shape() -> None:
     )
 
 
-def test_what_a_configuration_may_choose_is_built() -> None:
+def test_every_optimizer_and_schedule_of_a_configuration_is_built() -> None:
     for name, section in CHOICES["optimizer"].items():
         assert type(build_rule(section(name=name))) is OPTIMIZERS[name]
     assert set(OPTIMIZERS) == set(CHOICES["optimizer"])

@@ -1,6 +1,6 @@
 """A script that trains the network as a user of PyTorch would: tensors in memory, no DataLoader.
 
-    python benchmarks/plain_torch.py --data data/mnist --threads 2 --out model.pt
+    PYTHONPATH=benchmarks python -m rivals.plain_torch --data data/mnist --threads 2 --out model.pt
 
 Prints the accuracy on the test images as one JSON object.
 """
@@ -8,8 +8,8 @@ Prints the accuracy on the test images as one JSON object.
 import json
 
 import torch
-from plain import arguments
 from rivals.mnist import Images, read_mnist
+from rivals.plain import arguments
 from torch import nn
 from torch.nn.functional import cross_entropy
 

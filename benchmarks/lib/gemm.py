@@ -2,7 +2,7 @@
 
 Prints GFLOP/s, the best of 8 products of 2048 x 2048 matrices, on OPENBLAS_NUM_THREADS threads:
 
-    OPENBLAS_NUM_THREADS=2 python benchmarks/gemm.py float32
+    OPENBLAS_NUM_THREADS=2 python benchmarks/lib/gemm.py float32
 """
 
 import sys

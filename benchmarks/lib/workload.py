@@ -6,12 +6,13 @@ each process must fix its number of threads first.
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from lib.images import training_images
 
 INPUTS, CLASSES = 784, 10
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.001}
@@ -110,6 +111,16 @@ class Workload:
         samples = min(samples, there)
         return replace(self, data=str(data.absolute()), samples=samples, whole=samples == there)
 
+    def config(self, *, validation: int, epochs: int) -> dict[str, Any]:
+        """Return the configuration with which `mlp` trains the workload."""
+        momentum = {"momentum": self.momentum} if self.momentum else {}
+        return {
+            "data": {"path": self.data, "validation": validation},
+            "model": {"hidden": list(self.hidden)},
+            "optimizer": {"name": self.optimizer, "learning_rate": self.learning_rate, **momentum},
+            "training": {"epochs": epochs, "batch_size": self.batch, "dtype": self.dtype},
+        }
+
     def to_json(self) -> str:
         """Return the workload as JSON, which `from_json` reads."""
         return json.dumps(asdict(self))
@@ -119,13 +130,6 @@ class Workload:
         """Return the workload from the JSON of `to_json`."""
         found = json.loads(text)
         return cls(**{**found, "hidden": tuple(found["hidden"])})
-
-
-def training_images(folder: Path) -> int:
-    """Return the number of training images in a folder, from the file's header."""
-    path = folder / "train-images-idx3-ubyte"
-    with path.open("rb") if path.exists() else gzip.open(f"{path}.gz") as file:
-        return int.from_bytes(file.read(8)[4:], "big")
 
 
 def workload(

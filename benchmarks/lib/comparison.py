@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Self
 
-from contenders import OURS, Contender, Worker, WorkerError, gemm_rate
-from ours import threads_by_rule
-from workload import Workload
+from lib.command import log
+from lib.contenders import OURS, Contender, Worker, WorkerError
+from lib.machine import gemm_rate
+from lib.workload import Workload
 
 PAUSE = 0.3  # seconds between two measurements, so that the threads of the last one go to sleep
 
@@ -25,6 +26,8 @@ class Measured:
 
     Attributes
     ----------
+    by_rule
+        Whether it is ours and chose its threads itself, as `mlp train` does.
     rates
         Examples per second, for each repetition.
     cores
@@ -39,6 +42,7 @@ class Measured:
 
     contender: Contender
     threads: int
+    by_rule: bool
     about: str
     first_epoch: float
     accuracy: float
@@ -61,7 +65,6 @@ class Comparison:
     measured: list[Measured]
     gemm: dict[int, float]
     skipped: dict[str, str]
-    rule_threads: dict[str, int]
 
     @property
     def limit(self) -> float:
@@ -78,18 +81,9 @@ class Comparison:
         found = [one for one in self.measured if one.contender.family != OURS]
         return max(found, key=lambda one: one.rate, default=None)
 
-    def by_rule(self, one: Measured) -> bool:
-        """Whether it ran on the threads that `mlp train` would choose for its kernels."""
-        return one.threads == self.rule_threads.get(one.contender.key)
-
     def as_trained(self) -> list[Measured]:
         """Return ours, once for each set of kernels, on the threads that `mlp train` chooses."""
-        chosen: dict[str, Measured] = {}
-        for one in self.measured:
-            first = one.contender.key not in chosen
-            if one.contender.family == OURS and (first or self.by_rule(one)):
-                chosen[one.contender.key] = one
-        return list(chosen.values())
+        return [one for one in self.measured if one.by_rule]
 
     @property
     def tolerance(self) -> float:
@@ -125,7 +119,6 @@ class Comparison:
             "samples_per_epoch": self.work.samples,
             "gemm_flops_per_second": {str(threads): rate for threads, rate in self.gemm.items()},
             "limit": self.limit,
-            "threads_by_rule": self.rule_threads,
             "contenders": [self._contender_dict(one) for one in self.measured],
             "ours": [self.ratios(one) for one in self.as_trained()],
             "skipped": self.skipped,
@@ -138,6 +131,7 @@ class Comparison:
             "family": one.contender.family,
             "about": one.about,
             "threads": one.threads,
+            "by_rule": one.by_rule,
             "samples_per_second": one.rate,
             "repeats": one.rates,
             "share_of_limit": one.rate / self.limit,
@@ -172,10 +166,9 @@ class Comparison:
 class _Field:
     """The contenders' processes during a comparison."""
 
-    def __init__(self, log: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.running: list[tuple[Worker, Measured]] = []
         self.skipped: dict[str, str] = {}
-        self._log = log
 
     def __enter__(self) -> Self:
         return self
@@ -184,25 +177,32 @@ class _Field:
         for worker, _measured in self.running:
             worker.close()
 
-    def start(self, contender: Contender, work: Workload, threads: int, seconds: float) -> None:
-        """Start a contender, and let it train its first epoch."""
+    def start(
+        self, contender: Contender, work: Workload, threads: int | None, seconds: float
+    ) -> int | None:
+        """Start a contender, let it train its first epoch, and return its threads.
+
+        Without `threads` it chooses them. If it fails, the return value is None.
+        """
         name = _name(contender, threads)
-        self._log(f"{work.name}: first epoch of {name}")
+        log(f"{work.name}: first epoch of {name}")
+        worker = Worker(contender, work, threads)
         try:
-            worker = Worker(contender, work, threads)
             learnt = worker.ask("learn", starts=work.starts, seconds=seconds)
         except WorkerError as error:
             self.skipped[name] = str(error)
-            return
+            return None
         measured = Measured(
             contender,
-            threads,
-            worker.about["about"],
+            learnt["threads"],
+            threads is None,
+            learnt["about"],
             learnt["seconds"],
             learnt["accuracy"],
             learnt["peak_memory"],
         )
         self.running.append((worker, measured))
+        return measured.threads
 
     def each(self, do: Callable[[Worker, Measured], None], backwards: bool = False) -> None:
         """Call `do` for every contender in turn; remove a contender that fails."""
@@ -222,9 +222,10 @@ def compare(
     *,
     repeats: int,
     seconds: float,
-    log: Callable[[str], None],
 ) -> Comparison:
     """Measure the contenders on a workload, each on each number of threads, in turns.
+
+    Ours are also measured on the number of threads that they choose.
 
     Each contender first trains an epoch and is scored. Then, `repeats` times, each trains whole
     epochs for at least `seconds`. The order is reversed every second time, so that a machine that
@@ -240,26 +241,27 @@ def compare(
     def score(worker: Worker, measured: Measured) -> None:
         measured.last_accuracy = worker.ask("score")["accuracy"]
 
-    gemm = dict.fromkeys(threads, 0.0)
-    with _Field(log) as entrants:
+    with _Field() as entrants:
         for contender in contenders:
+            chosen = None
+            if contender.family == OURS:
+                chosen = entrants.start(contender, work, None, seconds)
             for count in threads:
-                entrants.start(contender, work, count, seconds)
+                if count != chosen:
+                    entrants.start(contender, work, count, seconds)
+        gemm = dict.fromkeys(sorted({*threads, *(one.threads for _, one in entrants.running)}), 0.0)
         for turn in range(repeats):
             log(f"{work.name}: repetition {turn + 1} of {repeats}")
-            for count in threads:
+            for count in gemm:
                 time.sleep(PAUSE)
                 gemm[count] = max(gemm[count], gemm_rate(work.dtype, count))
             entrants.each(measure, backwards=turn % 2 == 1)
         entrants.each(score)
         measured = [measured for _, measured in entrants.running]
-    rule_threads = {
-        one.key: threads_by_rule(one.key, work.hidden, work.batch)
-        for one in contenders
-        if one.family == OURS
-    }
-    return Comparison(work, measured, gemm, entrants.skipped, rule_threads)
+    return Comparison(work, measured, gemm, entrants.skipped)
 
 
-def _name(contender: Contender, threads: int) -> str:
+def _name(contender: Contender, threads: int | None) -> str:
+    if threads is None:
+        return f"{contender.name}, threads by its rule"
     return f"{contender.name}, {threads} thread{'s' if threads > 1 else ''}"

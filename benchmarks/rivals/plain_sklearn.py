@@ -1,6 +1,6 @@
 """A script that trains the network as a user of scikit-learn would.
 
-    python benchmarks/plain_sklearn.py --data data/mnist --out model.pickle
+    PYTHONPATH=benchmarks python -m rivals.plain_sklearn --data data/mnist --out model.pickle
 
 Prints the accuracy on the test images as one JSON object. `--threads` has no effect here:
 environment variables set the threads of BLAS.
@@ -12,8 +12,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from plain import arguments
 from rivals.mnist import read_mnist
+from rivals.plain import arguments
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 

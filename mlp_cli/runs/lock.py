@@ -1,0 +1,78 @@
+"""The lock on a run's folder: one process at a time, and only while the folder is still there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlp_cli.errors import ConfigError
+from mlp_cli.storage.files import storage_errors
+
+
+class FolderLock:
+    """A lock on the folder at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None  # of the folder, in the block of `held`
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the lock; the block gets False if the file system has no locks.
+
+        Raises
+        ------
+        ConfigError
+            If another process holds it, or as `check`.
+        StorageError
+            If the folder cannot be opened.
+        """
+        with storage_errors("open", self.path):
+            descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except BlockingIOError as error:
+                raise in_use(self.path) from error
+            except OSError:
+                locked = False
+            self._descriptor = descriptor
+            self.check()
+            yield locked
+        finally:
+            self._descriptor = None
+            os.close(descriptor)
+
+    def check(self) -> None:
+        """Check that the folder of the block is still the one at `path`.
+
+        If it was removed and made again, another run may be in it, and nothing may be written.
+        Outside the block there is nothing to check.
+
+        Raises
+        ------
+        ConfigError
+            If another folder is there.
+        StorageError
+            If none is there.
+        """
+        if self._descriptor is None:
+            return
+        with storage_errors("use", self.path):
+            if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
+                return
+        raise ConfigError(
+            f"{self.path}: the folder of this run was removed, and another one was made there. "
+            "Nothing was written to it. Train again with another --out."
+        )
+
+
+def in_use(path: Path) -> ConfigError:
+    """Return the error that another process trains the run in this folder."""
+    return ConfigError(
+        f"{path}: another process is training this run. Wait for it, or choose another --out."
+    )
