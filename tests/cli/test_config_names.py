@@ -57,6 +57,7 @@ def test_the_message_for_a_missing_configuration_says_how_to_name_one(
     assert "`mlp config list`" in message
 
 
+@pytest.mark.long
 def test_a_preview_takes_one_configuration_and_one_picture(mlp: Mlp, config: Path) -> None:
     for given in [(config, "p.gif"), ("--config", config, "p.gif"), ("p.gif", "--config", config)]:
         assert "p.gif: " in refusal(mlp("config", "preview", *given))
@@ -64,6 +65,7 @@ def test_a_preview_takes_one_configuration_and_one_picture(mlp: Mlp, config: Pat
     assert message == "Error: Give one configuration and one picture."
 
 
+@pytest.mark.long
 def test_a_run_of_a_shipped_configuration_has_its_name(mlp: Mlp) -> None:
     small = ("--set", "data.dataset=synthetic", "--set", "training.epochs=1", "--quiet")
     done = mlp("train", "recipes/linear", *small)

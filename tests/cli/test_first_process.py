@@ -73,6 +73,7 @@ def permitted() -> None:
         pytest.skip(f"a PID namespace is not permitted: {done.stderr.strip()}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_training_is_saved_and_exits_with_128_and_the_signal(
     number: signal.Signals, mlp: Mlp, config: Path, tmp_path: Path

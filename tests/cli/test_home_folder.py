@@ -34,6 +34,7 @@ def no_tilde(tmp_path: Path) -> object:
     assert not list(tmp_path.rglob("~*"))
 
 
+@pytest.mark.long
 def test_every_path_of_train_and_eval(
     home: Path, config: Path, mlp: Mlp, no_tilde: None, own_images: Callable[..., Path]
 ) -> None:

@@ -171,6 +171,7 @@ def test_paths_from_python_are_refused_too(empty: str, config: Path) -> None:
             call()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -195,6 +196,7 @@ def test_arguments_are_shown_escaped(arguments: list[str], mlp: Mlp, tmp_path: P
     assert SHOWN[:12] in done.stderr.replace("\\\\", "\\")
 
 
+@pytest.mark.long
 def test_texts_of_files_reach_the_terminal_escaped(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     run = train(config, out=tmp_path / "run", set={"training.epochs": 1},
                 observer=SilentObserver()).path  # fmt: skip

@@ -43,6 +43,7 @@ def shell(tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [
@@ -70,6 +71,7 @@ def test_the_other_commands_read_pipes_too(shell: Mlp, config: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -153,6 +155,7 @@ def test_at_a_terminal_a_user_may_take_time(
         os.close(theirs)
 
 
+@pytest.mark.long
 def test_predictions_to_standard_output(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", config, "--out", "run", "--quiet").returncode == 0
     to_file = mlp("eval", "run", "--predictions", "p.csv")

@@ -155,6 +155,7 @@ def test_a_mirror_that_a_setting_does_not_concern_is_still_tried(
     fetch.check()
 
 
+@pytest.mark.long
 @needs_no_socks
 def test_the_command_names_the_package_and_the_fallback_still_works(
     mlp: Mlp, tmp_path: Path

@@ -161,6 +161,7 @@ def test_closed_ports_fail_at_once(fetch: Fetch) -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mirrors", few([4, 1], 2))
 def test_if_no_mirror_answers_the_wait_for_the_first_answer_has_a_limit(
     mirrors: int, fetch: Fetch, monkeypatch
@@ -173,6 +174,7 @@ def test_if_no_mirror_answers_the_wait_for_the_first_answer_has_a_limit(
     assert 1.1 < time.monotonic() - started < 1.8
 
 
+@pytest.mark.long
 def test_a_good_mirror_after_silent_ones_is_still_reached(
     fetch: Fetch, good: Server, monkeypatch
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_name_server_that_does_not_answer_has_a_time_limit(fetch: Fetch, monke
         ended.set()
 
 
+@pytest.mark.long
 def test_after_an_answer_of_one_mirror_others_have_more_time(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "FIRST_ANSWER", 0.3)
     monkeypatch.setattr(transfer, "PATIENCE", 5.0)

@@ -141,6 +141,7 @@ def race(proof: Proof, locks: bool, count: int, tmp_path: Path) -> None:
             assert transfers == len(FILES) if locks else transfers > len(FILES)
 
 
+@pytest.mark.long
 @pytest.mark.proof("D17 32 processes fetch at once")
 def test_processes_fetch_once_if_locks_work(proof: Proof, tmp_path: Path) -> None:
     race(proof, True, 32, tmp_path)
@@ -247,6 +248,7 @@ def test_a_bomb_is_refused_within_512_mb(proof: Proof, tmp_path: Path) -> None:
             assert names(tmp_path / "data" / "mnist") == []
 
 
+@pytest.mark.long
 @pytest.mark.proof("D20 the folder may only be read")
 def test_a_complete_read_only_folder_is_accepted_and_force_is_refused(
     proof: Proof, tmp_path: Path
@@ -275,6 +277,7 @@ def test_a_complete_read_only_folder_is_accepted_and_force_is_refused(
             shutil.rmtree(tmp_path / "d")
 
 
+@pytest.mark.long
 @pytest.mark.proof("D16 no network, no name server, a proxy that is not there")
 def test_without_a_network_the_command_fails_in_ten_seconds(proof: Proof, tmp_path: Path) -> None:
     apart = ["unshare", "-Urn"]

@@ -162,6 +162,7 @@ def test_killed_runs_resume_to_the_same_bits(runs: Runs, proof: Proof) -> None:
         runs.compare(name, out)
 
 
+@pytest.mark.long
 @pytest.mark.proof("S1 SIGINT at a random instant, then resume")
 def test_a_run_stopped_by_sigint_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
     _stop(runs, proof, signal.SIGINT)

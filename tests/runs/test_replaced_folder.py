@@ -152,6 +152,7 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert (process.returncode, message) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.parametrize(
     "way",

@@ -376,6 +376,7 @@ def test_the_number_of_threads_follows_option_variable_and_default(
     assert "OMP_NUM_THREADS" in wrong.stderr
 
 
+@pytest.mark.long
 def test_the_kernels_follow_the_variable_and_a_change_is_a_warning(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
@@ -448,6 +449,7 @@ def test_mnist_is_fetched_trained_on_scored_and_repaired(
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
+@pytest.mark.long
 def test_the_synthetic_digits_are_used_if_nothing_can_be_fetched(mlp: Mlp, tmp_path: Path) -> None:
     (tmp_path / "no").mkdir()
     arguments = ["--config", ROOT / "configs" / "quickstart.yaml", "--set", "data.download=false"]

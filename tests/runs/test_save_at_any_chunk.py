@@ -71,6 +71,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_own_images(tmp_path_factory.mktemp("images"), 4, 5, classes=3, train=1550)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("settings", few(CONFIGURATIONS, 3))
 def test_saves_after_every_chunk_and_at_the_end_lead_to_the_same_run(

@@ -449,6 +449,7 @@ def test_a_run_resumes_after_a_loss_of_power(proof: Proof, trainings: list[Scene
         assert content(scene.disk / "runs" / "a") == content(scene.after / "runs" / "a")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("write", "words"),
     [

@@ -329,6 +329,7 @@ def test_a_run_is_not_resumed_from_a_damaged_checkpoint(finished: Path, tmp_path
     assert train(tmp_path, "--resume", *longer)[0] == 0
 
 
+@pytest.mark.long
 def test_weights_too_large_to_predict_with_are_refused(finished: Path, tmp_path: Path) -> None:
     arrays, header = opened(finished / "best.npz")
     arrays["layers.0.weight"][...] = 3e38
