@@ -49,7 +49,8 @@ def train(tmp_path: Path, config: Path) -> Train:
         **options: Any,
     ) -> subprocess.CompletedProcess[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
-        command = [sys.executable, *python, "-m", "mlp_cli", "train", "--config", config, "--quiet"]
+        given = [] if "--config" in arguments else ["--config", config]
+        command = [sys.executable, *python, "-m", "mlp_cli", "train", *given, "--quiet"]
         return subprocess.run(
             [*command, *map(os.fsencode, map(str, arguments))],
             env={name: value for name, value in environment.items() if value is not None},
