@@ -86,7 +86,7 @@ def test_the_citation_has_the_version_licence_and_author_of_the_project() -> Non
 def test_every_test_runs_in_one_stage_of_the_checks() -> None:
     # Without compiled code, the README's command runs the tests not marked `long`.
     assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
-    for selection in ("long and not serial", "long and serial", "not serial", "serial"):
+    for selection in ("long and not serial", "not serial", "serial"):
         assert CI.count(f'-m "{selection}"') == 1
 
 
