@@ -20,7 +20,7 @@ from mlp_cli.compute.kernels import Program, Task, Workers
 from mlp_cli.nn.buffers import Array
 from mlp_cli.storage.files import storage_errors
 
-if numba.config.DISABLE_JIT:
+if vars(numba.config)["DISABLE_JIT"]:  # an attribute that its module makes at run time
     raise ImportError("NUMBA_DISABLE_JIT turns compiling off")
 
 
