@@ -89,6 +89,13 @@ class Runs:
             start_new_session=True,
         )  # fmt: skip
 
+    def start_and_kill(self, name: str, out: Path, seed: int) -> None:
+        """Start a training and kill it at an instant that the seed gives."""
+        process = self.start(name, out)
+        time.sleep(next(instants(seed, self.reference(name)[1])))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
     def finish(self, name: str, out: Path) -> None:
         """Resume a training until its end."""
         process = self.start(name, out)
@@ -291,10 +298,7 @@ def test_of_many_processes_that_resume_a_run_one_at_a_time_trains_it(
     for seed in proof.trials(quick=2, long=100):
         out = runs.folder / f"many-{seed}"
         if seed % 2:  # every other run was started and killed before
-            process = runs.start(name, out)
-            time.sleep(next(instants(seed, runs.reference(name)[1])))
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            runs.start_and_kill(name, out, seed)
         processes = [runs.start(name, out) for _ in range(2 + seed % 5)]
         ended = [process.communicate(timeout=300) for process in processes]
         codes = [process.returncode for process in processes]
@@ -317,10 +321,7 @@ def test_processes_that_train_a_run_without_locks_do_not_damage_it(
     for seed in proof.trials(quick=2, long=100):
         out = runs.folder / f"lockless-{seed}"
         if seed % 2:
-            process = runs.start(name, out)
-            time.sleep(next(instants(seed, runs.reference(name)[1])))
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            runs.start_and_kill(name, out, seed)
         processes = [runs.start(name, out, LOCKLESS) for _ in range(2 + seed % 3)]
         for process in processes:
             _, stderr = process.communicate(timeout=300)

@@ -38,8 +38,8 @@ def _arrive(_, counter):
 
     def build(context, builder, signature, args):
         word = context.get_value_type(types.int64)
-        where = builder.inttoptr(args[0], word.as_pointer())
-        return builder.atomic_rmw("add", where, word(1), "seq_cst")
+        place = builder.inttoptr(args[0], word.as_pointer())
+        return builder.atomic_rmw("add", place, word(1), "seq_cst")
 
     return types.int64(counter), build
 
@@ -48,8 +48,8 @@ def _arrive(_, counter):
 def _look(_, counter):
     def build(context, builder, signature, args):
         word = context.get_value_type(types.int64)
-        where = builder.inttoptr(args[0], word.as_pointer())
-        return builder.load_atomic(where, "acquire", 8)
+        place = builder.inttoptr(args[0], word.as_pointer())
+        return builder.load_atomic(place, "acquire", 8)
 
     return types.int64(counter), build
 
@@ -94,13 +94,13 @@ def flush_to_zero(_, control):
             for name in ("st", "ld")
         )
         register = cgutils.alloca_once(builder, number)
-        where = builder.bitcast(register, byte)
-        builder.call(store, [where])
+        place = builder.bitcast(register, byte)
+        builder.call(store, [place])
         before = builder.load(register)
         first = builder.icmp_unsigned("==", args[0], number(0))
         flushing = builder.or_(before, number(_FLUSH_TO_ZERO))
         builder.store(builder.select(first, flushing, args[0]), register)
-        builder.call(load, [where])
+        builder.call(load, [place])
         return before
 
     return types.uint32(types.uint32), build
