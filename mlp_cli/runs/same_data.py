@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
@@ -47,20 +48,28 @@ def check_same_data(
     elsewhere = config.data.path != trained_by(checkpoint).data.path
     why = other_data(record, dataset, dataset.record.digests)
     if elsewhere and not moved and (why or not record.digests):
-        if why:
-            found = f"the data there are others: {why}. Resume with {path.parent / 'config.yaml'}, "
-            found += "or train the new configuration in another folder."
-        else:
-            found = f"the data there may be others, because {path} holds no digests of its data. "
-            found += "If they are the same, say so with --data-path DIR."
-        raise ConfigError(
-            f"--resume {path.parent}: the configuration differs from the run's in data.path, and "
-            f"{found}"
-        )
+        raise _elsewhere(path, why)
     if why:
         raise refusal(dataset.name, path, record.name, why)
     if elsewhere and not record.digests:
         warn(unknown_data(dataset.name, path))
+
+
+def _elsewhere(checkpoint: Path, why: str) -> ConfigError:
+    """Return the error that `data.path` is another folder, with other data if `why` says how."""
+    if why:
+        found = f"its data are others: {why}"
+        remedy = (
+            f"Resume with {checkpoint.parent / 'config.yaml'}, or train the new configuration in "
+            "another folder"
+        )
+    else:
+        found = f"its data may be others, because {checkpoint} holds no digests of its data"
+        remedy = "If they are the same, say so with --data-path DIR"
+    return ConfigError(
+        f"--resume {checkpoint.parent}: the configuration differs from the run's in data.path, and "
+        f"{found}. {remedy}."
+    )
 
 
 def record_place(folder: RunFolder, newest: Checkpoint, config: Config, dataset: Dataset) -> None:

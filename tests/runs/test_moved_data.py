@@ -165,7 +165,7 @@ def test_a_finished_run_is_found_finished_if_its_data_are_the_same(moved: Moved)
     (moved.whole.parent / "last.npz").rename(moved.whole / "last.npz")
     shutil.copytree(moved.new, moved.old)
     change(moved.old, CHANGES["a label"])
-    with pytest.raises(ConfigError, match=r"data\.path, and the data there are others"):
+    with pytest.raises(ConfigError, match=r"data\.path, and its data are others"):
         resume(moved.whole, settings(moved.old))
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte differs"):
         continued(moved.whole, moved.config, moved.old)
