@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
 from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
@@ -38,6 +38,7 @@ from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
 Changes = Mapping[str, Any]
+SPLITS = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,9 @@ def evaluate(
     MlpError
         If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
-    if split not in ("test", "validation", "train"):
-        raise ConfigError(f"split={split!r}: give test, validation or train.")
+    if split not in SPLITS:
+        meant = did_you_mean(str(split), SPLITS)
+        raise ConfigError(f"split={split!r}: give test, validation or train.{meant}")
     several = [runs] if isinstance(runs, str | os.PathLike) else runs
     return evaluate_checkpoints([given_path(run) for run in several], split, _data_dir(data_dir))
 

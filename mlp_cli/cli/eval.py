@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    Choice,
     GivenPath,
     HelpfulCommand,
     data_dir_option,
@@ -26,7 +27,7 @@ from mlp_cli.storage.paths import STREAM
 )
 @option(
     "--split",
-    type=click.Choice(["test", "validation", "train"]),
+    type=Choice(["test", "validation", "train"]),
     default="test",
     show_default=True,
     help="Which images to score.",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.errors import ConfigError, StorageError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,8 +77,31 @@ class GivenPath(click.Path):
         return super().convert(path, param, ctx)
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # generic only from Click 8.4 on
+    """One of a few names. If another one is given, the message suggests the closest."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or raise a usage error that names the option."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter as error:
+            self.fail(f"{error.message}{did_you_mean(value, self.choices)}", param, ctx)
+
+
 class HelpfulCommand(click.Command):
-    """A command whose help is printed by `show`, which reports a full disk or a closed pipe."""
+    """A command that corrects names, and prints its help by `show`.
+
+    So a full disk or a closed pipe is reported, and capitals do not hide what is meant.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; suggest the closest option if one does not exist."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            found, known = error.option_name, [n for p in self.get_params(ctx) for n in p.opts]
+            hint = did_you_mean(found, known)
+            raise click.UsageError(f"No such option '{found}'.{hint}", ctx) from error
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return Click's option `--help`, with another way to print."""
@@ -93,6 +116,16 @@ class HelpfulGroup(HelpfulCommand, click.Group):
 
     command_class = HelpfulCommand
     group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with; suggest the closest if there is none."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"No such command '{args[0]}'.{did_you_mean(args[0], self.commands)}", ctx
+            )
+        return super().resolve_command(ctx, args)
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
