@@ -3,7 +3,7 @@
 Every message says what is wrong, where, what was found and what to do about it. The command line
 turns an `MlpError` into its message and its exit code. Any other exception is a defect of the
 program and keeps its traceback. The functions serve all messages: `visible` shows text that comes
-from outside, and `did_you_mean` corrects a name.
+from outside, `reason` says why something failed, and `did_you_mean` corrects a name.
 
     MlpError
     ├── CheckFailedError   1  a check that the user asked for failed
@@ -82,6 +82,15 @@ def visible(text: str) -> str:
 def visible_lines(message: str) -> str:
     """Return a message with every line as `visible` shows it."""
     return "\n".join(map(visible, message.split("\n")))
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, without a period; the name of its class if it says nothing.
+
+    Of an `OSError` this is only why, because the message names the file itself.
+    """
+    text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    return text or type(error).__name__
 
 
 def closest(found: str, names: Iterable[str]) -> str:

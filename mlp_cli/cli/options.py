@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import ConfigError, StorageError, did_you_mean
+from mlp_cli.errors import ConfigError, StorageError, did_you_mean, reason
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -280,11 +281,24 @@ def show(text: object) -> None:
     StorageError
         If stdout cannot be written, for example because the disk is full.
     """
-    try:
+    with printing():
         click.echo(os.fsencode(text) if isinstance(text, Path) else text)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Turn an `OSError` of a block that only prints to stdout into a message.
+
+    Raises
+    ------
+    StorageError
+        If stdout cannot be written, for example because the disk is full.
+    """
+    try:
+        yield
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         die_by(signal.SIGPIPE)
     except OSError as error:
         raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Check the free space."
+            f"cannot write to standard output: {reason(error)}. Check the free space."
         ) from error

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlp_cli.compute.machine import available_cores
-from mlp_cli.errors import ConfigError, did_you_mean
+from mlp_cli.errors import ConfigError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from mlp_cli.compute.engine import Engine
@@ -134,9 +134,9 @@ def build_engine(choice: EngineChoice) -> Engine:
             warnings.filterwarnings("error", "Environment variable", RuntimeWarning)
             from mlp_cli.compute.fast import FastKernels  # takes long, and needs the extra
     except Exception as error:  # Numba raises many kinds, by what it meets
-        reason = str(error).partition("\n")[0].removesuffix(".")
+        why = reason(error).partition("\n")[0].removesuffix(".")
         raise ConfigError(
-            f"the compiled kernels do not load: {reason}. {_numba_variables()}Set "
+            f"the compiled kernels do not load: {why}. {_numba_variables()}Set "
             "MLP_KERNELS=numpy to train without them, or reinstall the extra: "
             "pip install 'mlp-cli[fast]'"
         ) from error

@@ -18,6 +18,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
@@ -183,12 +184,15 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
         If there is none, or if `given_path` refuses the path.
     CheckpointError
         If it is damaged.
+    StorageError
+        If it may not be read.
     """
     path = given_path(run_or_checkpoint)
-    if path.is_dir():
-        if not (path / "best.npz").is_file():
+    with storage_errors("read", path):
+        is_run = path.is_dir()
+        if is_run and not (path / "best.npz").is_file():
             raise ConfigError(
                 f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
             )
-        path = path / "best.npz"
+    path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))
