@@ -14,9 +14,8 @@ from mlp_cli.cli.options import (
     data_dir_option,
     json_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 

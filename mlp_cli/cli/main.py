@@ -20,7 +20,8 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
-from mlp_cli.cli.options import HelpfulGroup, printing
+from mlp_cli.cli.options import HelpfulGroup
+from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         # With this variable, Click only prints what a shell needs to complete commands.
         completing = "_MLP_COMPLETE" in os.environ
-        with Signals() as signals, printing() if completing else nullcontext():
+        with Signals() as signals, stdout_errors() if completing else nullcontext():
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)

@@ -1,20 +1,17 @@
-"""What several commands share: options, the configuration's file, and printing a result."""
+"""What several commands share: how names are read, options, and the configuration's file."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import ConfigError, StorageError, did_you_mean, reason
+from mlp_cli.cli.printing import show
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -257,48 +254,3 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
-
-
-def show_json(value: Any, indent: int | None = None) -> None:
-    """Print a result to stdout as JSON. Characters that could control a terminal are escaped.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written.
-    """
-    from mlp_cli.storage.strict_json import to_json
-
-    text = to_json(value, indent=indent)
-    show("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
-def show(text: object) -> None:
-    """Print a result to stdout. A path is printed as its own bytes, whatever the encoding.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written, for example because the disk is full.
-    """
-    with printing():
-        click.echo(os.fsencode(text) if isinstance(text, Path) else text)
-
-
-@contextmanager
-def printing() -> Iterator[None]:
-    """Turn an `OSError` of a block that only prints to stdout into a message.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written, for example because the disk is full.
-    """
-    try:
-        yield
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        die_by(signal.SIGPIPE)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to standard output: {reason(error)}. Check the free space."
-        ) from error

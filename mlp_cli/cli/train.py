@@ -17,9 +17,8 @@ from mlp_cli.cli.options import (
     json_option,
     mirror_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.cli.signals import Signals
 
 
