@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -213,8 +214,9 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
 def test_a_shell_loop_stops_with_its_training(runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"
     _, longest = runs.reference(name)
+    command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(runs.config)]
     loop = (
-        f"for i in 1 2 3; do {sys.executable} -m mlp_cli train --config {runs.config} --quiet"
+        f"for i in 1 2 3; do {shlex.join(command)} --quiet"
         " --set training.epochs=12 --out loop-$0-$i; echo $i; done"
     )
     for seed in proof.trials(quick=3, long=100):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -341,14 +342,14 @@ def test_a_closed_stderr_is_ignored_and_a_full_stdout_is_an_error(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = f"{sys.executable} -m mlp_cli"
+    command = f"{shlex.quote(sys.executable)} -m mlp_cli"
 
     def shell(line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
-    train = f"{command} train --config {config}"
+    train = f"{command} train --config {shlex.quote(str(config))}"
     assert shell(f"{train} --out a 2>&-").returncode == 0  # no stderr at all
     assert (tmp_path / "a" / "result.json").exists()
     assert shell(f"{train} --out b 2>/dev/full >&-").returncode == 0
