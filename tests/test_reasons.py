@@ -35,7 +35,7 @@ def test_a_reason_is_never_empty(error: Exception, expected: str) -> None:
 
 @pytest.mark.parametrize("error", [OSError(), OSError(""), TimeoutError(), BlockingIOError("")])
 def test_a_file_that_fails_in_silence_is_told_with_a_reason(error: OSError, tmp_path: Path) -> None:
-    told = pytest.raises(StorageError, match=rf": {type(error).__name__}\. Check")
+    told = pytest.raises(StorageError, match=rf": {type(error).__name__}\. ")
     with told, storage_errors("read", tmp_path):
         raise error
 

@@ -18,7 +18,7 @@ from helpers.permissions import without_root
 from mlp_cli import SilentObserver, train
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [["train"], ["train", "--config"], ["gradcheck"], ["gradcheck", "--config"]]
+COMMANDS = [["train"], ["gradcheck", "--config"]]
 
 
 def mlp(*arguments: object, package: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -107,9 +107,7 @@ def test_what_is_no_configuration_is_exit_2(
         assert_refused(mlp(*command, config), 2, f"{config}{reason}")
 
 
-@pytest.mark.parametrize(
-    "call", ["config list", "config list --json", "train mnist", "gradcheck mnist"]
-)
+@pytest.mark.parametrize("call", ["config list", "train mnist"])
 def test_a_shipped_configuration_that_may_not_be_read_is_exit_7(call: str, tmp_path: Path) -> None:
     for name in ("mlp_cli", "configs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
