@@ -149,6 +149,16 @@ def data_dir_option(command: Command) -> Command:
     )(command)
 
 
+def data_path_option(command: Command) -> Command:
+    """Add `--data-path`."""
+    return option(
+        "--data-path",
+        type=GivenPath(file_okay=False),
+        metavar="DIR",
+        help="Where the images of a run with data.path are now, if they have moved.",
+    )(command)
+
+
 def mirror_option(command: Command) -> Command:
     """Add `--mirror`."""
     return option(
