@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = ("fast", "plot", "test")
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
@@ -54,15 +54,13 @@ def packages() -> list[str]:
     return list(dict.fromkeys(re.split(r"[<>=;]", need)[0] for need in needs))
 
 
-def pythons() -> list[str]:
-    """Return the command of each version of Python that the project names, if it starts."""
-    names = re.findall(r":: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
-    commands = [f"python{name}" for name in names if shutil.which(f"python{name}")]
-    return [
-        command
-        for command in commands
-        if subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
-    ]
+def starts(python: str) -> bool:
+    """Tell whether a command or a path is a Python that starts."""
+    command = [python, "-c", ""]
+    return bool(
+        shutil.which(python)
+        and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    )
 
 
 def find_uv(folder: Path) -> str:
@@ -74,6 +72,11 @@ def find_uv(folder: Path) -> str:
     return str(folder / "bin" / "uv")
 
 
+def output(command: Sequence[str]) -> str:
+    """Return what a command prints to stdout."""
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def all_versions(choice: str, uv: str, python: str) -> Iterator[Versions]:
     """Yield the versions that a choice stands for."""
     if choice != "each":
@@ -81,8 +84,8 @@ def all_versions(choice: str, uv: str, python: str) -> Iterator[Versions]:
         return
     extras = [f"--extra={extra}" for extra in EXTRAS]
     command = [uv, "pip", "compile", "--quiet", "--python", python, LOWEST, *extras]
-    done = subprocess.run([*command, "pyproject.toml"], cwd=ROOT, stdout=-1, text=True, check=True)
-    for pin, name in re.findall(r"^(([\w-]+)==\S+)", done.stdout, re.MULTILINE):
+    pins = output([*command, str(ROOT / "pyproject.toml")])
+    for pin, name in re.findall(r"^(([\w-]+)==\S+)", pins, re.MULTILINE):
         if name in packages():
             yield Versions(f"only {pin}", [NEWEST, pin])
 
@@ -93,17 +96,16 @@ def check(uv: str, python: str, versions: Versions, options: Sequence[str]) -> b
         inner = f"{folder}/bin/python"
         make = [uv, "venv", "--quiet", "--python", python, folder]
         install = [uv, "pip", "install", "--quiet", "--python", inner, *versions.arguments]
-        for command in make, [*install, f"-e.[{','.join(EXTRAS)}]"]:
-            if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        for command in make, [*install, f"-e{ROOT}[{','.join(EXTRAS)}]"]:
+            if subprocess.run(command, check=False).returncode:
                 print(f"{python}, {versions.name}: not installed", flush=True)
                 return False
         listing = [uv, "pip", "list", "--quiet", "--python", inner, "--format=json"]
-        found = json.loads(subprocess.run(listing, stdout=-1, check=True).stdout)
-        installed = {package["name"]: package["version"] for package in found}
-        number = subprocess.run([inner, "--version"], stdout=-1, text=True, check=True).stdout
+        installed = {package["name"]: package["version"] for package in json.loads(output(listing))}
+        number = output([inner, "--version"])
         result = "no result"
         command = [inner, "-m", "pytest", "-q", "--color=no", *options]
-        with subprocess.Popen(command, cwd=ROOT, stdout=-1, text=True) as tests:
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as tests:
             for line in tests.stdout or ():
                 sys.stderr.write(line)
                 result = line.strip() or result
@@ -114,8 +116,9 @@ def check(uv: str, python: str, versions: Versions, options: Sequence[str]) -> b
 
 def main() -> None:
     """Run what the arguments ask for."""
-    description, _, _ = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("choices", nargs="*", metavar="CHOICE", help="lowest, newest or each")
     parser.add_argument("--python", action="append", help="a command or a path; may be repeated")
     parser.add_argument("--pytest", default="", metavar="OPTIONS", help="options of pytest")
@@ -123,16 +126,20 @@ def main() -> None:
     choices = given.choices or ["lowest", "newest"]
     if unknown := {*choices} - {"lowest", "newest", "each"}:
         parser.error(f"unknown choice: {', '.join(sorted(unknown))}")
-    options = shlex.split(given.pytest)
+    numbers = re.findall(r":: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    named = given.python or [f"python{number}" for number in numbers]
+    pythons = [python for python in named if starts(python)]
+    if not pythons or (given.python and pythons != named):
+        parser.error(f"a Python does not start: {', '.join(sorted({*named} - {*pythons}))}")
     with tempfile.TemporaryDirectory() as folder:
         uv = find_uv(Path(folder))
         passed = [
-            check(uv, python, versions, options)
-            for python in given.python or pythons()
+            check(uv, python, versions, shlex.split(given.pytest))
+            for python in pythons
             for choice in choices
             for versions in all_versions(choice, uv, python)
         ]
-    sys.exit(not (passed and all(passed)))
+    sys.exit(not all(passed))
 
 
 if __name__ == "__main__":

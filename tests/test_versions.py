@@ -24,10 +24,20 @@ def check_versions(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_script_installs_nothing_for_an_unknown_choice() -> None:
-    done = check_versions("lowest", "oldest")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lowest", "oldest"], "unknown choice: oldest"),
+        (["--python", sys.executable, "--python", "nowhere"], "a Python does not start: nowhere"),
+        (["--python", "/bin/false"], "a Python does not start: /bin/false"),
+    ],
+)
+def test_the_script_refuses_what_it_cannot_run_before_it_installs(
+    arguments: list[str], said: str
+) -> None:
+    done = check_versions(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "unknown choice: oldest" in done.stderr
+    assert said in done.stderr
 
 
 def test_the_script_reports_every_package_that_the_project_asks_for() -> None:
