@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,6 +125,14 @@ class HelpfulGroup(HelpfulCommand, click.Group):
                 f"No such command '{args[0]}'.{did_you_mean(args[0], self.commands)}", ctx
             )
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, print the help as an error, as Click does only from 8.2 on."""
+        if not args and not ctx.resilient_parsing:
+            with suppress(OSError):  # the exit code says it as well
+                click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
