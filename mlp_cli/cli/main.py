@@ -48,8 +48,12 @@ for command in (config, download_data, evaluate, gradcheck, train):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit. Only here do errors become messages and exit codes."""
+    # A stream is None if the caller closed it. Click 8.1.0 to 8.1.3 cannot write to None.
+    sys.stdout, sys.stderr = (
+        stream or io.TextIOWrapper(io.BytesIO()) for stream in (sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None if the caller closed it
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         # With this variable, Click only prints what a shell needs to complete commands.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,6 +126,14 @@ class HelpfulGroup(HelpfulCommand, click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, print the help as an error, as Click does only from 8.2 on."""
+        if not args and not ctx.resilient_parsing:
+            with suppress(OSError):  # the exit code says it as well
+                click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
 
 def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
@@ -146,6 +155,16 @@ def data_dir_option(command: Command) -> Command:
         show_envvar=True,
         help="Folder of the data. MNIST's four files lie in DIR/mnist.",
         metavar="DIR",
+    )(command)
+
+
+def data_path_option(command: Command) -> Command:
+    """Add `--data-path`."""
+    return option(
+        "--data-path",
+        type=GivenPath(file_okay=False),
+        metavar="DIR",
+        help="Where the images of a run with data.path are now, if they have moved.",
     )(command)
 
 

@@ -13,8 +13,8 @@ memory, and a network made of it takes at most as much again.
 A release reads what any earlier one wrote. Other names in the header are ignored, and so is the
 state if a network is only used. An array that has no place in the configuration is refused. If
 training continues, so is a field of the state that this release does not know: the training would
-not go on as it would have. A field that a later release added to the state is missing in older
-files, and takes its default.
+not go on as it would have. A field that a later release added to the state or to the record of the
+data is missing in older files, and takes its default.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlp_cli.errors import CheckpointError, ConfigError, reason
 from mlp_cli.storage.files import atomic_writer, storage_errors
-from mlp_cli.storage.header import FIRST_STATE_FIELDS, DataRecord, State
+from mlp_cli.storage.header import FIRST_DATA_FIELDS, FIRST_STATE_FIELDS, DataRecord, State
 from mlp_cli.storage.npz import read_npz, write_npz
 from mlp_cli.storage.strict_json import from_json, record_faults, shown, to_json
 
@@ -94,7 +94,7 @@ class Checkpoint:
         CheckpointError
             If it is not a record of this release.
         """
-        return self.record("data", DataRecord)
+        return self.record("data", DataRecord, required=FIRST_DATA_FIELDS)
 
     def state(self) -> State:
         """Return where the training stood.
