@@ -44,7 +44,7 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
 
     engine = build_engine(choice)
     with ProgressObserver() as observer:
-        engine.compile(np.dtype("float64"), observer.log)
+        engine.compile(np.dtype("float64"), observer.warn, observer.log)
     found = check_gradient(config, engine)
     if as_json:
         show_json(found.to_dict())
