@@ -194,11 +194,14 @@ def test_damaged_files_are_made_again(suffix: str, damage: bytes, run: Run, tmp_
 
 
 def test_a_kill_between_the_index_and_the_code_leaves_no_code_of_another_version(run: Run) -> None:
-    assert run(version=1)[-1] == "RESULT 2"
-    die = "from numba.core.caching import IndexDataCacheFile as file\n"
-    die += "file._save_data = lambda *_: os._exit(9)"
-    assert is_announced(run(version=5, before=die)[0])
-    assert run(version=5, before="")[-1] == "RESULT 6"
+    die = (
+        "if 'DIE' in os.environ:\n"
+        "    from numba.core.caching import IndexDataCacheFile\n"
+        "    IndexDataCacheFile._save_data = lambda *_: os._exit(9)"
+    )
+    assert run(version=1, before=die)[-1] == "RESULT 2"
+    assert is_announced(run(version=5, before=die, DIE="1")[0])
+    assert run(version=5, before=die)[-1] == "RESULT 6"
 
 
 def test_the_files_of_the_kernels_are_named_by_their_version() -> None:
