@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,29 +63,65 @@ def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     assert reported.startswith("Compiled the kernels in ")
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_the_waiting_for_another_process(
-    number: signal.Signals, mlp: Mlp, config: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def compiling_elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder for compiled kernels that is locked, as by a process that compiles them."""
     code = "from mlp_cli.compute.fast.interpreter import cache; print(cache.cache_path)"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
-    folder = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        process = start("train", config, "--quiet", "--out", tmp_path / "run", cache=tmp_path)
-        assert process.stderr is not None
-        assert process.stderr.readline() == f"{WAITING}\n"
-        process.send_signal(number)
-        sent = time.monotonic()
-        _, stderr = process.communicate(timeout=60)
-        assert time.monotonic() - sent < 2
-    finally:
-        os.close(descriptor)
+    )
+    descriptor = os.open(done.stdout.strip(), os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield tmp_path
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_the_waiting_for_another_process(
+    number: signal.Signals, mlp: Mlp, config: Path, compiling_elsewhere: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start("train", config, "--quiet", "--out", run, cache=compiling_elsewhere)
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{WAITING}\n"
+    process.send_signal(number)
+    sent = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 2
     assert (process.returncode, stderr) == (-number, "")
-    assert mlp("train", config, "--out", tmp_path / "run", "--resume").returncode == 0
+    assert mlp("train", config, "--out", run, "--resume").returncode == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_gradient_check_that_compiles(
+    number: signal.Signals, config: Path, tmp_path: Path
+) -> None:
+    process = start("gradcheck", config, cache=tmp_path)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(ANNOUNCED)
+    time.sleep(3)
+    process.send_signal(number)
+    sent = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 2
+    assert (process.returncode, out, err) == (-number, "", "")
+
+
+@pytest.mark.parametrize("call", ["check_gradient({})", "train({}, out='run')"])
+def test_a_call_from_python_says_that_it_waits(
+    call: str, compiling_elsewhere: Path, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(compiling_elsewhere)}
+    call = call.format("{'data': {'dataset': 'synthetic'}}")
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from mlp_cli import *; {call}"],
+        cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{WAITING}\n"
+    process.kill()
+    process.communicate()
 
 
 @pytest.mark.proof("S6 a signal at a random instant of a first run")
