@@ -193,6 +193,20 @@ def test_damaged_files_are_made_again(suffix: str, damage: bytes, run: Run, tmp_
     assert run() == ["RESULT 2"]
 
 
+def test_files_that_cannot_be_read_stay(run: Run, tmp_path: Path) -> None:
+    run()
+    kept = list((tmp_path / "package" / "__pycache__").iterdir())
+    for file in kept:
+        file.chmod(0)
+    announced, warned, _, result = run(read_only=True)
+    assert is_announced(announced)
+    assert "cannot be kept" in warned and "Permission denied" in warned
+    assert result == "RESULT 2"
+    for file in kept:
+        file.chmod(0o600)
+    assert run() == ["RESULT 2"]
+
+
 def test_a_kill_between_the_index_and_the_code_leaves_no_code_of_another_version(run: Run) -> None:
     die = (
         "if 'DIE' in os.environ:\n"

@@ -115,11 +115,20 @@ class KernelCache:
 
         Numba does not force its files to disk, so a loss of power tears them. A torn pickle can
         raise nearly anything.
+
+        Raises
+        ------
+        MemoryError
+            If the code does not fit in memory; the files stay.
         """
         if self._files is None:
             return None
         try:
             return self._files.load_overload(signature, context)
+        except MemoryError:
+            raise
+        except OSError:  # the files cannot be read, and may be whole
+            return None
         except Exception:
             for file in Path(self._files.cache_path).glob(f"{self._files._impl.filename_base}.*"):
                 with suppress(OSError):
