@@ -13,6 +13,7 @@ from mlp_cli.cli.options import (
     HelpfulCommand,
     all_mirrors,
     config_options,
+    current_signals,
     data_dir_option,
     data_path_option,
     json_option,
@@ -20,7 +21,6 @@ from mlp_cli.cli.options import (
     option,
 )
 from mlp_cli.cli.printing import show, show_json
-from mlp_cli.cli.signals import Signals
 
 
 @click.command(cls=HelpfulCommand)
@@ -90,16 +90,10 @@ def train(
         data_path=data_path,
     )
     with ProgressObserver(quiet=quiet) as observer:
-        folder, result = train_run(config, options, observer, _signals())
+        folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show_json({**result, "run": str(folder)})
         return
     show(result_text(result))
     show(folder)
-
-
-def _signals() -> Signals:
-    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
-    found = click.get_current_context().find_object(Signals)
-    return found if found is not None else Signals()

@@ -109,7 +109,7 @@ def train_run(
         with interruption.immediate():  # nothing is to be saved yet
             engine = build_engine(options.engine)
             at_the_end.callback(engine.threads.close)
-            engine.compile(np.dtype(config.training.dtype), observer.log)
+            engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()
