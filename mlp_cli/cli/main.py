@@ -21,6 +21,7 @@ from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
 from mlp_cli.errors import ConfigError, MlpError, visible_lines
@@ -48,9 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit. Only here do errors become messages and exit codes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if the caller closed it
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # of a file that tells no position
+                stream.reconfigure(errors="backslashreplace")
     try:
-        with Signals() as signals:
+        with Signals() as signals, storage_warnings_to(_warn):
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)
@@ -75,3 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _complain(message: str) -> None:
     with suppress(OSError):  # the exit code says it as well
         click.echo(f"Error: {visible_lines(message)}", err=True)
+
+
+def _warn(message: str) -> None:
+    with suppress(OSError):  # as for progress
+        click.echo(f"WARNING: {visible_lines(message)}", err=True)

@@ -15,6 +15,7 @@ import click
 from mlp_cli.cli.signals import die_by
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
+from mlp_cli.storage.remedies import reason, remedy
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -253,5 +254,5 @@ def show(text: object) -> None:
         die_by(signal.SIGPIPE)
     except OSError as error:
         raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Check the free space."
+            f"cannot write to standard output: {reason(error)}. {remedy(error)}"
         ) from error

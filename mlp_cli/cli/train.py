@@ -21,6 +21,7 @@ from mlp_cli.cli.options import (
     show_json,
 )
 from mlp_cli.cli.signals import Signals
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command(cls=HelpfulCommand)
@@ -84,7 +85,7 @@ def train(
         config_name=config_path.stem,
         engine=engine,
     )
-    with ProgressObserver(quiet=quiet) as observer:
+    with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
         folder, result = train_run(config, options, observer, _signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:

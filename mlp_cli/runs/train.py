@@ -38,6 +38,7 @@ from mlp_cli.runs.resume import (
 )
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
+from mlp_cli.storage.files import exists
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
@@ -84,7 +85,7 @@ def train_run(
     with folder.locked(), ExitStack() as at_the_end:
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
-            begun = folder.last.exists() or folder.has_trained
+            begun = exists(folder.last) or folder.has_trained
             if options.mode == "resume" and stored is None and begun:
                 raise in_use(out)
         with interruption.immediate():  # nothing is to be saved yet
@@ -96,7 +97,7 @@ def train_run(
                 folder.clear()
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
-            if stored is not None and folder.last.exists():
+            if stored is not None and exists(folder.last):
                 checkpoint = load_checkpoint(folder.last)
                 restore(trainer, checkpoint, config)
                 check_best(folder, trainer.state)
@@ -155,7 +156,7 @@ def _train(
         saver.chunk_ended()
         return interruption.pending
 
-    if not folder.last.exists():
+    if not exists(folder.last):
         saver.save()  # so that even a first epoch that diverges leaves a checkpoint
     try:
         while not trainer.finished and not interruption.pending:

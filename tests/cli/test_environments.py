@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import idx
+from helpers.privileges import without_root
 from helpers.proofs import Proof
 
 ROOT = Path(__file__).parents[2]
@@ -68,12 +68,6 @@ def close(*descriptors: int) -> Callable[[], None]:
 
 def limit(kind: int, amount: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(kind, (amount, amount))
-
-
-def without_root() -> None:
-    """Give up the capabilities by which root ignores permissions."""
-    for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, from the next exec on
-        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
 
 NO_UTF8 = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
