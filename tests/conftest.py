@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,15 @@ ROOT = Path(__file__).parent.parent
 # The user's settings must not affect a test, nor what a test module reads when it is imported.
 for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
     os.environ.pop(name, None)
+
+# A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
+# processes of the tests would inherit that, and `mlp` heeds it.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(
+            number,
+            signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
+        )
 
 
 @pytest.fixture(scope="session")

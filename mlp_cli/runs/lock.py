@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mlp_cli.errors import ConfigError, StorageWarning
+from mlp_cli.errors import ConfigError, StorageWarning, reason
 from mlp_cli.storage.files import opened_folder, storage_errors
-from mlp_cli.storage.remedies import reason
 
 
 class FolderLock:

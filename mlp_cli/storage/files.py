@@ -25,8 +25,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError, StorageWarning
-from mlp_cli.storage.remedies import reason, remedy
+from mlp_cli.errors import StorageError, StorageWarning, reason
+from mlp_cli.storage.remedies import remedy
 
 # What `fsync` of a file reports if the file system does not have it. After any other error, data
 # may be lost.

@@ -1,4 +1,4 @@
-"""An error of the system in words, and what to do about it, by its `errno`."""
+"""What to do about an error of the system, by its `errno`."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ _REMEDIES = {
     errno.ESTALE: _AWAY,
     errno.ETIMEDOUT: _AWAY,
 }
-
-
-def reason(error: OSError) -> str:
-    """Return what went wrong, without a full stop."""
-    return error.strerror or str(error).removesuffix(".")
 
 
 def remedy(error: OSError) -> str:
