@@ -11,7 +11,7 @@ import resource
 import sys
 from contextlib import suppress
 
-ENOUGH = 8 << 20  # bytes: what Linux gives by default
+SMALL, ENOUGH = 1 << 20, 8 << 20  # bytes; the second is what Linux gives by default
 
 
 def ensure_stack() -> None:
@@ -21,9 +21,9 @@ def ensure_stack() -> None:
     what Python takes for the end of its own, are set when a process starts.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    limits = [ENOUGH, *(limit for limit in (hard,) if limit != resource.RLIM_INFINITY)]
-    if soft == resource.RLIM_INFINITY or soft >= min(limits):
+    larger = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
+    if soft == resource.RLIM_INFINITY or soft >= min(SMALL, larger) or not sys.executable:
         return
     with suppress(OSError, ValueError):  # if it is not allowed, the small stack has to do
-        resource.setrlimit(resource.RLIMIT_STACK, (min(limits), hard))
+        resource.setrlimit(resource.RLIMIT_STACK, (larger, hard))
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
