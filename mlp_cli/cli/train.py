@@ -21,6 +21,7 @@ from mlp_cli.cli.options import (
     option,
 )
 from mlp_cli.cli.printing import show, show_json
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command(cls=HelpfulCommand)
@@ -89,7 +90,7 @@ def train(
         engine=engine,
         data_path=data_path,
     )
-    with ProgressObserver(quiet=quiet) as observer:
+    with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
         folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
