@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
 from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
@@ -38,6 +39,7 @@ from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
 Changes = Mapping[str, Any]
+SPLITS = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,9 @@ def evaluate(
     MlpError
         If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
-    if split not in ("test", "validation", "train"):
-        raise ConfigError(f"split={split!r}: give test, validation or train.")
+    if split not in SPLITS:
+        meant = did_you_mean(str(split), SPLITS)
+        raise ConfigError(f"split={split!r}: give test, validation or train.{meant}")
     several = [runs] if isinstance(runs, str | os.PathLike) else runs
     place = None if data_path is None else given_path(data_path)
     paths = [given_path(run) for run in several]
@@ -203,6 +206,8 @@ def check_gradient(
     with threadpool_limits(limits=1, user_api="blas"):
         engine = build_engine(_choose(checked, threads, kernels))
         with closing(engine.threads):
+            with ProgressObserver() as observer:
+                engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
 
 

@@ -2,7 +2,8 @@
 
 Every message says what is wrong, where, what was found and what to do about it. The command line
 turns an `MlpError` into its message and its exit code. Any other exception is a defect of the
-program and keeps its traceback. `visible` shows text that comes from outside.
+program and keeps its traceback. The functions serve all messages: `visible` shows text that comes
+from outside, `reason` says why something failed, and `did_you_mean` corrects a name.
 
     MlpError
     ├── CheckFailedError   1  a check that the user asked for failed
@@ -12,10 +13,14 @@ program and keeps its traceback. `visible` shows text that comes from outside.
     ├── CheckpointError    5  a checkpoint is damaged or does not fit its use
     ├── DivergedError      6  a loss, gradient or weight is not finite
     └── StorageError       7  disk or permission
+
+A `StorageWarning` is no error: the program goes on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -65,6 +70,18 @@ class StorageError(MlpError):
     exit_code = 7
 
 
+class StorageWarning(UserWarning):
+    """A file system lacks something that the program can do without.
+
+    The text does not name `path`, the first place of this kind, so that Python can tell that two
+    warnings are the same.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
 def visible(text: str) -> str:
     r"""Return a line of text with its control characters escaped, as in `\r` and `\x1b`.
 
@@ -80,3 +97,28 @@ def visible(text: str) -> str:
 def visible_lines(message: str) -> str:
     """Return a message with every line as `visible` shows it."""
     return "\n".join(map(visible, message.split("\n")))
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, without a period; the name of its class if it says nothing.
+
+    Of an `OSError` this is only why, because the message names the file itself.
+    """
+    text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    return text or type(error).__name__
+
+
+def closest(found: str, names: Iterable[str]) -> str:
+    """Return the one of `names` that was probably meant, or an empty text.
+
+    Capitals and blanks around `found` do not count. All of `names` are in small letters.
+    """
+    import difflib  # `mlp --help` does not need it
+
+    return next(iter(difflib.get_close_matches(found.strip().lower(), names, 1)), "")
+
+
+def did_you_mean(found: str, names: Iterable[str]) -> str:
+    """Return a question, after a blank, whether the `closest` name was meant; or an empty text."""
+    name = closest(found, names)
+    return f" Did you mean {name}?" if name else ""

@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    Choice,
     GivenPath,
     HelpfulCommand,
     data_dir_option,
     data_path_option,
     json_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
@@ -27,7 +27,7 @@ from mlp_cli.storage.paths import STREAM
 )
 @option(
     "--split",
-    type=click.Choice(["test", "validation", "train"]),
+    type=Choice(["test", "validation", "train"]),
     default="test",
     show_default=True,
     help="Which images to score.",

@@ -30,7 +30,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlp_cli.errors import CheckpointError, ConfigError
+from mlp_cli.errors import CheckpointError, ConfigError, reason
 from mlp_cli.storage.files import atomic_writer, storage_errors
 from mlp_cli.storage.header import FIRST_DATA_FIELDS, FIRST_STATE_FIELDS, DataRecord, State
 from mlp_cli.storage.npz import read_npz, write_npz
@@ -191,8 +191,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 header = _header(text)
             except ValueError as error:
                 raise CheckpointError(
-                    f"{path} is damaged or no checkpoint of mlp: {str(error)[:200]}. Use another "
-                    "checkpoint (a run keeps best.npz and last.npz), or train again."
+                    f"{path} is damaged or no checkpoint of mlp: {reason(error)[:200]}. Use "
+                    "another checkpoint (a run keeps best.npz and last.npz), or train again."
                 ) from error
             except MemoryError as error:
                 raise CheckpointError(
