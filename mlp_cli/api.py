@@ -12,8 +12,8 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,21 +125,20 @@ def train(
         raise ConfigError("resume and overwrite exclude each other.")
     if (resume or overwrite) and out is None:
         raise ConfigError("resume and overwrite need out, which names the run.")
-    checked = load_config(config, set=set)
-    options = RunOptions(
-        data_dir=_data_dir(data_dir),
-        mirrors=[given_mirror(mirror) for mirror in mirrors],
-        out=None if out is None else given_path(out),
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
-        engine=_choose(checked, threads, kernels),
-    )
-    with threadpool_limits(limits=1, user_api="blas"):
-        if observer is not None:
-            folder, _ = train_run(checked, options, observer, DeferredInterrupt())
-        else:
-            with ProgressObserver() as progress:
-                folder, _ = train_run(checked, options, progress, DeferredInterrupt())
+    with ExitStack() as stack:
+        if observer is None:
+            observer = stack.enter_context(ProgressObserver())
+        stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        checked = load_config(config, set=set)
+        options = RunOptions(
+            data_dir=_data_dir(data_dir),
+            mirrors=[given_mirror(mirror) for mirror in mirrors],
+            out=None if out is None else given_path(out),
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
+            engine=_choose(checked, threads, kernels, observer.warn),
+        )
+        folder, _ = train_run(checked, options, observer, DeferredInterrupt())
     return Run(folder)
 
 
@@ -189,15 +188,17 @@ def check_gradient(
         If the configuration is wrong, or names data that are missing.
     """
     checked = load_config(config, set=set)
-    with threadpool_limits(limits=1, user_api="blas"):
-        engine = build_engine(_choose(checked, threads, kernels))
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as observer:
+        engine = build_engine(_choose(checked, threads, kernels, observer.warn))
         with closing(engine.threads):
             return check.check_gradient(checked, engine)
 
 
-def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:
+def _choose(
+    config: Config, threads: int | None, kernels: str | None, warn: Callable[[str], object]
+) -> EngineChoice:
     hidden, batch_size = config.model.hidden, config.training.batch_size
-    return choose_engine(hidden, batch_size, os.environ, threads, kernels)
+    return choose_engine(hidden, batch_size, os.environ, threads, kernels, warn)
 
 
 def _data_dir(given: str | os.PathLike[str] | None) -> Path:

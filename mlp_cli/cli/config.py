@@ -20,7 +20,7 @@ from mlp_cli.cli.options import (
 )
 
 
-@click.group(cls=HelpfulGroup)
+@click.group(cls=HelpfulGroup, short_help="Describe and preview configurations.")
 def config() -> None:
     """List, describe and preview configurations."""
 

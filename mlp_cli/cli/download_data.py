@@ -11,13 +11,22 @@ from mlp_cli.cli.options import (
     HelpfulCommand,
     all_mirrors,
     data_dir_option,
+    examples,
     mirror_option,
     option,
     show,
 )
 
 
-@click.command("download-data", cls=HelpfulCommand)
+@click.command(
+    "download-data",
+    cls=HelpfulCommand,
+    short_help="Fetch and verify MNIST.",
+    epilog=examples(
+        "mlp download-data",
+        "mlp download-data --data-dir ~/data",
+    ),
+)
 @data_dir_option
 @mirror_option
 @option("--force", is_flag=True, help="Fetch the files even if they are already there.")

@@ -11,6 +11,7 @@ import click
 from mlp_cli.cli.options import (
     HelpfulCommand,
     config_options,
+    examples,
     json_option,
     show,
     show_json,
@@ -18,7 +19,14 @@ from mlp_cli.cli.options import (
 from mlp_cli.errors import CheckFailedError
 
 
-@click.command(cls=HelpfulCommand)
+@click.command(
+    cls=HelpfulCommand,
+    short_help="Prove the gradient.",
+    epilog=examples(
+        "mlp gradcheck mnist",
+        "mlp gradcheck mnist --set model.activation=tanh",
+    ),
+)
 @config_options
 @json_option
 def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:
@@ -31,19 +39,20 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     """
     from mlp_cli.compute.select import build_engine, choose_engine, hold_blas
     from mlp_cli.config.load import load_config
-
-    config = load_config(config_path, overrides)
-    choice = choose_engine(config.model.hidden, config.training.batch_size, os.environ)
-    hold_blas(os.environ)  # before anything imports NumPy
-
-    import numpy as np
-
-    from mlp_cli.gradcheck.check import check_gradient
-    from mlp_cli.reports import text
     from mlp_cli.runs.progress import ProgressObserver
 
-    engine = build_engine(choice)
     with ProgressObserver() as observer:
+        config = load_config(config_path, overrides)
+        hidden, batch_size = config.model.hidden, config.training.batch_size
+        choice = choose_engine(hidden, batch_size, os.environ, warn=observer.warn)
+        hold_blas(os.environ)  # before anything imports NumPy
+
+        import numpy as np
+
+        from mlp_cli.gradcheck.check import check_gradient
+        from mlp_cli.reports import text
+
+        engine = build_engine(choice)
         engine.compile(np.dtype("float64"), observer.log)
     found = check_gradient(config, engine)
     if as_json:

@@ -24,8 +24,11 @@ from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
 from mlp_cli.errors import ConfigError, MlpError, visible_lines
+from mlp_cli.runs.colour import RED, coloured, shows_colours
 
-EXIT_CODES = """\b
+LABEL = "Error: "  # of a message, as Click writes it
+
+EXIT_CODES = """\
 Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
 missing or damaged; 4 a download failed, worth retrying; 5 checkpoint damaged; 6 training diverged;
 7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
@@ -55,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
-        error.message = visible_lines(error.message)  # type: ignore[misc]  # final only to mypy
-        with suppress(OSError):  # the exit code says it as well
-            error.show()
+        text = io.StringIO()
+        error.show(text)
+        usage, _, message = text.getvalue().partition(LABEL)
+        _complain(message.rstrip("\n"), usage)
         code = error.exit_code
     except MlpError as error:
         _complain(str(error))
@@ -72,6 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, usage: str = "") -> None:
+    stream = sys.stderr
+    if stream is None:  # the caller closed it
+        return
+    text = f"{usage}{coloured(LABEL, RED, stream)}{visible_lines(message)}"
     with suppress(OSError):  # the exit code says it as well
-        click.echo(f"Error: {visible_lines(message)}", err=True)
+        click.echo(text, file=stream, color=shows_colours(stream))

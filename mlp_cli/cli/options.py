@@ -101,6 +101,11 @@ def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: commands that work. Each must fit into 56 columns."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 option = partial(click.option, cls=Option)  # all commands make their options with it
 
 

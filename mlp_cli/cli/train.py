@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mlp_cli.cli.options import (
     GivenPath,
@@ -14,6 +15,7 @@ from mlp_cli.cli.options import (
     all_mirrors,
     config_options,
     data_dir_option,
+    examples,
     json_option,
     mirror_option,
     option,
@@ -23,7 +25,15 @@ from mlp_cli.cli.options import (
 from mlp_cli.cli.signals import Signals
 
 
-@click.command(cls=HelpfulCommand)
+@click.command(
+    cls=HelpfulCommand,
+    short_help="Train one network.",
+    epilog=examples(
+        "mlp train mnist",
+        "mlp train mnist --set training.epochs=3 --out runs/a",
+        "mlp train --resume --out runs/a",
+    ),
+)
 @config_options
 @option(
     "--out",
@@ -66,32 +76,45 @@ def train(
 
     from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.config.load import load_config
-
-    config = load_config(config_path, overrides)
-    hidden, batch_size = config.model.hidden, config.training.batch_size
-    engine = choose_engine(hidden, batch_size, os.environ, threads)
-    hold_blas(os.environ)  # before anything imports NumPy
-
-    from mlp_cli.reports.text import result_text
     from mlp_cli.runs.progress import ProgressObserver
-    from mlp_cli.runs.train import RunOptions, train_run
 
-    options = RunOptions(
-        data_dir=data_dir,
-        mirrors=all_mirrors(mirrors),
-        out=out,
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=config_path.stem,
-        engine=engine,
-    )
     with ProgressObserver(quiet=quiet) as observer:
+        config = load_config(config_path, overrides)
+        hidden, batch_size = config.model.hidden, config.training.batch_size
+        engine = choose_engine(hidden, batch_size, os.environ, threads, warn=observer.warn)
+        hold_blas(os.environ)  # before anything imports NumPy
+
+        from mlp_cli.runs.train import RunOptions, train_run
+
+        options = RunOptions(
+            data_dir=data_dir,
+            mirrors=all_mirrors(mirrors),
+            out=out,
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=config_path.stem,
+            engine=engine,
+            resume_with=_given(data_dir=data_dir, threads=threads),
+        )
         folder, result = train_run(config, options, observer, _signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show_json({**result, "run": str(folder)})
         return
+
+    from mlp_cli.reports.text import result_text
+
     show(result_text(result))
     show(folder)
+
+
+def _given(**values: object) -> list[str]:
+    """Return the options among these that stand on the command line, as words."""
+    context = click.get_current_context()
+    words = []
+    for name, value in values.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
 
 
 def _signals() -> Signals:

@@ -37,6 +37,7 @@ from mlp_cli.runs.resume import (
     stored_result,
 )
 from mlp_cli.runs.saver import Saver
+from mlp_cli.runs.summary import how_to_go_on, summary
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
@@ -55,6 +56,7 @@ class RunOptions:
     mode: Mode
     config_name: str
     engine: EngineChoice
+    resume_with: Sequence[str] = ()  # options of `mlp train` that a continuation needs too
 
 
 def train_run(
@@ -104,6 +106,7 @@ def train_run(
                     observer.warn(warning)
             earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
+            observer.log(summary(config, trainer, folder.path, environment))
             sittings_before = trainer.state.seconds
 
             def elapsed() -> float:
@@ -111,6 +114,8 @@ def train_run(
 
             saver = Saver(trainer, config, environment, folder, elapsed)
             finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
+            if not finished:
+                observer.log(how_to_go_on(trainer, folder.path, options.resume_with))
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
 
 
