@@ -12,6 +12,7 @@ from mlp_cli.cli.options import (
     HelpfulGroup,
     config_option,
     data_dir_option,
+    examples,
     find_config_file,
     json_option,
     set_option,
@@ -25,7 +26,7 @@ def config() -> None:
     """List, describe and preview configurations."""
 
 
-@config.command("list")
+@config.command("list", short_help="List the shipped configurations.")
 @json_option
 def list_configs(as_json: bool) -> None:
     """List the shipped configurations, which `mlp train` finds by name."""
@@ -40,7 +41,7 @@ def list_configs(as_json: bool) -> None:
         show(f"{each.name:<{width}}  {each.description}")
 
 
-@config.command()
+@config.command(short_help="Print the JSON Schema, for editors.")
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
@@ -48,7 +49,10 @@ def schema() -> None:
     show_json(json_schema(), indent=2)
 
 
-@config.command()
+@config.command(
+    short_help="Draw what a network sees.",
+    epilog=examples("mlp config preview mnist seen.png"),
+)
 @config_option
 @set_option
 @data_dir_option

@@ -70,17 +70,20 @@ class ProgressObserver:
     def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
         """Show how much of the training is done, the loss, and the time that is left."""
         done = state.epoch * rows + state.position
+        name, shown = f"epoch {state.epoch + 1}/{epochs}", f"loss {loss:.4f}"
         bar = self._bar_for(
             TRAINING,
             epochs * rows,
+            desc=name,
+            postfix=shown,
             initial=done,
             unit=" samples",
             unit_scale=True,
             bar_format=LAYOUT,
         )
         if bar is not None:
-            bar.set_description_str(f"epoch {state.epoch + 1}/{epochs}", refresh=False)
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            bar.set_description_str(name, refresh=False)
+            bar.set_postfix_str(shown, refresh=False)
             bar.update(done - bar.n)
 
     def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
@@ -112,9 +115,8 @@ class ProgressObserver:
             return None
         if self._bar is None or self._bar_name != name:
             self._close()
-            self._bar = _bar_type()(
-                total=total, desc=name, leave=False, dynamic_ncols=True, **options
-            )
+            options = {"desc": name, "leave": False, "dynamic_ncols": True, **options}
+            self._bar = _bar_type()(total=total, **options)
             self._bar_name = name
         return self._bar
 
