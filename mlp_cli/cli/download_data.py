@@ -14,8 +14,8 @@ from mlp_cli.cli.options import (
     examples,
     mirror_option,
     option,
-    show,
 )
+from mlp_cli.cli.printing import show
 
 
 @click.command(
