@@ -25,7 +25,11 @@ def config() -> None:
     """List, describe and preview configurations."""
 
 
-@config.command("list", short_help="List the shipped configurations.")
+@config.command(
+    "list",
+    short_help="List the shipped configurations.",
+    epilog=examples("mlp config list", "mlp config list --json"),
+)
 @json_option
 def list_configs(as_json: bool) -> None:
     """List the shipped configurations, which `mlp train` finds by name."""
@@ -40,7 +44,10 @@ def list_configs(as_json: bool) -> None:
         show(f"{each.name:<{width}}  {each.description}")
 
 
-@config.command(short_help="Print the JSON Schema, for editors.")
+@config.command(
+    short_help="Print the JSON Schema, for editors.",
+    epilog=examples("mlp config schema", "mlp config schema > mlp.schema.json"),
+)
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
@@ -50,7 +57,10 @@ def schema() -> None:
 
 @config.command(
     short_help="Draw what a network sees.",
-    epilog=examples("mlp config preview mnist seen.png"),
+    epilog=examples(
+        "mlp config preview mnist seen.png",
+        "mlp config preview mnist a.png --set distortion.shift=3",
+    ),
 )
 @config_option
 @set_option
