@@ -15,10 +15,8 @@ from mlp_cli.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 
-# The examples train `mnist`. A file of that name in the working folder comes before the shipped one.
-SMALL = (
-    "{data: {dataset: synthetic, validation: 500}, model: {hidden: [16]}, training: {epochs: 2}}"
-)
+# The examples train `mnist`. A file of that name in the working folder is found first.
+SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 2}}"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
