@@ -19,12 +19,13 @@ from mlp_cli.errors import CheckFailedError
 
 
 @click.command(cls=HelpfulCommand)
-@config_options
+@config_options()
 @json_option
 def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:
     """Prove the batched gradient ΔW = δᵀ a on the network of a configuration.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given.
 
     The gradient that `train` computes is compared in float64, on random inputs, with the sum over
     single examples, with outer products by tiling, and with central differences.

@@ -131,17 +131,27 @@ def mirror_option(command: Command) -> Command:
     )(command)
 
 
-def config_options(command: Command) -> Callable[..., Any]:
-    """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`."""
+def config_options(*, has_default: bool = True) -> Callable[[Command], Callable[..., Any]]:
+    """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`.
 
-    @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
-    @config_option
-    @set_option
-    @wraps(command)
-    def with_config(*, argument: Path | None, option: Path | None, **others: Any) -> Any:
-        return command(config_path=find_config_file(argument, option), **others)
+    If neither is given, `config_path` is that of the default configuration; or None, if the command
+    decides for itself because `has_default` is false.
+    """
 
-    return with_config
+    def add_options(command: Command) -> Callable[..., Any]:
+        @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
+        @config_option
+        @set_option
+        @wraps(command)
+        def with_config(*, argument: Path | None, option: Path | None, **others: Any) -> Any:
+            path = find_config_file(argument, option)
+            if path is None and has_default:
+                path = default_config()
+            return command(config_path=path, **others)
+
+        return with_config
+
+    return add_options
 
 
 def config_option(command: Command) -> Command:
@@ -151,7 +161,7 @@ def config_option(command: Command) -> Command:
         "option",
         type=GivenPath(stream=True),
         metavar="FILE",
-        help="The same as CONFIG. `mlp config schema` describes the keys.",
+        help="The same as CONFIG. `mlp config explain` lists the keys.",
     )(command)
 
 
@@ -173,34 +183,47 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
-def find_config_file(argument: Path | None, option: Path | None) -> Path:
-    """Return the file of the configuration that is given as an argument or as `--config`.
+def find_config_file(argument: Path | None, option: Path | None) -> Path | None:
+    """Return the configuration's file, given as an argument or as `--config`; None if neither is.
 
     Raises
     ------
     click.UsageError
-        If both are given, or neither.
+        If both are given.
     ConfigError
         If there is neither a file nor a shipped configuration of that name.
     StorageError
         If the path may not be read.
     """
-    context = click.get_current_context()
     if argument is not None and option is not None:
         raise click.UsageError(
-            f"Two configurations are given: {argument} and --config {option}. Give one.", context
+            f"Two configurations are given: {argument} and --config {option}. Give one.",
+            click.get_current_context(),
         )
     name = argument if argument is not None else option
     if name is None:
-        raise click.UsageError(
-            "No configuration is given. Name a file or a shipped configuration, as in "
-            "`mlp train mnist`. `mlp config list` shows the shipped ones.",
-            context,
-        )
+        return None
 
     from mlp_cli.config.shipped import find_config
 
     return find_config(name)
+
+
+def default_config(log: Callable[[str], object] | None = None) -> Path:
+    """Return the file of the default configuration, and say so.
+
+    Parameters
+    ----------
+    log
+        Called with the message. If it is None, the message goes to stderr.
+    """
+    from mlp_cli.config.shipped import DEFAULT, default_config_file
+    from mlp_cli.runs.progress import ProgressObserver
+
+    (log or ProgressObserver().log)(
+        f"No configuration is given: this is the shipped {DEFAULT}. See `mlp config list`."
+    )
+    return default_config_file()
 
 
 def _given_mirrors(ctx: click.Context, param: click.Parameter, mirrors: Sequence[str]) -> list[str]:

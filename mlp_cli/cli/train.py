@@ -24,7 +24,7 @@ from mlp_cli.cli.signals import Signals
 
 
 @click.command(cls=HelpfulCommand)
-@config_options
+@config_options()
 @option(
     "--out",
     type=GivenPath(),
@@ -57,7 +57,8 @@ def train(
 ) -> None:
     """Train one network, then print its result and its run's folder.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given.
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError
+from mlp_cli.errors import ConfigError, StorageError
 
 MINUTE, DAY = 60.0, 86_400.0  # seconds
 
@@ -80,6 +80,31 @@ def atomic_write(path: Path, content: bytes) -> None:
     """
     with storage_errors("write", path), atomic_writer(path) as file:
         file.write(content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write `content` to a file that is not there yet.
+
+    Raises
+    ------
+    ConfigError
+        If something has that name already, even a broken link. It stays as it is.
+    StorageError
+        If the disk is full or the folder cannot be written. Then no file is left.
+    """
+    with storage_errors("write", path):
+        try:
+            file = path.open("xb")
+        except FileExistsError as error:
+            raise ConfigError(f"{path} is already there. Choose another name.") from error
+        try:
+            with file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def make_folder(folder: Path) -> None:
