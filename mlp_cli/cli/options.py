@@ -113,7 +113,7 @@ def data_dir_option(command: Command) -> Command:
         envvar="MLP_DATA_DIR",
         show_default=True,
         show_envvar=True,
-        help="Folder of the data. MNIST's four files lie in DIR/mnist.",
+        help="Folder of the data. MNIST's four files lie in DIR/mnist or, without it, in DIR.",
         metavar="DIR",
     )(command)
 
