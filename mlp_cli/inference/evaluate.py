@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.data.dataset import Split, load_dataset
-from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.inference.model import Model, load
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.training.metrics import Scores
+
+
+class Member(NamedTuple):
+    """A scored network: its file, its number of finished epochs if known, and its training data."""
+
+    checkpoint: str
+    epoch: int | None
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Evaluation:
     """The scores of a model or committee on a split, and the class of each image, in order.
 
     `source` holds the images, each of `image_shape`, and `split` is the name of the split.
+    `members` are the scored networks.
     """
 
     dataset: str
@@ -33,6 +42,12 @@ class Evaluation:
     labels: Pixels
     predictions: NDArray[np.int64]
     probabilities: Array  # (n,), of the predicted class
+    members: tuple[Member, ...]
+
+    def __repr__(self) -> str:
+        """Return the scores in one line."""
+        scored = f"{self.errors} errors in {self.scores.n} images, {self.dataset} {self.split}"
+        return f"<Evaluation of {visible(self.checkpoint)}: {visible(scored)}>"
 
     @property
     def accuracy(self) -> float:
@@ -56,6 +71,7 @@ class Evaluation:
             "dataset": self.dataset,
             "split": self.split,
             "checkpoint": self.checkpoint,
+            "members": [member._asdict() for member in self.members],
             "n": scores.n,
             "errors": scores.errors,
             "accuracy": scores.accuracy,
@@ -135,6 +151,7 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         labels,
         predictions,
         np.exp(log_probabilities[np.arange(len(labels)), predictions]),
+        tuple(Member(str(model.path), model.epoch, model.dataset) for model in models),
     )
 
 

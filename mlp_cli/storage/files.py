@@ -100,8 +100,6 @@ def write_new(path: Path, content: bytes) -> None:
         try:
             with file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
         except BaseException:
             path.unlink(missing_ok=True)
             raise
