@@ -74,6 +74,7 @@ def train(
     hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli.reports.text import result_text
+    from mlp_cli.runs.claim import run_name
     from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.runs.train import RunOptions, train_run
 
@@ -82,7 +83,7 @@ def train(
         mirrors=all_mirrors(mirrors),
         out=out,
         mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=config_path.stem,
+        config_name=run_name(config_path),
         engine=engine,
     )
     with ProgressObserver(quiet=quiet) as observer:

@@ -18,12 +18,14 @@ import numpy as np
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import EngineChoice, build_engine
+from mlp_cli.config.idle import idle_keys
 from mlp_cli.config.load import dump_config
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
+from mlp_cli.runs.claim import Mode, check_out, claim
 from mlp_cli.runs.fetching import obtain_data
-from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
+from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result, read_steps
@@ -79,6 +81,8 @@ def train_run(
             result = stored_result(RunFolder(out), observer.warn, longer=longer)
             if result is not None:
                 return out, result
+    for sentence in idle_keys(config):
+        observer.warn(sentence)
     config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder = claim(out, options.config_name)
     with folder.locked(), ExitStack() as at_the_end:

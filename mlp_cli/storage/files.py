@@ -105,12 +105,41 @@ def write_new(path: Path, content: bytes) -> None:
             raise
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents if they are missing, and force their names to disk."""
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents if they are missing, and force their names to disk.
+
+    Returns the folders that were made, the outermost first.
+
+    Raises
+    ------
+    OSError
+        If one cannot be made. Then none is left that was made.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            if not _make(path):
+                continue
+            made.append(path)
+            sync_folder(path.parent)
+    except OSError:
+        with suppress(OSError):  # another process has put something into one
+            for path in reversed(made):
+                path.rmdir()
+        raise
+    return made
+
+
+def _make(folder: Path) -> bool:
+    """Make one folder; return False if it is there already."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
 
 
 def prepare_folder(folder: Path, names: Sequence[str]) -> None:
