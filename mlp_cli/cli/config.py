@@ -7,20 +7,21 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.config_options import (
+    config_option,
+    config_options,
+    default_config,
+    find_config_file,
+    set_option,
+)
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulGroup,
-    config_option,
-    config_options,
     data_dir_option,
-    default_config,
-    find_config_file,
     json_option,
     option,
-    set_option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 
 
 @click.group(cls=HelpfulGroup)

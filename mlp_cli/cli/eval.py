@@ -8,14 +8,15 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    Choice,
     GivenPath,
     HelpfulCommand,
     data_dir_option,
+    data_path_option,
     json_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
@@ -26,12 +27,13 @@ from mlp_cli.storage.paths import STREAM
 )
 @option(
     "--split",
-    type=click.Choice(["test", "validation", "train"]),
+    type=Choice(["test", "validation", "train"]),
     default="test",
     show_default=True,
     help="Which images to score.",
 )
 @data_dir_option
+@data_path_option
 @option(
     "--max-error",
     type=click.FloatRange(0, 100),
@@ -56,6 +58,7 @@ def evaluate(
     checkpoints: Sequence[Path],
     split: str,
     data_dir: Path,
+    data_path: Path | None,
     max_error: float | None,
     predictions: Path | None,
     mistakes: Path | None,
@@ -83,13 +86,7 @@ def evaluate(
     for reason in dict.fromkeys(map(unfinished, checkpoints)):
         if reason:
             warn(reason)
-    evaluation = evaluate_checkpoints(checkpoints, split, data_dir)
-    trained_on = dict.fromkeys(member.dataset for member in evaluation.members)
-    if len(trained_on) > 1:
-        warn(
-            f"These networks were trained on different data: {', '.join(trained_on)}.\n"
-            f"All are scored on {evaluation.dataset}, the data of the first."
-        )
+    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
     if predictions is not None and predictions != STREAM:
         atomic_write(predictions, text.predictions_csv(evaluation).encode())
     if mistakes is not None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import GivenPath, HelpfulCommand, show
+from mlp_cli.cli.options import GivenPath, HelpfulCommand
+from mlp_cli.cli.printing import show
 from mlp_cli.storage.paths import STREAM
 
 

@@ -1,19 +1,18 @@
-"""What several commands share: options, the configuration's file, and printing a result."""
+"""What several commands share: how names are read, options, and the configuration's file."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.cli.printing import show
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,8 +76,31 @@ class GivenPath(click.Path):
         return super().convert(path, param, ctx)
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # generic only from Click 8.4 on
+    """One of a few names. If another one is given, the message suggests the closest."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or raise a usage error that names the option."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter as error:
+            self.fail(f"{error.message}{did_you_mean(value, self.choices)}", param, ctx)
+
+
 class HelpfulCommand(click.Command):
-    """A command whose help is printed by `show`, which reports a full disk or a closed pipe."""
+    """A command that corrects names, and prints its help by `show`.
+
+    So a full disk or a closed pipe is reported, and capitals do not hide what is meant.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; suggest the closest option if one does not exist."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            found, known = error.option_name, [n for p in self.get_params(ctx) for n in p.opts]
+            hint = did_you_mean(found, known)
+            raise click.UsageError(f"No such option '{found}'.{hint}", ctx) from error
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return Click's option `--help`, with another way to print."""
@@ -93,6 +115,24 @@ class HelpfulGroup(HelpfulCommand, click.Group):
 
     command_class = HelpfulCommand
     group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with; suggest the closest if there is none."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"No such command '{args[0]}'.{did_you_mean(args[0], self.commands)}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, print the help as an error, as Click does only from 8.2 on."""
+        if not args and not ctx.resilient_parsing:
+            with suppress(OSError):  # the exit code says it as well
+                click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -118,6 +158,16 @@ def data_dir_option(command: Command) -> Command:
     )(command)
 
 
+def data_path_option(command: Command) -> Command:
+    """Add `--data-path`."""
+    return option(
+        "--data-path",
+        type=GivenPath(file_okay=False),
+        metavar="DIR",
+        help="Where the images of a run with data.path are now, if they have moved.",
+    )(command)
+
+
 def mirror_option(command: Command) -> Command:
     """Add `--mirror`."""
     return option(
@@ -131,99 +181,11 @@ def mirror_option(command: Command) -> Command:
     )(command)
 
 
-def config_options(*, has_default: bool = True) -> Callable[[Command], Callable[..., Any]]:
-    """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`.
-
-    If neither is given, `config_path` is that of the default configuration; or None, if the command
-    decides for itself because `has_default` is false.
-    """
-
-    def add_options(command: Command) -> Callable[..., Any]:
-        @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
-        @config_option
-        @set_option
-        @wraps(command)
-        def with_config(*, argument: Path | None, option: Path | None, **others: Any) -> Any:
-            path = find_config_file(argument, option)
-            if path is None and has_default:
-                path = default_config()
-            return command(config_path=path, **others)
-
-        return with_config
-
-    return add_options
-
-
-def config_option(command: Command) -> Command:
-    """Add `--config`."""
-    return option(
-        "--config",
-        "option",
-        type=GivenPath(stream=True),
-        metavar="FILE",
-        help="The same as CONFIG. `mlp config explain` lists the keys.",
-    )(command)
-
-
-def set_option(command: Command) -> Command:
-    """Add `--set`."""
-    return option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
-    )(command)
-
-
 def json_option(command: Command) -> Command:
     """Add `--json`."""
     return option(
         "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else."
     )(command)
-
-
-def find_config_file(argument: Path | None, option: Path | None) -> Path | None:
-    """Return the configuration's file, given as an argument or as `--config`; None if neither is.
-
-    Raises
-    ------
-    click.UsageError
-        If both are given.
-    ConfigError
-        If there is neither a file nor a shipped configuration of that name.
-    StorageError
-        If the path may not be read.
-    """
-    if argument is not None and option is not None:
-        raise click.UsageError(
-            f"Two configurations are given: {argument} and --config {option}. Give one.",
-            click.get_current_context(),
-        )
-    name = argument if argument is not None else option
-    if name is None:
-        return None
-
-    from mlp_cli.config.shipped import find_config
-
-    return find_config(name)
-
-
-def default_config(log: Callable[[str], object] | None = None) -> Path:
-    """Return the file of the default configuration, and say so.
-
-    Parameters
-    ----------
-    log
-        Called with the message. If it is None, the message goes to stderr.
-    """
-    from mlp_cli.config.shipped import DEFAULT, default_config_file
-    from mlp_cli.runs.progress import ProgressObserver
-
-    (log or ProgressObserver().log)(
-        f"No configuration is given: this is the shipped {DEFAULT}. See `mlp config list`."
-    )
-    return default_config_file()
 
 
 def _given_mirrors(ctx: click.Context, param: click.Parameter, mirrors: Sequence[str]) -> list[str]:
@@ -246,35 +208,3 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
-
-
-def show_json(value: Any, indent: int | None = None) -> None:
-    """Print a result to stdout as JSON. Characters that could control a terminal are escaped.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written.
-    """
-    from mlp_cli.storage.strict_json import to_json
-
-    text = to_json(value, indent=indent)
-    show("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
-def show(text: object) -> None:
-    """Print a result to stdout. A path is printed as its own bytes, whatever the encoding.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written, for example because the disk is full.
-    """
-    try:
-        click.echo(os.fsencode(text) if isinstance(text, Path) else text)
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        die_by(signal.SIGPIPE)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Check the free space."
-        ) from error

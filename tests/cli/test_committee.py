@@ -44,7 +44,7 @@ def test_a_committee_is_called_one_and_its_members_are_named(
 ) -> None:
     done = mlp("eval", runs[0], "run-2/last.npz")
     assert (done.returncode, done.stderr) == (0, "")
-    data = load(tmp_path / runs[0]).dataset
+    data = load(tmp_path / runs[0]).data.name
     assert " ".join(done.stdout.split()).startswith(
         "committee of 2, one score for all together: "
         f"run-1/best.npz: epoch 1, trained on {data} "
@@ -66,7 +66,7 @@ def test_json_lists_the_members_beside_the_keys_that_it_had(
     runs: list[Path], mlp: Mlp, tmp_path: Path
 ) -> None:
     found = json.loads(mlp("eval", *runs, "--json").stdout)
-    data = load(tmp_path / runs[0]).dataset
+    data = load(tmp_path / runs[0]).data.name
     assert found["members"] == [
         {"checkpoint": "run-1/best.npz", "epoch": 1, "dataset": data},
         {"checkpoint": "run-2/best.npz", "epoch": load(tmp_path / "run-2").epoch, "dataset": data},
@@ -93,6 +93,18 @@ def test_networks_of_different_data_are_scored_with_a_warning(
         f"WARNING: These networks were trained on different data: {images}, {other}.\n"
         f"All are scored on {images}, the data of the first.\n"
     )
+
+
+def test_the_same_data_in_another_folder_are_no_different_data(
+    config: Path, mlp: Mlp, tmp_path: Path
+) -> None:
+    images = Path(str(load_config(config).data.path))
+    copied = shutil.copytree(images, tmp_path / "copied")
+    for name, folder in (("a", images), ("b", copied)):
+        short = {"training.epochs": 1, "data.path": folder}
+        train(config, out=tmp_path / name, set=short, observer=SilentObserver())
+    done = mlp("eval", "a", "b")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
@@ -158,7 +170,7 @@ def test_a_model_and_an_evaluation_say_in_one_line_what_they_are(
 ) -> None:
     model = load(tmp_path / runs[0])
     assert repr(model) == (
-        f"<Model 64-16-10, relu, epoch 1, trained on {model.dataset}, "
+        f"<Model 64-16-10, relu, epoch 1, trained on {model.data.name}, "
         f"from {tmp_path / 'run-1' / 'best.npz'}>"
     )
     flat = {"model.hidden": [], "training.epochs": 1}
@@ -168,7 +180,7 @@ def test_a_model_and_an_evaluation_say_in_one_line_what_they_are(
     evaluation = evaluate(run)
     assert repr(evaluation) == (
         rf"<Evaluation of {tmp_path}/a\nb/best.npz: "
-        f"{evaluation.errors} errors in 150 images, {model.dataset} test>"
+        f"{evaluation.errors} errors in 150 images, {model.data.name} test>"
     )
 
 
@@ -181,5 +193,5 @@ def test_a_network_whose_epoch_is_unknown_is_named_without_it(
     assert "epoch ?, trained on" in repr(model)
     images = np.zeros((10, 64), np.uint8)
     split = whole(images, np.arange(10, dtype=np.uint8))
-    text = evaluation_text(evaluate_models([model], split, (model.dataset, "test", "best.npz")))
+    text = evaluation_text(evaluate_models([model], split, (model.data.name, "test", "best.npz")))
     assert "best.npz: epoch ?, trained" in " ".join(text.split())
