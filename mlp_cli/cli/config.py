@@ -44,7 +44,7 @@ def list_configs(as_json: bool) -> None:
         show(f"{each.name:<{width}}  {each.description}")
 
 
-@config.command("show")
+@config.command("show", short_help="Show a configuration with all its keys.")
 @config_options()
 @option("--changed", is_flag=True, help="Show only the keys that differ from their defaults.")
 @json_option
@@ -64,7 +64,7 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
         show(resolved_text(loaded, only_changed=changed).removesuffix("\n"))
 
 
-@config.command("explain")
+@config.command("explain", short_help="Explain keys of a configuration.")
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 def explain_keys(keys: Sequence[str]) -> None:
     """Explain keys of a configuration: meaning, default and allowed values.

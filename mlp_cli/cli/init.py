@@ -12,7 +12,7 @@ from mlp_cli.cli.printing import show
 from mlp_cli.storage.paths import STREAM
 
 
-@click.command(cls=HelpfulCommand)
+@click.command(cls=HelpfulCommand, short_help="Write a configuration to start from.")
 @click.argument(
     "file",
     default=Path("mlp.yaml"),
