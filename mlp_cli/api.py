@@ -28,6 +28,7 @@ from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
 from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
 from mlp_cli.inference.model import Model, load
+from mlp_cli.runs.claim import run_name
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
@@ -141,7 +142,9 @@ def train(
             mirrors=[given_mirror(mirror) for mirror in mirrors],
             out=None if out is None else given_path(out),
             mode="resume" if resume else "overwrite" if overwrite else "new",
-            config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
+            config_name=(
+                run_name(given_path(config)) if isinstance(config, str | os.PathLike) else "run"
+            ),
             engine=_choose(checked, threads, kernels, observer.warn),
             data_path=None if data_path is None else given_path(data_path),
         )

@@ -1,7 +1,7 @@
 """The command line: the only department that imports Click and prints.
 
 `main` holds the group `mlp` and turns errors into exit codes. `train`, `eval`, `gradcheck`,
-`download_data` and `config` hold a command each, or a group of them; `version` is `--version`.
-`options` and `printing` hold what several commands share, and `signals` turns an interruption into
-a clean end.
+`download_data`, `init` and `config` hold a command each, or a group of them; `version` is
+`--version`. `options`, `config_options` and `printing` hold what several commands share, and
+`signals` turns an interruption into a clean end.
 """

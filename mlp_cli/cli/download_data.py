@@ -31,11 +31,15 @@ from mlp_cli.cli.printing import show
 @mirror_option
 @option("--force", is_flag=True, help="Fetch the files even if they are already there.")
 def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
-    """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist."""
+    """Fetch MNIST's four files, verify them, and keep them unpacked in DIR/mnist.
+
+    If DIR itself holds files with MNIST's names, and no folder mnist, they are kept in DIR.
+    """
     from mlp_cli.data.download import fetch_mnist
+    from mlp_cli.data.mnist import mnist_folder
     from mlp_cli.runs.progress import ProgressObserver
 
-    folder = data_dir / "mnist"
+    folder = mnist_folder(data_dir)
     with ProgressObserver() as observer:
         fetched = fetch_mnist(
             folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download

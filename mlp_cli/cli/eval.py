@@ -74,13 +74,18 @@ def evaluate(
     mistakes: Path | None,
     as_json: bool,
 ) -> None:
-    """Score a trained network, or several as one committee (mean of their log-probabilities)."""
+    """Score a trained network, or several as one committee.
+
+    A committee has one score, by the mean of the log-probabilities of its networks. To compare
+    networks, score each by itself.
+    """
     if predictions == STREAM and as_json:
         raise click.UsageError("--predictions - and --json would both print to stdout. Give one.")
 
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
     from mlp_cli.runs.progress import ProgressObserver
+    from mlp_cli.runs.state import unfinished
     from mlp_cli.storage.files import atomic_write
 
     if mistakes is not None:
@@ -88,6 +93,9 @@ def evaluate(
 
         figures.check_picture(mistakes)
     warn = ProgressObserver().warn
+    for reason in dict.fromkeys(map(unfinished, checkpoints)):
+        if reason:
+            warn(reason)
     evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
     if predictions is not None and predictions != STREAM:
         atomic_write(predictions, text.predictions_csv(evaluation).encode())

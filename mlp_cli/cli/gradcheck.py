@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import HelpfulCommand, config_options, examples, json_option
+from mlp_cli.cli.config_options import config_options
+from mlp_cli.cli.options import HelpfulCommand, examples, json_option
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 
@@ -21,12 +22,13 @@ from mlp_cli.errors import CheckFailedError
         "mlp gradcheck mnist --set model.activation=tanh",
     ),
 )
-@config_options
+@config_options()
 @json_option
 def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> None:
     """Prove the batched gradient ΔW = δᵀ a on the network of a configuration.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given.
 
     The gradient that `train` computes is compared in float64, on random inputs, with the sum over
     single examples, with outer products by tiling, and with central differences.

@@ -20,6 +20,7 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
+from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
@@ -45,7 +46,7 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (config, download_data, evaluate, gradcheck, train):
+for command in (config, download_data, evaluate, gradcheck, init, train):
     cli.add_command(command)
 
 

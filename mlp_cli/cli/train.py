@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from mlp_cli.cli.config_options import config_options, default_config, run_config
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
     all_mirrors,
-    config_options,
     data_dir_option,
     data_path_option,
     examples,
@@ -34,7 +34,7 @@ from mlp_cli.cli.signals import Signals
         "mlp train --resume --out runs/a",
     ),
 )
-@config_options
+@config_options(has_default=False)
 @option(
     "--out",
     type=GivenPath(),
@@ -55,7 +55,7 @@ from mlp_cli.cli.signals import Signals
 @option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
 @json_option
 def train(
-    config_path: Path,
+    config_path: Path | None,
     overrides: Sequence[str],
     out: Path | None,
     resume: bool,
@@ -69,7 +69,8 @@ def train(
 ) -> None:
     """Train one network, then print its result and its run's folder.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given.
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
@@ -83,11 +84,15 @@ def train(
     from mlp_cli.runs.progress import ProgressObserver
 
     with ProgressObserver(quiet=quiet) as observer:
+        if config_path is None:
+            resumed = out if resume else None
+            config_path = run_config(resumed) if resumed else default_config(observer.log)
         config = load_config(config_path, overrides)
         hidden, batch_size = config.model.hidden, config.training.batch_size
         engine = choose_engine(hidden, batch_size, os.environ, threads, warn=observer.warn)
         hold_blas(os.environ)  # before anything imports NumPy
 
+        from mlp_cli.runs.claim import run_name
         from mlp_cli.runs.train import RunOptions, train_run
 
         options = RunOptions(
@@ -95,7 +100,7 @@ def train(
             mirrors=all_mirrors(mirrors),
             out=out,
             mode="resume" if resume else "overwrite" if overwrite else "new",
-            config_name=config_path.stem,
+            config_name=run_name(config_path),
             engine=engine,
             data_path=data_path,
             resume_with=_given(data_dir=data_dir, threads=threads),

@@ -210,21 +210,7 @@ class Source:
                 f"belongs to {section}.name {' and '.join(owners)}, but the name is {chosen}. "
                 f"Remove it, or clear it with --set {section}.{name}=null."
             )
-        here = ".".join(map(str, path[:-1]))
-        siblings = {
-            key.removeprefix(f"{here}.").split(".")[0]
-            for key in known
-            if not here or key.startswith(f"{here}.")
-        }
-        elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
-        meant = ""
-        if close := closest(name, siblings):
-            meant = ".".join([*([here] if here else []), close])
-        elif close := closest(name, elsewhere):
-            meant = elsewhere[close]
-        if meant:
-            return f"unknown key. Did you mean {meant}?"
-        return "unknown key. `mlp config schema` lists all keys."
+        return nearest_key(path, known)
 
     def _place(self, path: KeyPath) -> _Place:
         """Return the place of a key, or of the section that it belongs to."""
@@ -238,6 +224,26 @@ class Source:
         key = ".".join(map(str, path))
         key = short(key if key == key.strip() else f"'{key}'")
         self._faults.append((place, f"{key}: {text}" if key else text))
+
+
+def nearest_key(path: KeyPath, known: list[str]) -> str:
+    """Return the message for an unknown key, with the nearest of the `known` ones if it is near."""
+    name = str(path[-1])
+    here = ".".join(map(str, path[:-1]))
+    siblings = {
+        key.removeprefix(f"{here}.").split(".")[0]
+        for key in known
+        if not here or key.startswith(f"{here}.")
+    }
+    elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
+    meant = ""
+    if close := closest(name, siblings):
+        meant = ".".join([*([here] if here else []), close])
+    elif close := closest(name, elsewhere):
+        meant = elsewhere[close]
+    if meant:
+        return f"unknown key. Did you mean {meant}?"
+    return "unknown key. `mlp config explain` lists all keys."
 
 
 def _common_errors(section: str, data: dict[str, Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import InputScaling
 from mlp_cli.data.dataset import Split, whole
-from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
@@ -51,8 +51,9 @@ class Model:
     network, scaling
         The network, without batch normalisation, which is folded into its weights; and the scaling
         of its inputs.
-    config, data, image_shape, classes
-        What it was trained with and on.
+    config, data, image_shape, classes, epoch
+        What it was trained with and on, and for how many epochs; None if the checkpoint does not
+        say that.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -72,6 +73,7 @@ class Model:
         if not 0 < data.classes <= 256:  # labels are bytes
             raise checkpoint.unfit(f"its data.classes is {data.classes}, not 1 to 256")
         self.image_shape, self.classes = (sides[0], sides[1]), data.classes
+        self.epoch = _epoch(checkpoint)
         sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
         dtype = config.training.dtype
         norm = config.model.batch_norm
@@ -89,6 +91,15 @@ class Model:
         if not (std > 0).all():
             raise checkpoint.unfit(f"its input.std is {std}, not above 0")
         self.scaling = InputScaling(mean, std)
+
+    def __repr__(self) -> str:
+        """Return what the network is, and where it comes from, in one line."""
+        network = "-".join(map(str, self.network.sizes))
+        if self.config.model.hidden:
+            network += f", {self.config.model.activation}"
+        epoch = "?" if self.epoch is None else self.epoch
+        origin = f"epoch {epoch}, trained on {self.data.name}, from {self.path}"
+        return f"<Model {network}, {visible(origin)}>"
 
     def predict_proba(self, images: Pixels) -> Array:
         """Return the classes' probabilities (n, classes).
@@ -167,6 +178,16 @@ def restore_parameters(network: Network, checkpoint: Checkpoint, others: Iterabl
     checkpoint.check_names({*stored, *(f"input.{name}" for name in SCALING), *others})
     for name, array in network.named(network.parameters, network.statistics).items():
         array[...] = stored[name]
+
+
+def _epoch(checkpoint: Checkpoint) -> int | None:
+    """Return the number of finished epochs, of which a damaged or later header may hold no record.
+
+    To predict, the state of the training is not needed. So a fault in it is no error.
+    """
+    state = checkpoint.header.get("state")
+    epoch = state.get("epoch") if isinstance(state, dict) else None
+    return epoch if type(epoch) is int else None
 
 
 def _scaling(checkpoint: Checkpoint, name: str, inputs: int, dtype: DTypeLike) -> Array:

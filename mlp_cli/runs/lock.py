@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlp_cli.errors import ConfigError
 from mlp_cli.storage.files import storage_errors
+
+MOMENT = 0.1  # seconds
 
 
 class FolderLock:
@@ -34,7 +37,7 @@ class FolderLock:
             descriptor = os.open(self.path, os.O_RDONLY)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(descriptor)
                 locked = True
             except BlockingIOError as error:
                 raise in_use(self.path) from error
@@ -69,6 +72,44 @@ class FolderLock:
             f"{self.path}: the folder of this run was removed, and another one was made there. "
             "Nothing was written to it. Train again with another --out."
         )
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process trains the run in this folder; False if the file system has no locks.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be opened.
+    """
+    with storage_errors("open", path):
+        descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open folder. A shared lock of `is_locked`, which lasts a moment, is waited for.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the lock.
+    OSError
+        If the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(MOMENT)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def in_use(path: Path) -> ConfigError:

@@ -18,13 +18,15 @@ import numpy as np
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import EngineChoice, build_engine
+from mlp_cli.config.idle import idle_keys
 from mlp_cli.config.load import dump_config, load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.data.identity import known_data
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
+from mlp_cli.runs.claim import Mode, check_out, claim
 from mlp_cli.runs.fetching import obtain_data
-from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
+from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result, read_steps
@@ -91,6 +93,8 @@ def train_run(
             if result is not None and config.data.path == stored.data.path:
                 return out, result
             explained = known_data(config.data.path, out, stored.data.path)
+    for sentence in idle_keys(config):
+        observer.warn(sentence)
     with explained:
         config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder, moved = claim(out, options.config_name), options.data_path is not None

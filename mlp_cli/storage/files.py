@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError, reason
+from mlp_cli.errors import ConfigError, StorageError, reason
 
 MINUTE, DAY = 60.0, 86_400.0  # seconds
 
@@ -82,12 +82,64 @@ def atomic_write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents if they are missing, and force their names to disk."""
+def write_new(path: Path, content: bytes) -> None:
+    """Write `content` to a file that is not there yet.
+
+    Raises
+    ------
+    ConfigError
+        If something has that name already, even a broken link. It stays as it is.
+    StorageError
+        If the disk is full or the folder cannot be written. Then no file is left.
+    """
+    with storage_errors("write", path):
+        try:
+            file = path.open("xb")
+        except FileExistsError as error:
+            raise ConfigError(f"{path} is already there. Choose another name.") from error
+        try:
+            with file:
+                file.write(content)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents if they are missing, and force their names to disk.
+
+    Returns the folders that were made, the outermost first.
+
+    Raises
+    ------
+    OSError
+        If one cannot be made. Then none is left that was made.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            if not _make(path):
+                continue
+            made.append(path)
+            sync_folder(path.parent)
+    except OSError:
+        with suppress(OSError):  # another process has put something into one
+            for path in reversed(made):
+                path.rmdir()
+        raise
+    return made
+
+
+def _make(folder: Path) -> bool:
+    """Make one folder; return False if it is there already."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
 
 
 def prepare_folder(folder: Path, names: Sequence[str]) -> None:

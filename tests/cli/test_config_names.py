@@ -47,16 +47,6 @@ def test_two_configurations_are_refused(command: str, mlp: Mlp, config: Path) ->
     assert refusal(done) == message
 
 
-@pytest.mark.parametrize("command", ["train", "gradcheck", "config preview p.png"])
-def test_the_message_for_a_missing_configuration_says_how_to_name_one(
-    command: str, mlp: Mlp
-) -> None:
-    message = refusal(mlp(*command.split()))
-    assert message.startswith("Error: No configuration is given.")
-    assert "`mlp train mnist`" in message
-    assert "`mlp config list`" in message
-
-
 @pytest.mark.long
 def test_a_preview_takes_one_configuration_and_one_picture(mlp: Mlp, config: Path) -> None:
     for given in [(config, "p.gif"), ("--config", config, "p.gif"), ("p.gif", "--config", config)]:

@@ -100,7 +100,7 @@ WRONG = [
     ),
     ("hidden_layer: 3\n", [], "Did you mean model.hidden?"),
     ("lr: 0.1\n", [], "Did you mean optimizer.learning_rate?"),
-    ("zzz: 1\n", [], "c.yaml:1: zzz: unknown key. `mlp config schema`"),
+    ("zzz: 1\n", [], "c.yaml:1: zzz: unknown key. `mlp config explain`"),
     ("seed: 1\nseed: 2\n", [], "c.yaml:2: seed: given twice"),
     ("seed: true\n", [], "seed: found true; must be an integer"),
     ("seed: -1\n", [], "seed: found -1; must be an integer at least 0"),

@@ -193,7 +193,7 @@ def test_one_message_lists_faults_of_every_kind(path: Path) -> None:
         "Did you mean sgd?",
         "  c.yaml:4: optimizer.weight_decay: found -1; must be a number at least 0 and at most "
         "1000000.",
-        "  c.yaml:5: optimizer.foo: unknown key. `mlp config schema` lists all keys.",
+        "  c.yaml:5: optimizer.foo: unknown key. `mlp config explain` lists all keys.",
         "  c.yaml:8: schedule.warmup: found 20.0 epochs, but training.epochs is 10. Choose fewer.",
         "  c.yaml:9: training.dtype: found float16; must be one of float32, float64. "
         "Did you mean float64?",

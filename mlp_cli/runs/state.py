@@ -1,0 +1,40 @@
+"""Whether a trained network comes from a run that has finished."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from mlp_cli.runs.folder import RunFolder
+from mlp_cli.runs.lock import is_locked
+from mlp_cli.storage.files import storage_errors
+
+
+def unfinished(path: Path) -> str:
+    """Return why the network at `path` is not the outcome of a finished run; "" if it is.
+
+    Parameters
+    ----------
+    path
+        A run's folder, or a checkpoint. A checkpoint that lies in no run's folder counts as
+        finished.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be read.
+    """
+    folder = path if path.is_dir() else path.parent
+    run = RunFolder(folder)
+    with storage_errors("read", folder):
+        if run.result.exists() or not (run.env.exists() or run.last.exists()):
+            return ""
+        diverged = run.divergence.exists()
+    if is_locked(folder):
+        return f"{folder} is still training, so this is not its final score."
+    if diverged:
+        return f"The training in {folder} diverged. This is a network from before."
+    return (
+        f"{folder} has not finished its training, so this is not its final score. To go on:\n"
+        f"mlp train --resume --out {shlex.quote(str(folder))}"
+    )
