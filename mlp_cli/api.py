@@ -125,21 +125,18 @@ def train(
         raise ConfigError("resume and overwrite exclude each other.")
     if (resume or overwrite) and out is None:
         raise ConfigError("resume and overwrite need out, which names the run.")
-    checked = load_config(config, set=set)
-    options = RunOptions(
-        data_dir=_data_dir(data_dir),
-        mirrors=[given_mirror(mirror) for mirror in mirrors],
-        out=None if out is None else given_path(out),
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
-        engine=_choose(checked, threads, kernels),
-    )
-    with threadpool_limits(limits=1, user_api="blas"):
-        if observer is not None:
-            folder, _ = train_run(checked, options, observer, DeferredInterrupt())
-        else:
-            with ProgressObserver() as progress:
-                folder, _ = train_run(checked, options, progress, DeferredInterrupt())
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as progress:
+        told = progress if observer is None else observer
+        checked = load_config(config, set=set, warn=told.warn)
+        options = RunOptions(
+            data_dir=_data_dir(data_dir),
+            mirrors=[given_mirror(mirror) for mirror in mirrors],
+            out=None if out is None else given_path(out),
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
+            engine=_choose(checked, threads, kernels),
+        )
+        folder, _ = train_run(checked, options, told, DeferredInterrupt())
     return Run(folder)
 
 

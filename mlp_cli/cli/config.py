@@ -74,9 +74,10 @@ def preview(
     from mlp_cli.config.load import load_config
     from mlp_cli.data.dataset import load_dataset
     from mlp_cli.reports.figures import check_picture, draw_preview
+    from mlp_cli.runs.progress import ProgressObserver
 
     path = find_config_file(configs[0] if configs else None, option)
-    loaded = load_config(path, overrides)
+    loaded = load_config(path, overrides, warn=ProgressObserver().warn)
     check_picture(picture)
     draw_preview(picture, loaded, load_dataset(loaded, data_dir))
     show(picture)

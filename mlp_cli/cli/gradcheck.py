@@ -31,8 +31,9 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     """
     from mlp_cli.compute.select import build_engine, choose_engine, hold_blas
     from mlp_cli.config.load import load_config
+    from mlp_cli.runs.progress import ProgressObserver
 
-    config = load_config(config_path, overrides)
+    config = load_config(config_path, overrides, warn=ProgressObserver().warn)
     choice = choose_engine(config.model.hidden, config.training.batch_size, os.environ)
     hold_blas(os.environ)  # before anything imports NumPy
 
@@ -40,7 +41,6 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
 
     from mlp_cli.gradcheck.check import check_gradient
     from mlp_cli.reports import text
-    from mlp_cli.runs.progress import ProgressObserver
 
     engine = build_engine(choice)
     with ProgressObserver() as observer:

@@ -66,14 +66,14 @@ def train(
 
     from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.config.load import load_config
+    from mlp_cli.runs.progress import ProgressObserver
 
-    config = load_config(config_path, overrides)
+    config = load_config(config_path, overrides, warn=ProgressObserver(quiet=quiet).warn)
     hidden, batch_size = config.model.hidden, config.training.batch_size
     engine = choose_engine(hidden, batch_size, os.environ, threads)
     hold_blas(os.environ)  # before anything imports NumPy
 
     from mlp_cli.reports.text import result_text
-    from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.runs.train import RunOptions, train_run
 
     options = RunOptions(
