@@ -19,6 +19,7 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
+from mlp_cli.cli.hints import corrected_line
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
@@ -55,9 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
+        if isinstance(error, click.UsageError):
+            error = _with_line(error, arguments)
         error.message = visible_lines(error.message)  # type: ignore[misc]  # final only to mypy
         with suppress(OSError):  # the exit code says it as well
             error.show()
+        code = error.exit_code
+    except ConfigError as error:
+        hint = corrected_line(cli, _words(arguments))
+        _complain(f"{error} {hint}" if hint else str(error))
         code = error.exit_code
     except MlpError as error:
         _complain(str(error))
@@ -70,6 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         code = ConfigError.exit_code
     sys.exit(code)
+
+
+def _words(arguments: Sequence[str] | None) -> Sequence[str]:
+    return sys.argv[1:] if arguments is None else arguments
+
+
+def _with_line(error: click.UsageError, arguments: Sequence[str] | None) -> click.UsageError:
+    """Return the error with the command line that was probably meant, if that is clear."""
+    hint = corrected_line(cli, _words(arguments))
+    if hint is None:
+        return error
+    vars(error)["possibilities"] = None  # the line says more than Click's similar names
+    return click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", error.ctx)
 
 
 def _complain(message: str) -> None:

@@ -125,7 +125,7 @@ def meant(path: KeyPath, value: Any) -> dict[str, Any]:
 def meant_key(path: KeyPath) -> str | None:
     """Return the key or section that a path probably means, or None. A name may hold dots."""
     parts = re.sub("[- ]", "_", ".".join(map(str, path)).lower()).split(".")
-    known = _known()
+    known = known_keys()
     if ".".join(parts) in {*known, *SECTIONS}:
         return ".".join(parts)
     name = parts[-1]
@@ -155,7 +155,7 @@ def nearest_key(path: KeyPath) -> str:
 
 
 @cache
-def _known() -> dict[str, str]:
+def known_keys() -> dict[str, str]:
     """Return all keys with what they allow, in words."""
     return {option.key: option.allowed for option in options()}
 
@@ -216,12 +216,13 @@ def _read_text(key: str, text: str) -> Iterator[Any]:
     if text.lower() in WORDS:
         yield WORDS[text.lower()]
     plain = _plain(text)
-    names = _known()[key].removeprefix("one of ").replace(", or null", "").split(", ")
+    names = known_keys()[key].removeprefix("one of ").replace(", or null", "").split(", ")
     for name in names:
         if plain == _plain(name) or plain in VALUES.get(name, "").split():
             yield name
     yield from difflib.get_close_matches(text.lower(), names, 1)
-    yield [int(digits) for digits in re.findall(r"\d{1,9}", text)] or None
+    if digits := re.findall(r"\d{1,9}", text):
+        yield [int(number) for number in digits]
     yield scalar(text.replace(",", "."))
 
 

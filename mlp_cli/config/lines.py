@@ -18,8 +18,12 @@ def as_changes(found: Mapping[str, Any], *, python: bool = False) -> str:
     """Return the options `--set`, or the argument `set` of Python, that make these changes."""
     if python:
         return _quoted(f"set={dict(found)!r}")
-    changes = (shlex.quote(f"{key}={_yaml(value)}") for key, value in found.items())
-    return _quoted(" ".join(f"--set {change}" for change in changes))
+    return _quoted(" ".join(f"--set {shlex.quote(change)}" for change in changes(found)))
+
+
+def changes(found: Mapping[str, Any]) -> list[str]:
+    """Return texts KEY=VALUE for values by dotted key, as `--set` takes them."""
+    return [f"{key}={_yaml(value)}" for key, value in found.items()]
 
 
 def as_yaml(
