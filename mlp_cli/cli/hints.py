@@ -91,7 +91,7 @@ def _find_command(
     rest = deque(words)
     while isinstance(command, click.Group):
         if not rest:
-            moved = [GLOBAL.get(word, word) for word in moved]
+            moved = [GLOBAL.get(word, word.lower()) for word in moved]
             if moved not in (["--help"], ["--version"]):
                 raise UnclearError
             break

@@ -9,9 +9,10 @@ loaded.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import click
 
@@ -19,8 +20,8 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
-from mlp_cli.cli.hints import corrected_line
 from mlp_cli.cli.options import HelpfulGroup
+from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
@@ -47,24 +48,29 @@ for command in (config, download_data, evaluate, gradcheck, train):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit. Only here do errors become messages and exit codes."""
+    # A stream is None if the caller closed it. Click 8.1.0 to 8.1.3 cannot write to None.
+    sys.stdout, sys.stderr = (
+        stream or io.TextIOWrapper(io.BytesIO()) for stream in (sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None if the caller closed it
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with Signals() as signals:
+        # With this variable, Click only prints what a shell needs to complete commands.
+        completing = "_MLP_COMPLETE" in os.environ
+        with Signals() as signals, stdout_errors() if completing else nullcontext():
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
         if isinstance(error, click.UsageError):
-            error = _with_line(error, arguments)
+            error = click.UsageError(_with_line(error.format_message(), arguments), error.ctx)
         error.message = visible_lines(error.message)  # type: ignore[misc]  # final only to mypy
         with suppress(OSError):  # the exit code says it as well
             error.show()
         code = error.exit_code
     except ConfigError as error:
-        hint = corrected_line(cli, _words(arguments))
-        _complain(f"{error} {hint}" if hint else str(error))
+        _complain(_with_line(str(error), arguments))
         code = error.exit_code
     except MlpError as error:
         _complain(str(error))
@@ -79,17 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _words(arguments: Sequence[str] | None) -> Sequence[str]:
-    return sys.argv[1:] if arguments is None else arguments
+def _with_line(message: str, arguments: Sequence[str] | None) -> str:
+    """Return the message with the command line that was probably meant, if that is clear."""
+    from mlp_cli.cli.hints import corrected_line  # which only an error needs
 
-
-def _with_line(error: click.UsageError, arguments: Sequence[str] | None) -> click.UsageError:
-    """Return the error with the command line that was probably meant, if that is clear."""
-    hint = corrected_line(cli, _words(arguments))
+    hint = corrected_line(cli, sys.argv[1:] if arguments is None else arguments)
     if hint is None:
-        return error
-    vars(error)["possibilities"] = None  # the line says more than Click's similar names
-    return click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", error.ctx)
+        return message
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{message}{end} {hint}"
 
 
 def _complain(message: str) -> None:

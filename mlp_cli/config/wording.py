@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.yaml12 import KeyPath, dump, scalar
-from mlp_cli.errors import visible
+from mlp_cli.errors import closest, visible
 
 
 def not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
     """Return the message for a wrong value: what was found, and what is allowed."""
     key = ".".join(str(part) for part in path if isinstance(part, str))
     if key not in known:
-        return f"found {shown(found)}; must be a mapping of keys."
+        name = closest(found, CHOICES.get(key, ())) if isinstance(found, str) else ""
+        hint = f" Did you mean {{name: {name}}}?" if name else ""
+        return f"found {shown(found)}; must be a mapping of keys.{hint}"
     allowed = known[key]
     if isinstance(path[-1], int):  # an item of a list
         allowed = allowed.partition("each ")[2]
