@@ -138,7 +138,7 @@ def _similar_command(group: click.Group, word: str) -> list[str]:
 def _newest_run() -> str | None:
     try:
         found = list(Path("runs").glob("*/best.npz"))
-        return str(max(found, key=lambda path: path.stat().st_mtime).parent) if found else None
+        return str(max(found, key=lambda path: path.stat().st_mtime_ns).parent) if found else None
     except OSError:  # such as a run that is being removed
         return None
 

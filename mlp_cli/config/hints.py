@@ -134,12 +134,12 @@ def meant_key(path: KeyPath) -> str | None:
         found = _closest(name, {key: key for key in (*SECTIONS, *top)}, _synonyms(""))
         if found:
             return found
+    elif parts[0] in top:
+        return parts[0]
     elif owner := _closest(parts[0], {key: key for key in SECTIONS}, _synonyms("")):
         inside = {key.rpartition(".")[2]: key for key in known if key.startswith(f"{owner}.")}
         if found := _closest(name, inside, _synonyms(owner)):
             return found
-        if owner in top:
-            return owner
     elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)}
     return _closest(name, elsewhere, {**_synonyms(None), **_synonyms("")})
 

@@ -203,7 +203,7 @@ def _without_best(folder: Path) -> str:
     """Return the message about a folder without a best checkpoint; it may be a folder of runs."""
     with storage_errors("read", folder):
         found = [best for best in folder.glob("*/best.npz") if best.is_file()]
-        runs = [best.parent for best in sorted(found, key=lambda best: best.stat().st_mtime)]
+        runs = [best.parent for best in sorted(found, key=lambda best: best.stat().st_mtime_ns)]
     if not runs:
         return "the folder holds no best.npz. Give a run that finished an epoch."
     listed = ", ".join(run.name for run in runs[-MAX_LISTED:])
