@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,9 @@ def train(
         raise ConfigError("resume and overwrite need out, which names the run.")
     if data_path is not None and not resume:
         raise ConfigError("data_path needs resume. For a new run, set data.path.")
-    with ExitStack() as stack:
-        if observer is None:
-            observer = stack.enter_context(ProgressObserver())
-        stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
-        checked = load_config(config, set=set)
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as progress:
+        told = progress if observer is None else observer
+        checked = load_config(config, set=set, warn=told.warn)
         options = RunOptions(
             data_dir=_data_dir(data_dir),
             mirrors=[given_mirror(mirror) for mirror in mirrors],
@@ -145,10 +143,10 @@ def train(
             config_name=(
                 run_name(given_path(config)) if isinstance(config, str | os.PathLike) else "run"
             ),
-            engine=_choose(checked, threads, kernels, observer.warn),
+            engine=_choose(checked, threads, kernels, told.warn),
             data_path=None if data_path is None else given_path(data_path),
         )
-        folder, _ = train_run(checked, options, observer, DeferredInterrupt())
+        folder, _ = train_run(checked, options, told, DeferredInterrupt())
     return Run(folder)
 
 

@@ -69,8 +69,9 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     """
     from mlp_cli.config.load import load_config
     from mlp_cli.config.text import changed_keys, resolved_text
+    from mlp_cli.runs.progress import ProgressObserver
 
-    loaded = load_config(config_path, overrides)
+    loaded = load_config(config_path, overrides, warn=ProgressObserver().warn)
     if as_json:
         show_json(changed_keys(loaded) if changed else loaded.to_dict(), indent=2)
     else:
@@ -137,9 +138,10 @@ def preview(
     from mlp_cli.config.load import load_config
     from mlp_cli.data.dataset import load_dataset
     from mlp_cli.reports.figures import check_picture, draw_preview
+    from mlp_cli.runs.progress import ProgressObserver
 
     path = find_config_file(configs[0] if configs else None, option)
     check_picture(picture)
-    loaded = load_config(path or default_config(), overrides)
+    loaded = load_config(path or default_config(), overrides, warn=ProgressObserver().warn)
     draw_preview(picture, loaded, load_dataset(loaded, data_dir))
     show(picture)

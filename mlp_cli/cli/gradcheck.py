@@ -38,7 +38,7 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     from mlp_cli.runs.progress import ProgressObserver
 
     with ProgressObserver() as observer:
-        config = load_config(config_path, overrides)
+        config = load_config(config_path, overrides, warn=observer.warn)
         hidden, batch_size = config.model.hidden, config.training.batch_size
         choice = choose_engine(hidden, batch_size, os.environ, warn=observer.warn)
         hold_blas(os.environ)  # before anything imports NumPy

@@ -67,10 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
+        if isinstance(error, click.UsageError):
+            error = click.UsageError(_with_line(error.format_message(), arguments), error.ctx)
         text = io.StringIO()
         error.show(text)
         usage, _, message = text.getvalue().partition(LABEL)
         _complain(message.rstrip("\n"), usage)
+        code = error.exit_code
+    except ConfigError as error:
+        _complain(_with_line(str(error), arguments))
         code = error.exit_code
     except MlpError as error:
         _complain(str(error))
@@ -83,6 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         code = ConfigError.exit_code
     sys.exit(code)
+
+
+def _with_line(message: str, arguments: Sequence[str] | None) -> str:
+    """Return the message with the command line that was probably meant, if that is clear."""
+    from mlp_cli.cli.hints import corrected_line  # which only an error needs
+
+    hint = corrected_line(cli, sys.argv[1:] if arguments is None else arguments)
+    if hint is None:
+        return message
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{message}{end} {hint}"
 
 
 def _complain(message: str, usage: str = "") -> None:

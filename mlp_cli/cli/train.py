@@ -87,7 +87,7 @@ def train(
         if config_path is None:
             resumed = out if resume else None
             config_path = run_config(resumed) if resumed else default_config(observer.log)
-        config = load_config(config_path, overrides)
+        config = load_config(config_path, overrides, warn=observer.warn)
         hidden, batch_size = config.model.hidden, config.training.batch_size
         engine = choose_engine(hidden, batch_size, os.environ, threads, warn=observer.warn)
         hold_blas(os.environ)  # before anything imports NumPy
