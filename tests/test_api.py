@@ -218,4 +218,4 @@ def test_a_notebook_shows_progress_bars(config: Path, tmp_path: Path) -> None:
         capture_output=True,
         check=True,
     )
-    assert b"\repoch 1/3:" in done.stderr
+    assert b"\repoch 1/3 " in done.stderr

@@ -148,7 +148,7 @@ def nearest_key(path: KeyPath) -> str:
     """Return the message for an unknown key, with the key that it probably means."""
     key = meant_key(path)
     if key is None:
-        return "unknown key. `mlp config schema` lists all keys."
+        return "unknown key. `mlp config explain` lists all keys."
     if key == ".".join(map(str, path)):  # such as `training.epochs: 3`, which YAML does not nest
         return "unknown key. In a file, keys are nested."
     return f"unknown key. Did you mean {key}?"

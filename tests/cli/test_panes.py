@@ -139,7 +139,9 @@ def test_the_line_of_an_epoch_fits_80_columns(
 
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize(
-    "command", ["", "train", "eval", "gradcheck", "download-data", "config", "config preview"]
+    "command",
+    ["", "train", "eval", "gradcheck", "download-data", "init", "config", "config preview"]
+    + ["config show", "config explain", "config list", "config schema"],
 )
 def test_help_fits_the_terminal_and_its_short_lines_are_whole(
     command: str, columns: int, tmp_path: Path

@@ -40,10 +40,12 @@ def on_terminal(
     """Run `mlp` on a terminal of this width; `watch` is called after each piece of its output."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
+    # Click and tqdm would take these variables for the size of the terminal.
+    base = {name: of for name, of in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "mlp_cli", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, **ENVIRON, **(environ or {})},
+        env={**base, **ENVIRON, **(environ or {})},
         stdin=follower,
         stdout=follower,
         stderr=follower,
