@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
+from helpers.commands import walk
 
 from mlp_cli.cli.main import cli
 
@@ -19,15 +18,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 2}}"
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
-
-
-COMMANDS = dict(commands(cli))
+COMMANDS = walk(cli)
 
 
 def examples(name: str) -> list[str]:

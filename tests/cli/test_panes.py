@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.commands import walk
 from helpers.terminal import COLOUR, Pane, on_terminal
 
+from mlp_cli.cli.main import cli
 from mlp_cli.runs.progress import ProgressObserver
 from mlp_cli.training.metrics import EpochMetrics
 
@@ -138,11 +140,7 @@ def test_the_line_of_an_epoch_fits_80_columns(
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-@pytest.mark.parametrize(
-    "command",
-    ["", "train", "eval", "gradcheck", "download-data", "init", "config", "config preview"]
-    + ["config show", "config explain", "config list", "config schema"],
-)
+@pytest.mark.parametrize("command", ["", "config", *walk(cli)])
 def test_help_fits_the_terminal_and_its_short_lines_are_whole(
     command: str, columns: int, tmp_path: Path
 ) -> None:
