@@ -16,6 +16,7 @@ from mlp_cli.cli.options import (
     option,
 )
 from mlp_cli.cli.printing import show
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command(
@@ -40,7 +41,7 @@ def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     from mlp_cli.runs.progress import ProgressObserver
 
     folder = mnist_folder(data_dir)
-    with ProgressObserver() as observer:
+    with ProgressObserver() as observer, storage_warnings_to(observer.warn):
         fetched = fetch_mnist(
             folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
         )

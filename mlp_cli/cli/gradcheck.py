@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.config_options import config_options
-from mlp_cli.cli.options import HelpfulCommand, examples, json_option
+from mlp_cli.cli.options import HelpfulCommand, current_signals, examples, json_option
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 
@@ -49,7 +49,8 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
         from mlp_cli.reports import text
 
         engine = build_engine(choice)
-        engine.compile(np.dtype("float64"), observer.log)
+        with current_signals().immediate():
+            engine.compile(np.dtype("float64"), observer.warn, observer.log)
     found = check_gradient(config, engine)
     if as_json:
         show_json(found.to_dict())

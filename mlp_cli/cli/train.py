@@ -14,6 +14,7 @@ from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
     all_mirrors,
+    current_signals,
     data_dir_option,
     data_path_option,
     examples,
@@ -22,7 +23,7 @@ from mlp_cli.cli.options import (
     option,
 )
 from mlp_cli.cli.printing import show, show_json
-from mlp_cli.cli.signals import Signals
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command(
@@ -83,7 +84,7 @@ def train(
     from mlp_cli.config.load import load_config
     from mlp_cli.runs.progress import ProgressObserver
 
-    with ProgressObserver(quiet=quiet) as observer:
+    with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
         if config_path is None:
             resumed = out if resume else None
             config_path = run_config(resumed) if resumed else default_config(observer.log)
@@ -105,7 +106,7 @@ def train(
             data_path=data_path,
             resume_with=_given(data_dir=data_dir, threads=threads),
         )
-        folder, result = train_run(config, options, observer, _signals())
+        folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show_json({**result, "run": str(folder)})
@@ -125,9 +126,3 @@ def _given(**values: object) -> list[str]:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return words
-
-
-def _signals() -> Signals:
-    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
-    found = click.get_current_context().find_object(Signals)
-    return found if found is not None else Signals()

@@ -16,7 +16,7 @@ import pytest
 from mlp_cli import SilentObserver, train
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.claim import claim, run_name
-from mlp_cli.storage.files import make_folder
+from mlp_cli.storage.folders import make_folder
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
