@@ -2,7 +2,9 @@
 
 `sections` and `choices` hold the models of the sections, and `schema` the model of the whole with
 the conflicts between keys. `reading` gets the text of a file or pipe, and `yaml12` parses it.
-`checking` collects all faults of a file and of `--set`, in the words of `wording`. `load` combines
-these. `describe` puts the keys into words and into a JSON Schema. `shipped` finds the
-configurations that come with the program. NumPy is never imported here.
+`checking` collects all faults of a file and of `--set`, with their `places` and in the words of
+`wording`. `hints` finds what was probably meant, `suggestions` says it, and `lines` writes the
+lines to paste. `notes` warns of what is allowed but probably not meant. `load` combines these.
+`describe` puts the keys into words and into a JSON Schema. `shipped` finds the configurations that
+come with the program. NumPy is never imported here.
 """

@@ -82,7 +82,8 @@ def test_the_message_about_a_change_holds_one_that_is_accepted(
 ) -> None:
     with pytest.raises(ConfigError) as refused:
         load_config("c.yaml", [slip])
-    (line,) = re.findall(r"Write `(--set .*?)`", str(refused.value))
+    assert f"--set {slip}: " in str(refused.value)
+    (line,) = {*re.findall(r"Write `(--set .*?)`", str(refused.value))}
     assert line == f"--set {meant}"
     changes = shlex.split(line)[1::2]
     assert load_config("c.yaml", changes)
