@@ -163,3 +163,13 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(
     line = re.findall(r"`mlp ([^`]*)`", capsys.readouterr().err)[-1]
     assert line == "train seed=1 --set optimizer.learning_rate=0.01"
     assert exit_code(line.split()) == 0
+
+
+def test_a_name_that_is_only_spelt_alike_is_not_suggested_beside_the_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["train", "c.yaml", "--lr", "0.01"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+    assert exit_code(["train", "c.yaml", "--threds", "1"]) == 2
+    message = capsys.readouterr().err
+    assert "Did you mean --threads? Write `mlp train c.yaml --threads 1`." in message
