@@ -4,4 +4,5 @@
 `download_data` and `config` hold a command each, or a group of them; `version` is `--version`.
 `options` and `printing` hold what several commands share, and `signals` turns an interruption into
 a clean end. `hints` and `corrections` find the line that a wrong command line was meant to be.
+`storage_warnings` shows what a file system lacks, and `stack` mends a small stack.
 """

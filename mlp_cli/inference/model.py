@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists, mode_of, storage_errors
 from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
@@ -192,8 +193,8 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     """
     path = given_path(run_or_checkpoint)
     with storage_errors("read", path):
-        is_run = path.is_dir()
-        if is_run and not (path / "best.npz").is_file():
+        is_run = stat.S_ISDIR(mode_of(path) or 0)
+        if is_run and not exists(path / "best.npz"):
             raise ConfigError(f"{path}: {_without_best(path)}")
     path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))
