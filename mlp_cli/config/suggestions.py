@@ -64,6 +64,8 @@ class Suggestions:
         found = meant(change.path, change.value) if change else meant(key, value)
         same = found.get(".".join(map(str, key)))
         text = f" Did you mean {same}?" if isinstance(value, str) and isinstance(same, str) else ""
+        if not found:
+            return ""
         line = ""
         if change:
             line = as_changes(found, python=change.by_python)

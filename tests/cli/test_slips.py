@@ -89,6 +89,14 @@ def test_the_message_about_a_change_holds_one_that_is_accepted(
     assert load_config("c.yaml", changes)
 
 
+@pytest.mark.parametrize("slip", ["zzz=1", "optimizer.frob=1", "training.epochs=many"])
+def test_a_change_that_is_not_understood_gets_no_line(slip: str, folder: Path) -> None:
+    for changes in ({"overrides": [slip]}, {"set": dict([slip.split("=")])}):
+        with pytest.raises(ConfigError) as refused:
+            load_config("c.yaml", **changes)  # type: ignore[arg-type]
+        assert "Write" not in str(refused.value)
+
+
 @pytest.mark.parametrize("slip", ["optimizer.beta1=0.8", "schedule.every=3"])
 def test_a_key_of_another_choice_is_answered_by_the_choice(slip: str, folder: Path) -> None:
     with pytest.raises(ConfigError) as refused:
