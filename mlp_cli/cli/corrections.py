@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ class Corrections:
             word = self._rest.popleft()
             if re.match("--?[a-zA-Z]", word):
                 self.result += self._option(*word.partition("="))
-            elif "--set" in self._options and "=" in word and not Path(word).exists():
-                self.result += self._change(word.lstrip("+"))
+            elif "--set" in self._options and "=" in word and not _is(Path.exists, word):
+                self.result += self._change(word.lstrip("+")) or [word]
             else:
                 self.result.append(word)
         if self.result != [*words]:  # otherwise, the fault in a --set has a message of its own
@@ -115,7 +116,7 @@ class Corrections:
         if option.is_flag:
             if equals:
                 return [name] if value.lower() in TRUE else []
-            has_run = name == "--resume" and self._has_next() and Path(self._rest[0]).is_dir()
+            has_run = name == "--resume" and self._has_next() and _is(Path.is_dir, self._rest[0])
             if has_run and not any(word.startswith("--out") for word in self._given):
                 return [name, "--out", self._rest.popleft()]
             return [name]
@@ -167,9 +168,9 @@ class Corrections:
         from mlp_cli.config.hints import meant
 
         path = tuple(name.replace("-", "_").split("."))
-        found = {}
+        found: dict[str, Any] = {}
         if value is not None:
-            found = meant(path, _yaml(value))
+            found = meant(path, _yaml(value)) if value else {}
         elif self._has_next():
             words = [self._next()]
             while self._has_next() and self._rest[0].isdigit():  # as in --hidden 128 64
@@ -220,6 +221,13 @@ class Corrections:
         if not self._rest:
             raise UnclearError
         return self._rest.popleft()
+
+
+def _is(test: Callable[[Path], bool], word: str) -> bool:
+    """Return the result of a test of a path; False if a word is too long to be one."""
+    with suppress(OSError, ValueError):
+        return test(Path(word))
+    return False
 
 
 def _yaml(text: str) -> Any:

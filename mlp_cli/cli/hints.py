@@ -6,7 +6,6 @@ command's options and arguments.
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections import deque
 from collections.abc import Sequence
@@ -16,15 +15,17 @@ from typing import NamedTuple
 import click
 
 from mlp_cli.cli.corrections import Corrections, UnclearError
-from mlp_cli.errors import MlpError
+from mlp_cli.errors import MlpError, closest
 
 LONGEST = 300
 
 # The words of other programs for each command.
 COMMANDS = {
+    "config explain": "explain keys",
     "config list": "configs list ls",
     "config preview": "preview",
     "config schema": "schema",
+    "config show": "show",
     "download-data": "download download_data download-mnist fetch get-data",
     "eval": "evaluate evaluation score test testing val validate",
     "gradcheck": "check checkgrad grad-check gradient-check",
@@ -107,7 +108,10 @@ def _find_command(
         elif not meant and command is program and _is_config(word):
             rest.extendleft([word, "train"])
         else:
-            first, *others = meant or _similar_command(command, word)
+            meant = meant or [closest(word, command.commands)]
+            if meant[0] not in command.commands:
+                raise UnclearError
+            first, *others = meant
             rest.extendleft(reversed(others))
             names.append(first)
             command = command.commands[first]
@@ -126,13 +130,6 @@ def _command_meant(group: click.Group, word: str) -> list[str]:
             if [*parents, name][0] in group.commands:
                 return [*parents, name]
     return []
-
-
-def _similar_command(group: click.Group, word: str) -> list[str]:
-    close = difflib.get_close_matches(word.lower(), group.commands, 1)
-    if not close:
-        raise UnclearError
-    return close
 
 
 def _newest_run() -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -100,6 +101,8 @@ def _with_line(message: str, arguments: Sequence[str] | None) -> str:
     hint = corrected_line(cli, sys.argv[1:] if arguments is None else arguments)
     if hint is None:
         return message
+    if (asked := re.search(r" Did you mean (\S+)\?\Z", message)) and asked[1] not in hint.line:
+        message = message[: asked.start()]  # the line knows better than the letters of a name
     end = "" if message.endswith((".", "?")) else "."
     return f"{message}{end} {hint}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -122,6 +122,7 @@ def meant(path: KeyPath, value: Any) -> dict[str, Any]:
     return {}
 
 
+@lru_cache(4096)  # more unknown keys than a file can hold
 def meant_key(path: KeyPath) -> str | None:
     """Return the key or section that a path probably means, or None. A name may hold dots."""
     parts = re.sub("[- ]", "_", ".".join(map(str, path)).lower()).split(".")

@@ -138,7 +138,8 @@ def _default(key: str, data: Mapping[str, Any]) -> Any:
     """
     section, _, name = key.rpartition(".")
     if section not in CHOICES:
-        return ModelConfig.model_validate({"activation": _value(data, "model.activation")}).init
+        activation = _value(data, "model.activation") or ModelConfig().activation
+        return ModelConfig.model_validate({"activation": activation}).init
     chosen = _value(data, f"{section}.name") or DEFAULT_NAMES[section]
     if chosen not in list(CHOICES[section]):
         return _value(data, key)

@@ -54,7 +54,8 @@ class Places:
         self._changes[place] = change
 
     def add(self, path: KeyPath, place: Place) -> None:
-        """Note where a key was given."""
+        """Note where a key was given. What its former value held has no place any more."""
+        self._of = {other: of for other, of in self._of.items() if other[: len(path)] != path}
         self._of[path] = place
 
     def of(self, path: KeyPath) -> Place:

@@ -34,6 +34,7 @@ class Suggestions:
         wrong: Iterable[KeyPath],
     ) -> None:
         self._data, self._places = data, places
+        self._found: dict[KeyPath, str] = {}
         self._sections = {
             name: places.of((name,)).name
             for name in SECTIONS
@@ -51,17 +52,24 @@ class Suggestions:
     def instead(self, path: KeyPath) -> str:
         """Return the end of a message about a wrong key or value, or "" if nothing is likely."""
         key = tuple(part for part in path if isinstance(part, str))
+        if key not in self._found:  # a list with thousands of wrong items is looked at once
+            self._found[key] = self._instead(key)
+        return self._found[key]
+
+    def _instead(self, key: KeyPath) -> str:
         value: Any = self._data
         for name in key:
             value = value.get(name) if isinstance(value, Mapping) else None
-        change = self._places.change(path)
+        change = self._places.change(key)
         found = meant(change.path, change.value) if change else meant(key, value)
-        same = found.get(".".join(key))
+        same = found.get(".".join(map(str, key)))
         text = f" Did you mean {same}?" if isinstance(value, str) and isinstance(same, str) else ""
+        if not found:
+            return ""
         line = ""
         if change:
             line = as_changes(found, python=change.by_python)
-        elif self._places.of(path) != self._places.origin and not self._is_given(found, key):
+        elif self._places.of(key) != self._places.origin and not self._is_given(found, key):
             line = as_yaml(found, key, self._sections, self._moved)
         return f"{text} Write {line}." if line else text
 

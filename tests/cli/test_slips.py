@@ -82,10 +82,19 @@ def test_the_message_about_a_change_holds_one_that_is_accepted(
 ) -> None:
     with pytest.raises(ConfigError) as refused:
         load_config("c.yaml", [slip])
-    (line,) = re.findall(r"Write `(--set .*?)`", str(refused.value))
+    assert f"--set {slip}: " in str(refused.value)
+    (line,) = {*re.findall(r"Write `(--set .*?)`", str(refused.value))}
     assert line == f"--set {meant}"
     changes = shlex.split(line)[1::2]
     assert load_config("c.yaml", changes)
+
+
+@pytest.mark.parametrize("slip", ["zzz=1", "optimizer.frob=1", "training.epochs=many"])
+def test_a_change_that_is_not_understood_gets_no_line(slip: str, folder: Path) -> None:
+    for changes in ({"overrides": [slip]}, {"set": dict([slip.split("=")])}):
+        with pytest.raises(ConfigError) as refused:
+            load_config("c.yaml", **changes)  # type: ignore[arg-type]
+        assert "Write" not in str(refused.value)
 
 
 @pytest.mark.parametrize("slip", ["optimizer.beta1=0.8", "schedule.every=3"])
@@ -162,3 +171,13 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(
     line = re.findall(r"`mlp ([^`]*)`", capsys.readouterr().err)[-1]
     assert line == "train seed=1 --set optimizer.learning_rate=0.01"
     assert exit_code(line.split()) == 0
+
+
+def test_a_name_that_is_only_spelt_alike_is_not_suggested_beside_the_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(["train", "c.yaml", "--lr", "0.01"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+    assert exit_code(["train", "c.yaml", "--threds", "1"]) == 2
+    message = capsys.readouterr().err
+    assert "Did you mean --threads? Write `mlp train c.yaml --threads 1`." in message

@@ -182,3 +182,14 @@ def test_train_of_python_tells_its_observer(config: Path, tmp_path: Path) -> Non
     train(config, out=tmp_path / "run", set=changes, observer=Warnings())
     assert "optimizer.learning_rate 0.01" in Warnings.told[0]
     assert "set={'optimizer.learning_rate': None}" in Warnings.told[0]
+
+
+@pytest.mark.parametrize(
+    "change", ["model.activation=null", "loss=null", "loss=[1]", "optimizer.name={a: 1}"]
+)
+def test_a_choice_that_does_not_exist_is_a_fault_and_no_crash(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{MNIST}model: {{activation: tanh, init: nielsen}}\nloss: mse\n")
+    config, message = load(path, change)
+    assert config is None
+    assert f"--set {change}: {change.partition('=')[0]}: found " in message
