@@ -7,8 +7,7 @@ relative precision: where erf is nearly ±1, 1 ± erf has lost it.
     M(w) = √(π/2) exp(w²/2) erfc(w/√2) ≈ (1 − t) P(t),    t = (w − 5) / (w + 5)
 
 P interpolates M(w) / (1 − t) at Chebyshev's nodes, for w up to where φ(w) is nearly 0 in a type:
-13.5 in float32, 38 in float64. Its error is below the rounding of its evaluation, which is about 2
-units in the last place of M.
+13.5 in float32, 38 in float64. Its error is below that of rounding.
 """
 
 from __future__ import annotations

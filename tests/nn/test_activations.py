@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 from itertools import pairwise
@@ -103,6 +104,23 @@ def test_leaky_relu_has_its_slope_below_0_and_slope_1_above(slope: float, dtype:
     np.testing.assert_allclose(derivative, [slope, slope, slope, 1, 1], rtol=1e-6)
 
 
+def test_pytorch_finds_the_same_values_and_derivatives() -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
+    theirs = {
+        ACTIVATIONS["softplus"]: torch.nn.Softplus(threshold=100),
+        ACTIVATIONS["silu"]: torch.nn.SiLU(),
+        ACTIVATIONS["gelu"]: torch.nn.GELU(approximate="none"),
+        leaky_relu(0.3): torch.nn.LeakyReLU(0.3),
+    }
+    for f, module in theirs.items():
+        z = torch.linspace(-9, 9, 1801, dtype=torch.float64, requires_grad=True)
+        expected = module(z)
+        expected.sum().backward()
+        a, derivative = applied(f, z.detach().numpy())
+        np.testing.assert_allclose(a, expected.detach().numpy(), rtol=1e-14, atol=1e-15)
+        np.testing.assert_allclose(derivative, z.grad.numpy(), rtol=1e-13, atol=1e-14)
+
+
 REGULARISED = {"dropout": Dropout(0.1, 0.3), "noise": Noise(0.2, 0.1)}
 
 
@@ -124,6 +142,21 @@ def test_the_gradient_is_proven(
     passes = Backpropagation(network, 12, workers=workers, **options)  # type: ignore[arg-type]
     engine = Engine(ThreadTeam(workers), kernels())
     assert not compare(network, passes, x, y, generator, engine).wrong
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_allocates_no_array(name: str) -> None:
+    f, z = ACTIVATIONS[name], np.ones((400, 300), np.float32)
+    delta, kept, s = np.ones_like(z), kept_for(f, z), np.empty_like(z)
+    tracemalloc.start()
+    try:
+        f.apply(z, kept, s)
+        f.backward(delta, kept, s)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000 < z.nbytes
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -47,7 +47,7 @@ def torch_network(
         "relu": torch.nn.ReLU(),
         "leaky_relu": torch.nn.LeakyReLU(network.activation.constant),
         "elu": torch.nn.ELU(),
-        "softplus": torch.nn.Softplus(),
+        "softplus": torch.nn.Softplus(threshold=100),  # where it becomes z
         "silu": torch.nn.SiLU(),
         "gelu": torch.nn.GELU(approximate="none"),
         "tanh": torch.nn.Tanh(),

@@ -74,9 +74,9 @@ COMPILED = {
 }
 
 
-def _activate_by(f: Compiled) -> Any:
-    value = f.value
-    if f.slope is None:
+def _activate_by(function: Compiled) -> Any:
+    value = function.value
+    if function.slope is None:
 
         @jit
         def activate(f, z, b, kept, K, stride, constant):
