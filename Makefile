@@ -1,7 +1,7 @@
 # `make check` is what has to pass before a change lands; CI runs the same script.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check test lint format proofs
+.PHONY: check test lint format proofs versions
 
 check:  # everything, in a fresh .venv
 	.ci/run
@@ -21,3 +21,6 @@ format:  # rewrite the files in the project's style
 
 proofs:  # many trials of every fault, with a table
 	$(PYTHON) -m pytest -m proof
+
+versions:  # the quick tests, with the lowest and the newest versions of what the program needs
+	$(PYTHON) scripts/check_versions.py

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
 from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
@@ -38,6 +38,7 @@ from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
 Changes = Mapping[str, Any]
+SPLITS = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def train(
     overwrite: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     mirrors: Sequence[str] = (),
+    data_path: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Train one network, as `mlp train` does, and return its run.
 
@@ -115,6 +117,8 @@ def train(
         Continue the run in `out`, or replace it.
     data_dir, mirrors
         Where the data lie, by default MLP_DATA_DIR or `data`; and where to fetch MNIST first.
+    data_path
+        Where the data of the run that is resumed are now, if its `data.path` has moved.
 
     Raises
     ------
@@ -125,6 +129,8 @@ def train(
         raise ConfigError("resume and overwrite exclude each other.")
     if (resume or overwrite) and out is None:
         raise ConfigError("resume and overwrite need out, which names the run.")
+    if data_path is not None and not resume:
+        raise ConfigError("data_path needs resume. For a new run, set data.path.")
     checked = load_config(config, set=set)
     options = RunOptions(
         data_dir=_data_dir(data_dir),
@@ -133,6 +139,7 @@ def train(
         mode="resume" if resume else "overwrite" if overwrite else "new",
         config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
         engine=_choose(checked, threads, kernels),
+        data_path=None if data_path is None else given_path(data_path),
     )
     with threadpool_limits(limits=1, user_api="blas"):
         if observer is not None:
@@ -148,6 +155,7 @@ def evaluate(
     *,
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
+    data_path: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Score a run or checkpoint, or several as one committee, as `mlp eval` does.
 
@@ -159,16 +167,21 @@ def evaluate(
         "test", "validation" or "train": the images to score.
     data_dir
         Where the data lie, by default MLP_DATA_DIR or `data`. Nothing is fetched.
+    data_path
+        Where the data are now, in place of the `data.path` that the run was trained with.
 
     Raises
     ------
     MlpError
         If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
-    if split not in ("test", "validation", "train"):
-        raise ConfigError(f"split={split!r}: give test, validation or train.")
+    if split not in SPLITS:
+        meant = did_you_mean(str(split), SPLITS)
+        raise ConfigError(f"split={split!r}: give test, validation or train.{meant}")
     several = [runs] if isinstance(runs, str | os.PathLike) else runs
-    return evaluate_checkpoints([given_path(run) for run in several], split, _data_dir(data_dir))
+    place = None if data_path is None else given_path(data_path)
+    paths = [given_path(run) for run in several]
+    return evaluate_checkpoints(paths, split, _data_dir(data_dir), place)
 
 
 def check_gradient(

@@ -2,7 +2,8 @@
 
 Every message says what is wrong, where, what was found and what to do about it. The command line
 turns an `MlpError` into its message and its exit code. Any other exception is a defect of the
-program and keeps its traceback. `visible` shows text that comes from outside.
+program and keeps its traceback. The functions serve all messages: `visible` shows text that comes
+from outside, `reason` says why something failed, and `did_you_mean` corrects a name.
 
     MlpError
     ├── CheckFailedError   1  a check that the user asked for failed
@@ -16,6 +17,7 @@ program and keeps its traceback. `visible` shows text that comes from outside.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -80,3 +82,28 @@ def visible(text: str) -> str:
 def visible_lines(message: str) -> str:
     """Return a message with every line as `visible` shows it."""
     return "\n".join(map(visible, message.split("\n")))
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception says, without a period; the name of its class if it says nothing.
+
+    Of an `OSError` this is only why, because the message names the file itself.
+    """
+    text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    return text or type(error).__name__
+
+
+def closest(found: str, names: Iterable[str]) -> str:
+    """Return the one of `names` that was probably meant, or an empty text.
+
+    Capitals and blanks around `found` do not count. All of `names` are in small letters.
+    """
+    import difflib  # `mlp --help` does not need it
+
+    return next(iter(difflib.get_close_matches(found.strip().lower(), names, 1)), "")
+
+
+def did_you_mean(found: str, names: Iterable[str]) -> str:
+    """Return a question, after a blank, whether the `closest` name was meant; or an empty text."""
+    name = closest(found, names)
+    return f" Did you mean {name}?" if name else ""

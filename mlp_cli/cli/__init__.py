@@ -2,5 +2,6 @@
 
 `main` holds the group `mlp` and turns errors into exit codes. `train`, `eval`, `gradcheck`,
 `download_data` and `config` hold a command each, or a group of them; `version` is `--version`.
-`options` holds what several commands share, and `signals` turns an interruption into a clean end.
+`options` and `printing` hold what several commands share, and `signals` turns an interruption into
+a clean end.
 """

@@ -15,9 +15,8 @@ from mlp_cli.cli.options import (
     find_config_file,
     json_option,
     set_option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 
 
 @click.group(cls=HelpfulGroup)

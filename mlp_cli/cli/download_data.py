@@ -7,14 +7,8 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import (
-    HelpfulCommand,
-    all_mirrors,
-    data_dir_option,
-    mirror_option,
-    option,
-    show,
-)
+from mlp_cli.cli.options import HelpfulCommand, all_mirrors, data_dir_option, mirror_option, option
+from mlp_cli.cli.printing import show
 
 
 @click.command("download-data", cls=HelpfulCommand)

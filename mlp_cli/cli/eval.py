@@ -8,14 +8,15 @@ from pathlib import Path
 import click
 
 from mlp_cli.cli.options import (
+    Choice,
     GivenPath,
     HelpfulCommand,
     data_dir_option,
+    data_path_option,
     json_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
@@ -26,12 +27,13 @@ from mlp_cli.storage.paths import STREAM
 )
 @option(
     "--split",
-    type=click.Choice(["test", "validation", "train"]),
+    type=Choice(["test", "validation", "train"]),
     default="test",
     show_default=True,
     help="Which images to score.",
 )
 @data_dir_option
+@data_path_option
 @option(
     "--max-error",
     type=click.FloatRange(0, 100),
@@ -56,6 +58,7 @@ def evaluate(
     checkpoints: Sequence[Path],
     split: str,
     data_dir: Path,
+    data_path: Path | None,
     max_error: float | None,
     predictions: Path | None,
     mistakes: Path | None,
@@ -67,13 +70,15 @@ def evaluate(
 
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
+    from mlp_cli.runs.progress import ProgressObserver
     from mlp_cli.storage.files import atomic_write
 
     if mistakes is not None:
         from mlp_cli.reports import figures
 
         figures.check_picture(mistakes)
-    evaluation = evaluate_checkpoints(checkpoints, split, data_dir)
+    warn = ProgressObserver().warn
+    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
     if predictions is not None and predictions != STREAM:
         atomic_write(predictions, text.predictions_csv(evaluation).encode())
     if mistakes is not None:

@@ -8,13 +8,8 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import (
-    HelpfulCommand,
-    config_options,
-    json_option,
-    show,
-    show_json,
-)
+from mlp_cli.cli.options import HelpfulCommand, config_options, json_option
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 
 

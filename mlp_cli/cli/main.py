@@ -9,9 +9,10 @@ loaded.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import click
 
@@ -20,6 +21,7 @@ from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.options import HelpfulGroup
+from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
@@ -46,11 +48,17 @@ for command in (config, download_data, evaluate, gradcheck, train):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit. Only here do errors become messages and exit codes."""
+    # A stream is None if the caller closed it. Click 8.1.0 to 8.1.3 cannot write to None.
+    sys.stdout, sys.stderr = (
+        stream or io.TextIOWrapper(io.BytesIO()) for stream in (sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None if the caller closed it
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with Signals() as signals:
+        # With this variable, Click only prints what a shell needs to complete commands.
+        completing = "_MLP_COMPLETE" in os.environ
+        with Signals() as signals, stdout_errors() if completing else nullcontext():
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)

@@ -1,19 +1,18 @@
-"""What several commands share: options, the configuration's file, and printing a result."""
+"""What several commands share: how names are read, options, and the configuration's file."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from mlp_cli.cli.signals import die_by
-from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.cli.printing import show
+from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,8 +76,31 @@ class GivenPath(click.Path):
         return super().convert(path, param, ctx)
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # generic only from Click 8.4 on
+    """One of a few names. If another one is given, the message suggests the closest."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or raise a usage error that names the option."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter as error:
+            self.fail(f"{error.message}{did_you_mean(value, self.choices)}", param, ctx)
+
+
 class HelpfulCommand(click.Command):
-    """A command whose help is printed by `show`, which reports a full disk or a closed pipe."""
+    """A command that corrects names, and prints its help by `show`.
+
+    So a full disk or a closed pipe is reported, and capitals do not hide what is meant.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; suggest the closest option if one does not exist."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            found, known = error.option_name, [n for p in self.get_params(ctx) for n in p.opts]
+            hint = did_you_mean(found, known)
+            raise click.UsageError(f"No such option '{found}'.{hint}", ctx) from error
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return Click's option `--help`, with another way to print."""
@@ -93,6 +115,24 @@ class HelpfulGroup(HelpfulCommand, click.Group):
 
     command_class = HelpfulCommand
     group_class = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with; suggest the closest if there is none."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"No such command '{args[0]}'.{did_you_mean(args[0], self.commands)}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, print the help as an error, as Click does only from 8.2 on."""
+        if not args and not ctx.resilient_parsing:
+            with suppress(OSError):  # the exit code says it as well
+                click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -115,6 +155,16 @@ def data_dir_option(command: Command) -> Command:
         show_envvar=True,
         help="Folder of the data. MNIST's four files lie in DIR/mnist.",
         metavar="DIR",
+    )(command)
+
+
+def data_path_option(command: Command) -> Command:
+    """Add `--data-path`."""
+    return option(
+        "--data-path",
+        type=GivenPath(file_okay=False),
+        metavar="DIR",
+        help="Where the images of a run with data.path are now, if they have moved.",
     )(command)
 
 
@@ -223,35 +273,3 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
-
-
-def show_json(value: Any, indent: int | None = None) -> None:
-    """Print a result to stdout as JSON. Characters that could control a terminal are escaped.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written.
-    """
-    from mlp_cli.storage.strict_json import to_json
-
-    text = to_json(value, indent=indent)
-    show("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
-def show(text: object) -> None:
-    """Print a result to stdout. A path is printed as its own bytes, whatever the encoding.
-
-    Raises
-    ------
-    StorageError
-        If stdout cannot be written, for example because the disk is full.
-    """
-    try:
-        click.echo(os.fsencode(text) if isinstance(text, Path) else text)
-    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        die_by(signal.SIGPIPE)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to standard output: {error.strerror}. Check the free space."
-        ) from error

@@ -14,12 +14,12 @@ from mlp_cli.cli.options import (
     all_mirrors,
     config_options,
     data_dir_option,
+    data_path_option,
     json_option,
     mirror_option,
     option,
-    show,
-    show_json,
 )
+from mlp_cli.cli.printing import show, show_json
 from mlp_cli.cli.signals import Signals
 
 
@@ -34,6 +34,7 @@ from mlp_cli.cli.signals import Signals
 @option("--resume", is_flag=True, help="Continue the run in --out, or start it.")
 @option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @data_dir_option
+@data_path_option
 @mirror_option
 @option(
     "--threads",
@@ -50,6 +51,7 @@ def train(
     resume: bool,
     overwrite: bool,
     data_dir: Path,
+    data_path: Path | None,
     mirrors: Sequence[str],
     threads: int | None,
     quiet: bool,
@@ -63,6 +65,8 @@ def train(
         raise click.UsageError("--resume and --overwrite exclude each other.")
     if (resume or overwrite) and out is None:
         raise click.UsageError("--resume and --overwrite need --out, which names the run.")
+    if data_path is not None and not resume:
+        raise click.UsageError("--data-path needs --resume. For a new run: --set data.path=DIR.")
 
     from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.config.load import load_config
@@ -83,6 +87,7 @@ def train(
         mode="resume" if resume else "overwrite" if overwrite else "new",
         config_name=config_path.stem,
         engine=engine,
+        data_path=data_path,
     )
     with ProgressObserver(quiet=quiet) as observer:
         folder, result = train_run(config, options, observer, _signals())

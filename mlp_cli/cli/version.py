@@ -10,7 +10,8 @@ from platform import python_version
 import click
 
 from mlp_cli._version import __version__
-from mlp_cli.cli.options import Command, option, show
+from mlp_cli.cli.options import Command, option
+from mlp_cli.cli.printing import show
 
 
 def version_option(command: Command) -> Command:

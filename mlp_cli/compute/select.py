@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlp_cli.compute.machine import available_cores
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from mlp_cli.compute.engine import Engine
@@ -74,7 +74,8 @@ def want_fast(environ: Mapping[str, str], kernels: str | None = None) -> bool:
         name, wanted = "kernels", kernels
     installed = find_spec("numba") is not None
     if wanted not in ("", "numpy", "fast"):
-        raise ConfigError(f"{name}={wanted}: give numpy or fast, or unset it.")
+        meant = did_you_mean(str(wanted), ("numpy", "fast"))
+        raise ConfigError(f"{name}={wanted}: give numpy or fast, or unset it.{meant}")
     if wanted == "fast" and not installed:
         raise ConfigError(f"{name}=fast: Numba is missing. Run: pip install 'mlp-cli[fast]'")
     return installed and wanted != "numpy"
@@ -133,9 +134,9 @@ def build_engine(choice: EngineChoice) -> Engine:
             warnings.filterwarnings("error", "Environment variable", RuntimeWarning)
             from mlp_cli.compute.fast import FastKernels  # takes long, and needs the extra
     except Exception as error:  # Numba raises many kinds, by what it meets
-        reason = str(error).partition("\n")[0].removesuffix(".")
+        why = reason(error).partition("\n")[0].removesuffix(".")
         raise ConfigError(
-            f"the compiled kernels do not load: {reason}. {_numba_variables()}Set "
+            f"the compiled kernels do not load: {why}. {_numba_variables()}Set "
             "MLP_KERNELS=numpy to train without them, or reinstall the extra: "
             "pip install 'mlp-cli[fast]'"
         ) from error

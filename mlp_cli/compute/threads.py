@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, reason
 
 Task = Callable[[int], object]
 
@@ -51,7 +51,7 @@ class ThreadTeam:
                 threading.Thread(target=self._serve, args=(worker,), daemon=True).start()
             except RuntimeError as error:
                 raise ConfigError(
-                    f"{size} threads: {error}. Give fewer, by --threads or OMP_NUM_THREADS."
+                    f"{size} threads: {reason(error)}. Give fewer, by --threads or OMP_NUM_THREADS."
                 ) from error
 
     def run(self, task: Task) -> None:

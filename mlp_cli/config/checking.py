@@ -6,7 +6,6 @@ All faults are reported at once, each with its line or option, what was found an
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -23,7 +22,7 @@ from mlp_cli.config.yaml12 import (
     KeyPath,
     parse,
 )
-from mlp_cli.errors import ConfigError
+from mlp_cli.errors import ConfigError, closest
 
 MAX_FAULTS = 50  # are listed; the rest is counted
 
@@ -219,10 +218,10 @@ class Source:
         }
         elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
         meant = ""
-        if close := difflib.get_close_matches(name.lower(), siblings, 1):
-            meant = ".".join([*([here] if here else []), close[0]])
-        elif close := difflib.get_close_matches(name.lower(), elsewhere, 1):
-            meant = elsewhere[close[0]]
+        if close := closest(name, siblings):
+            meant = ".".join([*([here] if here else []), close])
+        elif close := closest(name, elsewhere):
+            meant = elsewhere[close]
         if meant:
             return f"unknown key. Did you mean {meant}?"
         return "unknown key. `mlp config schema` lists all keys."

@@ -90,7 +90,8 @@ def _allowed(entry: dict[str, Any]) -> str:
         "string": "text",
     }
     bounds = [
-        f"{word} {entry[bound]}"
+        # Pydantic before 2.11 makes 1.0 of a bound 1 if the key is a float.
+        f"{word} {str(entry[bound]).removesuffix('.0')}"
         for bound, word in (
             ("minimum", "at least"),
             ("exclusiveMinimum", "above"),

@@ -56,7 +56,7 @@ def find_config(name: Path) -> Path:
     if is_folder:
         return name  # its reader reports that it is a folder
     last_parts = {Path(known).name for known in files}
-    close = difflib.get_close_matches(Path(wanted).name, last_parts, 3)
+    close = difflib.get_close_matches(Path(wanted).name.lower(), last_parts, 3)
     meant = " or ".join(known for part in close for known in files if Path(known).name == part)
     hint = f" Did you mean {meant}?" if meant else ""
     raise ConfigError(
@@ -79,4 +79,4 @@ def _shipped_files() -> dict[str, Path]:
 def _first_line(path: Path) -> str:
     """Return the first line of the comment that a file begins with."""
     with storage_errors("read", path):
-        return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
+        return path.read_text("utf-8", "replace").partition("\n")[0].removeprefix("#").strip()

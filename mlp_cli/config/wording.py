@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.yaml12 import KeyPath, dump, scalar
-from mlp_cli.errors import visible
+from mlp_cli.errors import closest, did_you_mean, visible
 
 
 def not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
     """Return the message for a wrong value: what was found, and what is allowed."""
     key = ".".join(str(part) for part in path if isinstance(part, str))
     if key not in known:
-        return f"found {shown(found)}; must be a mapping of keys."
+        name = closest(found, CHOICES.get(key, ())) if isinstance(found, str) else ""
+        hint = f" Did you mean {{name: {name}}}?" if name else ""
+        return f"found {shown(found)}; must be a mapping of keys.{hint}"
     allowed = known[key]
     if isinstance(path[-1], int):  # an item of a list
         allowed = allowed.partition("each ")[2]
@@ -28,8 +30,7 @@ def _hint(allowed: str, found: Any) -> str:
         if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
             return f" The quotes make it text: write {found}."
         names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")
-        close = difflib.get_close_matches(found.strip().lower(), names, 1)
-        return f" Did you mean {close[0]}?" if close else ""
+        return did_you_mean(found, names)
     if "integer" in allowed and isinstance(found, float) and found.is_integer():
         return f" Write {int(found)}."
     return ""

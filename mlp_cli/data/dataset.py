@@ -8,18 +8,25 @@ belong to the split. Nothing is fetched here: `runs.fetching` calls `download` i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from mlp_cli.config.schema import Config
 from mlp_cli.data import mnist, synthetic
+from mlp_cli.data.digest import digest
 from mlp_cli.data.idx import read_idx
 from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.buffers import Pixels, Rows
 from mlp_cli.rng import generator
 from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.header import DataRecord
+
+
+class NoFileError(DataError):
+    """`data.path` lacks a file."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,35 @@ class Dataset:
     def inputs(self) -> int:
         """The number of pixels of an image."""
         return self.image_shape[0] * self.image_shape[1]
+
+    @cached_property
+    def train_digests(self) -> dict[str, str]:
+        """The digests of the training files, by their names; of all images, also the held out."""
+        return self._digests(self.train, mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS)
+
+    @cached_property
+    def test_digests(self) -> dict[str, str]:
+        """The digests of the test files, by their names; empty if they are not read."""
+        if self.test is None:
+            return {}
+        return self._digests(self.test, mnist.TEST_IMAGES, mnist.TEST_LABELS)
+
+    @property
+    def record(self) -> DataRecord:
+        """What a checkpoint keeps about the data."""
+        digests = self.train_digests | self.test_digests
+        return DataRecord(self.name, list(self.image_shape), self.classes, digests)
+
+    def _digests(
+        self, split: Split, images: mnist.MnistFile, labels: mnist.MnistFile
+    ) -> dict[str, str]:
+        if self.name == "mnist":  # the files were verified when they were loaded
+            return {file.name: file.sha256 for file in (images, labels)}
+        n = len(split.images)
+        return {
+            images.name: digest(split.images, (n, *self.image_shape)),
+            labels.name: digest(split.labels, (n,)),
+        }
 
 
 def load_dataset(config: Config, data_dir: Path) -> Dataset:
@@ -110,7 +146,7 @@ def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
         if not found:
             optional = file in (mnist.TEST_IMAGES, mnist.TEST_LABELS)
             hint = " To train without a test set: --set data.test=false." if optional else ""
-            raise DataError(
+            raise NoFileError(
                 f"data.path {folder}: there is neither {file.name} nor {file.name}.gz. "
                 f"Put the IDX file there under one of these names.{hint}"
             )

@@ -12,6 +12,7 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray
 def _shape(start: bytes, path: Path, ndim: int) -> tuple[int, ...]:
     """Return the dimensions that a file's header (its first bytes) gives."""
     kind = "images" if ndim == 3 else "labels"
-    expected = bytes([0, 0, UNSIGNED_BYTE, ndim])
+    expected = _magic(ndim)
     if start[:4] != expected:
         raise DataError(
             f"{path}: its first bytes are {start[:4].hex(' ') or 'missing'}, but an IDX file of "
@@ -103,6 +104,15 @@ def _shape(start: bytes, path: Path, ndim: int) -> tuple[int, ...]:
             f"{path}: its header says {_text(shape)}, so it is empty. Use a file with data."
         )
     return shape
+
+
+def idx_header(shape: Sequence[int]) -> bytes:
+    """Return the first bytes of an IDX file of unsigned bytes, up to its elements."""
+    return _magic(len(shape)) + b"".join(n.to_bytes(4, "big") for n in shape)
+
+
+def _magic(ndim: int) -> bytes:
+    return bytes([0, 0, UNSIGNED_BYTE, ndim])
 
 
 def _check_length(payload: int, shape: tuple[int, ...], path: Path) -> None:

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
 from urllib3.util import Retry
 
 from mlp_cli.data.mnist import MnistFile, files_named
+from mlp_cli.errors import reason
 
 # Limits, in seconds, bytes and counts.
 CONNECT = 3.0  # to connect to one address
@@ -235,7 +236,7 @@ def _drop_redirect(response: requests.Response, **_: Any) -> None:
 
 def _refusal(response: requests.Response) -> MirrorError | None:
     """Return the error that a response's status means, None if the body should be the file."""
-    status, text = response.status_code, f"HTTP {response.status_code} {response.reason}"
+    status, text = response.status_code, f"HTTP {response.status_code} {response.reason}".rstrip()
     if status in (408, 425, 429) or status >= 500:
         try:
             wait = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
@@ -255,8 +256,7 @@ def _reason(error: BaseException) -> str:
         causes = [cause for cause in inner if isinstance(cause, BaseException)]
     if isinstance(error, IncompleteRead):
         return "the connection ended"
-    text = str(getattr(error, "strerror", None) or error or type(error).__name__)
-    return proxy + re.sub(r"\?\S+", "?…", text)  # a query may be secret
+    return proxy + re.sub(r"\?\S+", "?…", reason(error))  # a query may be secret
 
 
 def _wrong_setting(error: BaseException) -> str | None:

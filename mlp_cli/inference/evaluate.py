@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.data.dataset import Split, load_dataset
+from mlp_cli.config.load import load_config
+from mlp_cli.config.schema import Config
+from mlp_cli.data.dataset import Dataset, Split, load_dataset
+from mlp_cli.data.identity import (
+    changed_files,
+    differ,
+    known_data,
+    other_data,
+    refusal,
+    same_training_data,
+    unknown_data,
+)
 from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.inference.model import Model, load
 from mlp_cli.nn.buffers import Array, Pixels
@@ -66,24 +78,77 @@ class Evaluation:
         }
 
 
-def evaluate_checkpoints(paths: Sequence[Path], split: str, data_dir: Path) -> Evaluation:
+def evaluate_checkpoints(
+    paths: Sequence[Path],
+    split: str,
+    data_dir: Path,
+    data_path: Path | None = None,
+    warn: Callable[[str], object] = warnings.warn,
+) -> Evaluation:
     """Score trained networks on a split ("test", "validation" or "train") of the first one's data.
+
+    Parameters
+    ----------
+    paths, split
+        The checkpoints or folders of runs, and the name of the split.
+    data_dir
+        Where MNIST lies, in a folder `mnist`.
+    data_path
+        Where the data are now, in place of the `data.path` that the network was trained with.
+    warn
+        Is told if the test set is not the one that was there when the network was trained, or if
+        nobody can know whether moved data are the same.
 
     Raises
     ------
+    DataError
+        If the training or validation images are not those that the network was trained on.
     MlpError
         If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
     models = [load(path) for path in paths]
     if split != "test":
         _check_same_split(models, split)
-    first = models[0].config
-    data = first.data.model_copy(update={"test": split == "test"})
-    dataset = load_dataset(first.model_copy(update={"data": data}), data_dir)
+    dataset = _load_data(models, split, data_dir, data_path, warn)
     chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
     assert chosen is not None  # the test set was asked for
     names = ", ".join(str(model.path) for model in models)
     return evaluate(models, chosen, (dataset.name, split, names))
+
+
+def _load_data(
+    models: Sequence[Model],
+    split: str,
+    data_dir: Path,
+    data_path: Path | None,
+    warn: Callable[[str], object],
+) -> Dataset:
+    """Load the data of the first model, and check that they are those that it was trained on.
+
+    Another test set is only a warning: to score a network on new images is a fair use.
+    """
+    first = models[0]
+    config = first.config
+    if data_path is not None:
+        config = load_config(config, set={"data.path": data_path})
+    # The test set needs no images to be held out, and may come with fewer training images.
+    changes = {"test": True, "validation": 0} if split == "test" else {"test": False}
+    data = config.data.model_copy(update=changes)
+    with known_data(data.path, first.path, first.data.name):
+        dataset = load_dataset(config.model_copy(update={"data": data}), data_dir)
+    if split != "test":
+        if why := other_data(first.data, dataset, dataset.train_digests):
+            raise refusal(dataset.name, first.path, first.data.name, why)
+        if dataset.name != first.data.name and not first.data.digests:
+            warn(unknown_data(dataset.name, first.path))
+        return dataset
+    for model in models:
+        if changed := changed_files(model.data, dataset.test_digests):
+            warn(
+                f"{dataset.name}: the test set is not the one that was there when {model.path} "
+                f"was trained: {differ(changed)}. The scores are of the new one."
+            )
+    return dataset
 
 
 def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str]) -> Evaluation:
@@ -145,12 +210,15 @@ def _check_same_split(models: Sequence[Model], split: str) -> None:
             f"{models[0].path}: trained with data.validation: 0, so there is no validation split. "
             "Use --split test."
         )
+    first = models[0]
     for model in models:
-        held_out = [
-            (m.dataset, m.config.seed, m.config.data.validation) for m in (model, models[0])
-        ]
-        if held_out[0] != held_out[1]:
+        same = same_training_data(model.data, first.data)
+        if not same or _held_out(model.config) != _held_out(first.config):
             raise ConfigError(
-                f"{model.path} and {models[0].path} held out different validation images, so one "
+                f"{model.path} and {first.path} held out different validation images, so one "
                 "was trained on what the other would be scored on. Use --split test."
             )
+
+
+def _held_out(config: Config) -> tuple[int, int]:
+    return config.seed, config.data.validation

@@ -18,6 +18,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
@@ -50,7 +51,7 @@ class Model:
     network, scaling
         The network, without batch normalisation, which is folded into its weights; and the scaling
         of its inputs.
-    config, dataset, image_shape, classes
+    config, data, image_shape, classes
         What it was trained with and on.
     """
 
@@ -64,13 +65,13 @@ class Model:
         """
         self.path = checkpoint.path
         self.config = config = trained_by(checkpoint)
-        data = checkpoint.data()
+        self.data = data = checkpoint.data()
         sides = data.image_shape
         if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
             raise checkpoint.unfit(f"its data.image_shape is {sides}, not [height, width]")
         if not 0 < data.classes <= 256:  # labels are bytes
             raise checkpoint.unfit(f"its data.classes is {data.classes}, not 1 to 256")
-        self.dataset, self.image_shape, self.classes = data.name, (sides[0], sides[1]), data.classes
+        self.image_shape, self.classes = (sides[0], sides[1]), data.classes
         sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
         dtype = config.training.dtype
         norm = config.model.batch_norm
@@ -188,12 +189,15 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
         If there is none, or if `given_path` refuses the path.
     CheckpointError
         If it is damaged.
+    StorageError
+        If it may not be read.
     """
     path = given_path(run_or_checkpoint)
-    if path.is_dir():
-        if not (path / "best.npz").is_file():
+    with storage_errors("read", path):
+        is_run = path.is_dir()
+        if is_run and not (path / "best.npz").is_file():
             raise ConfigError(
                 f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
             )
-        path = path / "best.npz"
+    path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))

@@ -30,7 +30,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     CheckpointError
         If the checkpoint does not fit.
     """
-    changed = [key for key in differences(trained_by(checkpoint), config) if key not in MAY_GROW]
+    changed = [key for key in _differences(trained_by(checkpoint), config) if key not in MAY_GROW]
     if changed:
         raise CheckpointError(
             f"{checkpoint.path}: its configuration differs from the run's in "
@@ -48,8 +48,8 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
     if not whole or state.step != state.epoch * -(-n // K) - (-state.position // K):
         raise CheckpointError(
             f"{checkpoint.path}: its position (step {state.step}, epoch {state.epoch}, image "
-            f"{state.position}) is impossible with batch size {K} and {n} images. Give the data "
-            "that it was trained on, or start again with --overwrite."
+            f"{state.position}) is impossible with batch size {K} and {n} images. If the data have "
+            "changed, put back those that it was trained on, or start again with --overwrite."
         )
     trainer.state = state
 
@@ -185,12 +185,13 @@ def resumable(config: Config, stored: Config, out: Path) -> Config:
     Raises
     ------
     ConfigError
-        If they differ. Only more epochs are allowed, if nothing depends on their number.
+        If they differ. More epochs are allowed, if nothing depends on their number; and another
+        folder of the data, because `same_data` compares the data.
     """
     if stored.data.dataset == "synthetic" and config.data.fallback == "synthetic":
         data = config.data.model_copy(update={"dataset": "synthetic"})
         config = config.model_copy(update={"data": data})
-    changed = differences(stored, config)
+    changed = _differences(stored, config)
     fixed = config.schedule.depends_on_length or config.distortion.ease > 0
     if not fixed and config.training.epochs > stored.training.epochs:
         changed = [key for key in changed if key != "training.epochs"]
@@ -200,3 +201,9 @@ def resumable(config: Config, stored: Config, out: Path) -> Config:
             f"Resume with {out / 'config.yaml'}, or train the new configuration in another folder."
         )
     return config
+
+
+def _differences(stored: Config, config: Config) -> list[str]:
+    """Return the keys in which they differ, without `data.path` if both name a folder."""
+    place = None not in (stored.data.path, config.data.path)
+    return [key for key in differences(stored, config) if key != "data.path" or not place]

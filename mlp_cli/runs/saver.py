@@ -23,7 +23,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.nn.buffers import Array
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import save_checkpoint
-from mlp_cli.storage.header import DataRecord, Header
+from mlp_cli.storage.header import Header
 from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.trainer import Trainer
 
@@ -128,9 +128,8 @@ class Saver:
 
     def _header(self) -> dict[str, Any]:
         trainer = self._trainer
-        dataset = trainer.dataset
         trainer.state.seconds = self._elapsed()
-        data = DataRecord(dataset.name, list(dataset.image_shape), dataset.classes)
+        data = trainer.dataset.record
         return Header(self._config.to_dict(), data, trainer.state, self._environment).to_dict()
 
     def _arrays(self, parameters: Array, statistics: Array) -> dict[str, np.ndarray[Any, Any]]:

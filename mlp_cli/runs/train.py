@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import numpy as np
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import EngineChoice, build_engine
-from mlp_cli.config.load import dump_config
+from mlp_cli.config.load import dump_config, load_config
 from mlp_cli.config.schema import Config
+from mlp_cli.data.identity import known_data
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
 from mlp_cli.runs.fetching import obtain_data
@@ -36,6 +37,7 @@ from mlp_cli.runs.resume import (
     stored_config,
     stored_result,
 )
+from mlp_cli.runs.same_data import check_same_data, record_place
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.training.build import build_trainer
@@ -47,7 +49,10 @@ from mlp_cli.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a training finds its data and leaves its results, and what computes it."""
+    """Where a training finds its data and leaves its results, and what computes it.
+
+    `data_path` is where the data of a resumed run are now, None if its configuration says it.
+    """
 
     data_dir: Path
     mirrors: Sequence[str]
@@ -55,6 +60,7 @@ class RunOptions:
     mode: Mode
     config_name: str
     engine: EngineChoice
+    data_path: Path | None = None
 
 
 def train_run(
@@ -68,7 +74,10 @@ def train_run(
         The subclass says what went wrong; what was saved before stays.
     """
     started = time.monotonic()
-    out, stored = options.out, None
+    out, stored, result = options.out, None, None
+    explained: AbstractContextManager[None] = nullcontext()
+    if options.data_path is not None:
+        config = load_config(config, set={"data.path": options.data_path})
     if out is not None:
         check_out(out, options.mode)
         if options.mode == "resume":
@@ -77,16 +86,26 @@ def train_run(
             config = resumable(config, stored, out)
             longer = config.training.epochs > stored.training.epochs
             result = stored_result(RunFolder(out), observer.warn, longer=longer)
-            if result is not None:
+            if result is not None and config.data.path == stored.data.path:
                 return out, result
-    config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
-    folder = claim(out, options.config_name)
+            explained = known_data(config.data.path, out, stored.data.path)
+    with explained:
+        config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
+    folder, moved = claim(out, options.config_name), options.data_path is not None
+    if result is not None:  # of the same data, although data.path is another
+        newest = folder.last if folder.last.exists() else folder.best
+        check_same_data(load_checkpoint(newest), config, dataset, observer.warn, moved=moved)
+        return folder.path, result
     with folder.locked(), ExitStack() as at_the_end:
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
             begun = folder.last.exists() or folder.has_trained
             if options.mode == "resume" and stored is None and begun:
                 raise in_use(out)
+        checkpoint = None
+        if stored is not None and folder.last.exists():
+            checkpoint = load_checkpoint(folder.last)
+            check_same_data(checkpoint, config, dataset, observer.warn, moved=moved)
         with interruption.immediate():  # nothing is to be saved yet
             engine = build_engine(options.engine)
             at_the_end.callback(engine.threads.close)
@@ -96,10 +115,10 @@ def train_run(
                 folder.clear()
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
-            if stored is not None and folder.last.exists():
-                checkpoint = load_checkpoint(folder.last)
+            if checkpoint is not None:
                 restore(trainer, checkpoint, config)
                 check_best(folder, trainer.state)
+                record_place(folder, checkpoint, config, dataset)
                 for warning in environment_warnings(checkpoint, environment):
                     observer.warn(warning)
             earlier = read_steps(folder.divergence)

@@ -13,8 +13,8 @@ memory, and a network made of it takes at most as much again.
 A release reads what any earlier one wrote. Other names in the header are ignored, and so is the
 state if a network is only used. An array that has no place in the configuration is refused. If
 training continues, so is a field of the state that this release does not know: the training would
-not go on as it would have. A field that a later release added to the state is missing in older
-files, and takes its default.
+not go on as it would have. A field that a later release added to the state or to the record of the
+data is missing in older files, and takes its default.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlp_cli.errors import CheckpointError, ConfigError
+from mlp_cli.errors import CheckpointError, ConfigError, reason
 from mlp_cli.storage.files import atomic_writer, storage_errors
-from mlp_cli.storage.header import FIRST_STATE_FIELDS, DataRecord, State
+from mlp_cli.storage.header import FIRST_DATA_FIELDS, FIRST_STATE_FIELDS, DataRecord, State
 from mlp_cli.storage.npz import read_npz, write_npz
 from mlp_cli.storage.strict_json import from_json, record_faults, shown, to_json
 
@@ -94,7 +94,7 @@ class Checkpoint:
         CheckpointError
             If it is not a record of this release.
         """
-        return self.record("data", DataRecord)
+        return self.record("data", DataRecord, required=FIRST_DATA_FIELDS)
 
     def state(self) -> State:
         """Return where the training stood.
@@ -191,8 +191,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 header = _header(text)
             except ValueError as error:
                 raise CheckpointError(
-                    f"{path} is damaged or no checkpoint of mlp: {str(error)[:200]}. Use another "
-                    "checkpoint (a run keeps best.npz and last.npz), or train again."
+                    f"{path} is damaged or no checkpoint of mlp: {reason(error)[:200]}. Use "
+                    "another checkpoint (a run keeps best.npz and last.npz), or train again."
                 ) from error
             except MemoryError as error:
                 raise CheckpointError(

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError
+from mlp_cli.errors import StorageError, reason
 
 MINUTE, DAY = 60.0, 86_400.0  # seconds
 
@@ -36,7 +36,7 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"cannot {action} {path}: {error.strerror or error}. "
+            f"cannot {action} {path}: {reason(error)}. "
             "Check the free space and the permissions, or choose another folder."
         ) from error
 

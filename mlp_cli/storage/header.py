@@ -6,10 +6,11 @@ read its records back through `Checkpoint`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# What the state of every checkpoint of format 1 holds. A field that came later is optional.
+# What the records of every checkpoint of format 1 hold. A field that came later is optional.
+FIRST_DATA_FIELDS = ("name", "image_shape", "classes")
 FIRST_STATE_FIELDS = (
     "epoch", "position", "step", "loss_sum", "correct", "epoch_seconds", "training_seconds",
     "samples", "seconds", "best_epoch", "best_accuracy", "best_loss",
@@ -39,11 +40,15 @@ class State:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data that a network was trained on; `image_shape` is [height, width]."""
+    """The data that a network was trained on; `image_shape` is [height, width].
+
+    `digests` has the digest of each file that was read, by the file's name (see `data.digest`).
+    """
 
     name: str
     image_shape: list[int]
     classes: int
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

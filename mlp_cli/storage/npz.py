@@ -79,6 +79,8 @@ def read_npz(file: BufferedReader, size: int) -> dict[str, NDArray[Any]]:
     OSError
         If the file cannot be read.
     """
+    if not file.peek(2).startswith(b"PK"):
+        raise ValueError("it is not an .npz file" if size else "it is empty")
     arrays: dict[str, NDArray[Any]] = {}
     while (start := _read(file, 4)) == b"PK\3\4":
         name, length = _local_header(file, start, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,8 +85,8 @@ def test_an_empty_out_is_not_the_working_folder(mlp: Mlp, config: Path, tmp_path
 
 def test_a_script_with_windows_line_ends_is_told_so(config: Path, tmp_path: Path) -> None:
     script = tmp_path / "train.sh"
-    mlp = f"{sys.executable} -m mlp_cli"
-    script.write_bytes(f"{mlp} train {config} --quiet --out run\r\n".encode())
+    words = [sys.executable, "-m", "mlp_cli", "train", str(config), "--quiet", "--out", "run"]
+    script.write_bytes(f"{shlex.join(words)}\r\n".encode())
     done = subprocess.run(
         ["bash", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, check=False,

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from mlp_cli.errors import ConfigError
 Mlp = Callable[..., CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT)}
-MLP = f"{sys.executable} -W error -m mlp_cli"
+COMMAND = [sys.executable, "-W", "error", "-m", "mlp_cli"]
+MLP = shlex.join(COMMAND)
 
 
 @pytest.fixture
@@ -60,14 +62,14 @@ def test_a_configuration_through_a_pipe(
     line: str, shell: Mlp, config: Path, tmp_path: Path
 ) -> None:
     rest = "--out run --quiet --set training.epochs=1"
-    done = shell(line.format(mlp=MLP, command="train", config=config, rest=rest))
+    done = shell(line.format(mlp=MLP, command="train", config=shlex.quote(str(config)), rest=rest))
     assert (done.returncode, done.stderr) == (0, "")
     expected = load_config(config, ["training.epochs=1"])
     assert load_config(tmp_path / "run" / "config.yaml") == expected
 
 
 def test_the_other_commands_read_pipes_too(shell: Mlp, config: Path) -> None:
-    done = shell(f"cat {config} | {MLP} gradcheck -")
+    done = shell(f"cat {shlex.quote(str(config))} | {MLP} gradcheck -")
     assert done.returncode == 0, done.stderr
 
 
@@ -117,7 +119,7 @@ def test_a_pipe_through_which_nothing_comes_is_not_waited_for_without_end(
 
 @pytest.mark.serial
 def test_a_signal_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
-    command = [*MLP.split(), "train", "-"]
+    command = [*COMMAND, "train", "-"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRON
     ) as process:

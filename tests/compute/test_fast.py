@@ -421,8 +421,9 @@ def test_a_step_allocates_no_array(kernels: type[Kernels], sections: dict[str, o
     finally:
         tracemalloc.stop()
     # The smallest array of a step, δ of the last layer, takes 116 kB. What is allocated are views
-    # and the iterators by which NumPy adds a vector to each row of a matrix: 2 · 8,192 numbers.
-    assert peak - before < 80_000
+    # and the iterators by which NumPy adds a vector to each row of a matrix: 2 · 8,192 numbers, or
+    # 3 · 8,192 in older releases.
+    assert peak - before < 110_000
 
 
 @pytest.mark.parametrize("source", ["compute/fast/updates.py", "nn/ops.py"])

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from helpers.documents import DOCS, ROOT, blocks
@@ -32,7 +33,11 @@ def running(script: str, config: Path) -> Iterator[tuple[subprocess.Popen[str], 
     (folder / "bin" / "mlp").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mlp_cli "$@"\n')
     (folder / "bin" / "mlp").chmod(0o755)
     shell = subprocess.Popen(
-        ["bash", "-c", script.replace("mlp train mnist", f"mlp train --config {config}")],
+        [
+            "bash",
+            "-c",
+            script.replace("mlp train mnist", f"mlp train --config {quote(str(config))}"),
+        ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}/bin:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,

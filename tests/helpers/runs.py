@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mlp_cli.storage.checkpoint import load_checkpoint
+
 
 def records(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -30,3 +32,10 @@ def assert_same_run(one: Path, other: Path) -> None:
             assert a.files == b.files
             for member in set(a.files) - {"header", "digest"}:
                 assert a[member].tobytes() == b[member].tobytes(), (name, member)
+
+
+def assert_equal_position(one: Path, other: Path) -> None:
+    """Check that two runs ended at the same place, and chose the same epoch as the best."""
+    for name in ("best.npz", "last.npz"):
+        states = [load_checkpoint(run / name).header["state"] for run in (one, other)]
+        assert timeless(states[0]) == timeless(states[1]), name

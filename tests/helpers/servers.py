@@ -139,9 +139,9 @@ def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl to make a certificate")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=mirror"
-    command += f" -addext subjectAltName={name} -keyout {key} -out {certificate}"
-    subprocess.run(command.split(), check=True, capture_output=True)
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=mirror", "-addext", f"subjectAltName={name}"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context, certificate

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import write_own_images
 from helpers.networks import KERNELS
-from helpers.runs import assert_same_run
+from helpers.runs import assert_equal_position, assert_same_run
 from helpers.selection import few
 from helpers.stopping import Stop, resume
 
@@ -17,7 +17,6 @@ from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.config.load import from_dict
 from mlp_cli.runs import saver
 from mlp_cli.storage import checkpoint
-from mlp_cli.storage.checkpoint import load_checkpoint
 
 # Two chunks an epoch, or one if a batch is the whole epoch.
 CONFIGURATIONS: list[dict[str, Any]] = [
@@ -54,16 +53,6 @@ def save_at(monkeypatch: pytest.MonkeyPatch, *, every_chunk: bool, kill: int = -
             raise Killed
 
     monkeypatch.setattr(saver, "save_checkpoint", save_checkpoint)
-
-
-def assert_equal_position(one: Path, other: Path) -> None:
-    """Check that two runs ended at the same place, and chose the same epoch as the best."""
-    for name in ("best.npz", "last.npz"):
-        states = [load_checkpoint(run / name).header["state"] for run in (one, other)]
-        for state in states:
-            for key in [key for key in state if "second" in key]:
-                del state[key]
-        assert states[0] == states[1], name
 
 
 @pytest.fixture(scope="module")

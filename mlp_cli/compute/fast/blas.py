@@ -79,7 +79,8 @@ def _add(kind: str, function: Any) -> None:
 
 def _find_blas() -> bool:
     """Make the products known to the compiler; return whether their sizes have 64 bits."""
-    library = ctypes.CDLL(np._core._multiarray_umath.__file__)
+    # This module has had its name in all releases, unlike `numpy.core`, and uses the same BLAS.
+    library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
     for name in _NAMES:
         functions = [getattr(library, name.format(kind), None) for kind in "sd"]
         if all(functions):

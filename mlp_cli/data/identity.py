@@ -1,0 +1,98 @@
+"""Whether data are those that a network was trained on, wherever they lie now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlp_cli.data import mnist
+from mlp_cli.data.dataset import Dataset, NoFileError
+from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.storage.header import DataRecord
+from mlp_cli.storage.strict_json import shown
+
+
+def changed_files(record: DataRecord, digests: Mapping[str, str]) -> list[str]:
+    """Return the names of the files whose digests differ from those of `record`.
+
+    A file whose digest the record does not hold does not count: checkpoints of earlier builds have
+    none.
+    """
+    return [name for name, found in digests.items() if record.digests.get(name, found) != found]
+
+
+def differ(files: Sequence[str]) -> str:
+    """Return the text that files differ."""
+    return f"{' and '.join(files)} {'differ' if len(files) > 1 else 'differs'}"
+
+
+def same_training_data(a: DataRecord, b: DataRecord) -> bool:
+    """Whether two networks were trained on the same data; without digests, on those of one name."""
+    if not (a.digests and b.digests):
+        return a.name == b.name
+    files = (mnist.TRAIN_IMAGES.name, mnist.TRAIN_LABELS.name)
+    return all(a.digests.get(name) == b.digests.get(name) for name in files)
+
+
+def other_data(record: DataRecord, dataset: Dataset, digests: Mapping[str, str]) -> str:
+    """Return how data differ from those of `record`, "" if they are the same as far as is known.
+
+    `digests` are those of `dataset` that count. The text continues a sentence, as in "the images
+    have 8×9 pixels, not 8×8".
+    """
+    reasons = []
+    if list(dataset.image_shape) != record.image_shape:
+        found, then = ("×".join(map(shown, s)) for s in (dataset.image_shape, record.image_shape))
+        reasons.append(f"the images have {found} pixels, not {then}")
+    if dataset.classes != record.classes:
+        reasons.append(f"there are {dataset.classes} classes, not {record.classes}")
+    if changed := changed_files(record, digests):
+        reasons.append(differ(changed))
+    return "; ".join(reasons)
+
+
+def refusal(place: str, trained: Path, then: str, why: str) -> DataError:
+    """Return the error that the data in `place` are not those that `trained` was trained on.
+
+    `then` is where those were, or their name, and `why` is a text as of `other_data`.
+    """
+    before = "" if then == place else f" ({then})"
+    option = "--data-dir" if then in ("mnist", "synthetic") else "--data-path"
+    return DataError(
+        f"{place}: these are not the data that {trained} was trained on{before}: {why}. Put the "
+        f"right files back, or name their folder with {option} DIR."
+    )
+
+
+def unknown_data(place: str, trained: Path) -> str:
+    """Return the warning that `trained` has no digests, so that other data would go unnoticed."""
+    return (
+        f"{trained} holds no digests of its data, so it is not known whether those in {place} are "
+        "the same."
+    )
+
+
+@contextmanager
+def known_data(place: str | None, trained: Path, then: str | None) -> Iterator[None]:
+    """Explain why data do not load that `trained`, a run or a checkpoint, was trained on.
+
+    `place` is `data.path`, and `then` is as for `refusal`.
+
+    Raises
+    ------
+    DataError
+        If a file of `data.path` is missing, or if there are too few images for `data.validation`.
+    """
+    try:
+        yield
+    except NoFileError as error:
+        raise DataError(
+            f"{error} If the data are in another folder now, name it with --data-path DIR."
+        ) from error
+    except ConfigError as error:
+        if place is None:
+            raise
+        # As many images were held out before, so there were more.
+        why = "there are too few images for data.validation"
+        raise refusal(place, trained, then or place, why) from error
