@@ -166,8 +166,8 @@ def _silu(z: Array, derivative: Array, s: Array) -> None:
 def _gelu(z: Array, derivative: Array, s: Array) -> None:
     """Turn z into z Φ(z) (Hendrycks and Gimpel, 2016); f′ = Φ(z) + z φ(z).
 
-    With w = |z| and the tail Φ(−w), both are computed without cancellation:
-    f = max(z, 0) − w Φ(−w), and f′ = h if z < 0 and 1 − h otherwise, h = Φ(−w) − w φ(w).
+    With w = |z| and the tail Φ(−w), f = max(z, 0) − w Φ(−w), which nowhere cancels. f′ is
+    h = Φ(−w) − w φ(w) if z < 0, and 1 − h otherwise.
     """
     t = derivative
     np.abs(z, out=t)

@@ -66,10 +66,7 @@ COMPILED = {
         jit(lambda z, _: type(z)(TANH_HEIGHT) * _tanh(type(z)(TANH_SLOPE) * z)),
         jit(lambda a, _: (type(a)(TANH_HEIGHT**2) - a * a) * type(a)(TANH_SLOPE / TANH_HEIGHT)),
     ),
-    "sigmoid": Compiled(
-        jit(lambda z, _: sigmoid(z)),
-        jit(lambda a, _: a * (type(a)(1) - a)),
-    ),
+    "sigmoid": Compiled(jit(lambda z, _: sigmoid(z)), jit(lambda a, _: a * (type(a)(1) - a))),
     "identity": Compiled(jit(lambda z, _: z), jit(lambda a, _: type(a)(1))),
 }
 
