@@ -84,7 +84,12 @@ class Model:
         # So far the sizes are claims. No memory is taken for them before the arrays have them too.
         stored_parameters(checkpoint, sizes, norm, dtype)
         self.network = network = Network(
-            sizes, config.model.activation, config.loss, dtype, batch_norm=norm
+            sizes,
+            config.model.activation,
+            config.loss,
+            dtype,
+            batch_norm=norm,
+            negative_slope=config.model.negative_slope,
         )
         others = [name for name in checkpoint.arrays if name.startswith(("optimizer.", "average."))]
         restore_parameters(network, checkpoint, others)
