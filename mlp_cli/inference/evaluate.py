@@ -127,9 +127,10 @@ def evaluate_checkpoints(
         _check_same_split(models, split)
     dataset = _load_data(models, split, data_dir, data_path, warn)
     if not all(same_training_data(model.data, models[0].data) for model in models):
-        names = ", ".join(dict.fromkeys(model.data.name for model in models))
+        names = dict.fromkeys(model.data.name for model in models)
+        both = "" if len(names) > 1 else ", changed in between"
         warn(
-            f"These networks were trained on different data: {names}.\n"
+            f"These networks were trained on different data: {', '.join(names)}{both}.\n"
             f"All are scored on {dataset.name}, the data of the first."
         )
     chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]

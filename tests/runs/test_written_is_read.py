@@ -150,7 +150,7 @@ class StopAfter(SilentObserver):
         self._epochs = epochs
 
     def warn(self, message: str) -> None:
-        pytest.fail(message)
+        assert "no effect" in message  # of regularisers without a hidden layer
 
     def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
         if self._epochs is not None:
