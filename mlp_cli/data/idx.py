@@ -108,7 +108,7 @@ def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray
             _check_length(filled + len(file.read(1)), shape, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is a damaged gzip file: {error}. Download or create it again."
+            f"{path} is a damaged gzip file: {reason(error)}. Download or create it again."
         ) from error
     return array.reshape(shape)
 

@@ -15,7 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
-from mlp_cli.errors import DataError
+from mlp_cli.errors import DataError, reason
 from mlp_cli.storage.files import mode_of, storage_errors
 
 
@@ -126,7 +126,7 @@ def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterat
     except EOFError as error:
         raise CutShortError("its gzip file ends early") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"it is a damaged gzip file: {error}") from error
+        raise DataError(f"it is a damaged gzip file: {reason(error)}") from error
     if size < file.size:
         raise CutShortError(f"it ends after {size:,} of {file.size:,} bytes")
     if size > file.size:

@@ -53,7 +53,7 @@ class Command:
     def __init__(self, arguments: Sequence[str], before: Path, forks: Forks) -> None:
         self._arguments, self._forks, self.before = arguments, forks, before
         self.disk, self._log = forks.folder / "disk", forks.folder / "log"
-        self.after = before.with_name(f"{before.name} and then")
+        self.after = before.with_name(f"{before.name}-after")
         self.reset()
         forks.load(arguments)
         self.reset()

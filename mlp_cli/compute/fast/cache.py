@@ -30,6 +30,7 @@ from numba.core.caching import FunctionCache
 
 from mlp_cli.compute.fast.settings import SETTINGS
 from mlp_cli.compute.kernels import Note, say_nothing
+from mlp_cli.errors import reason
 
 # Seconds: the longest wait for a process that compiles, and the pause between two tries.
 LONGEST_WAIT, PAUSE = 300.0, 0.1
@@ -104,8 +105,8 @@ class KernelCache:
                 done += f", and kept them in {self.cache_path}"
             except Exception as error:  # a full disk, or a damaged file that cannot be removed
                 self._warn(
-                    f"the compiled kernels cannot be kept in {self.cache_path}: {error}. The next "
-                    "process compiles them again. Name another folder by NUMBA_CACHE_DIR."
+                    f"the compiled kernels cannot be kept in {self.cache_path}: {reason(error)}. "
+                    "The next process compiles them again. Name another folder by NUMBA_CACHE_DIR."
                 )
         self._unlock()
         self._log(f"{done}.")
