@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.permissions import without_root
+from helpers.privileges import without_root
 from helpers.proofs import Proof
 from helpers.quick_training import FILES, ROOT, Train, train_quietly, write_quick_config
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.permissions import without_root
+from helpers.privileges import without_root
 from helpers.proofs import Proof
 from helpers.quick_training import FILES, ROOT, Train, snapshot, train_quietly, write_quick_config
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.permissions import without_root
+from helpers.privileges import without_root
 
 from mlp_cli import SilentObserver, train
 
