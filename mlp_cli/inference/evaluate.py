@@ -112,8 +112,9 @@ def evaluate_checkpoints(
     data_path
         Where the data are now, in place of the `data.path` that the network was trained with.
     warn
-        Is told if the test set is not the one that was there when the network was trained, or if
-        nobody can know whether moved data are the same.
+        Is told if the test set is not the one that was there when the network was trained, if
+        nobody can know whether moved data are the same, and if networks were trained on different
+        data.
 
     Raises
     ------
@@ -127,9 +128,12 @@ def evaluate_checkpoints(
         _check_same_split(models, split)
     dataset = _load_data(models, split, data_dir, data_path, warn)
     if not all(same_training_data(model.data, models[0].data) for model in models):
-        names = ", ".join(dict.fromkeys(model.data.name for model in models))
+        trained_on = list(dict.fromkeys(model.data.name for model in models))
+        which = ", ".join(trained_on)
+        if len(trained_on) == 1:
+            which += " was changed in between"
         warn(
-            f"These networks were trained on different data: {names}.\n"
+            f"These networks were trained on different data: {which}.\n"
             f"All are scored on {dataset.name}, the data of the first."
         )
     chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
