@@ -12,12 +12,13 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
@@ -132,24 +133,21 @@ def train(
         raise ConfigError("resume and overwrite need out, which names the run.")
     if data_path is not None and not resume:
         raise ConfigError("data_path needs resume. For a new run, set data.path.")
-    checked = load_config(config, set=set)
-    options = RunOptions(
-        data_dir=_data_dir(data_dir),
-        mirrors=[given_mirror(mirror) for mirror in mirrors],
-        out=None if out is None else given_path(out),
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=(
-            run_name(given_path(config)) if isinstance(config, str | os.PathLike) else "run"
-        ),
-        engine=_choose(checked, threads, kernels),
-        data_path=None if data_path is None else given_path(data_path),
-    )
-    with threadpool_limits(limits=1, user_api="blas"):
-        if observer is not None:
-            folder, _ = train_run(checked, options, observer, DeferredInterrupt())
-        else:
-            with ProgressObserver() as progress:
-                folder, _ = train_run(checked, options, progress, DeferredInterrupt())
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as progress:
+        told = progress if observer is None else observer
+        checked = load_config(config, set=set, warn=told.warn)
+        options = RunOptions(
+            data_dir=_data_dir(data_dir),
+            mirrors=[given_mirror(mirror) for mirror in mirrors],
+            out=None if out is None else given_path(out),
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=(
+                run_name(given_path(config)) if isinstance(config, str | os.PathLike) else "run"
+            ),
+            engine=_choose(checked, threads, kernels, told.warn),
+            data_path=None if data_path is None else given_path(data_path),
+        )
+        folder, _ = train_run(checked, options, told, DeferredInterrupt())
     return Run(folder)
 
 
@@ -205,15 +203,19 @@ def check_gradient(
         If the configuration is wrong, or names data that are missing.
     """
     checked = load_config(config, set=set)
-    with threadpool_limits(limits=1, user_api="blas"):
-        engine = build_engine(_choose(checked, threads, kernels))
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as observer:
+        engine = build_engine(_choose(checked, threads, kernels, observer.warn))
         with closing(engine.threads):
+            with ProgressObserver() as observer:
+                engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
 
 
-def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:
+def _choose(
+    config: Config, threads: int | None, kernels: str | None, warn: Callable[[str], object]
+) -> EngineChoice:
     hidden, batch_size = config.model.hidden, config.training.batch_size
-    return choose_engine(hidden, batch_size, os.environ, threads, kernels)
+    return choose_engine(hidden, batch_size, os.environ, threads, kernels, warn)
 
 
 def _data_dir(given: str | os.PathLike[str] | None) -> Path:

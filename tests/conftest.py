@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
 
 # The user's settings must not affect a test, nor what a test module reads when it is imported.
-for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
+for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(name, None)
+os.environ["MLP_OVERSUBSCRIBE"] = "1"  # so that several threads are tested on any machine
 
 # A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
 # processes of the tests would inherit that, and `mlp` heeds it.
@@ -33,6 +35,19 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             number,
             signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Compile the kernels, if there are any, so that no test meets the messages of a first run."""
+    if find_spec("numba") is None:
+        return
+    code = (
+        "import numpy as np\nfrom mlp_cli.compute.fast import FastKernels\n"
+        "for name in ('float32', 'float64'): FastKernels().compile(np.dtype(name), print, print)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 `main` holds the group `mlp` and turns errors into exit codes. `train`, `eval`, `gradcheck`,
 `download_data`, `init` and `config` hold a command each, or a group of them; `version` is
-`--version`. `options`, `config_options` and `printing` hold what several commands share, and
-`signals` turns an interruption into a clean end.
+`--version`. `options`, `config_options` and `printing` hold what several commands share, `hints`
+says what a wrong command line probably means, and `signals` turns an interruption into a clean end.
+`storage_warnings` shows what a file system lacks, and `stack` mends a small stack.
 """

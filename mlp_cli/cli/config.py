@@ -18,18 +18,23 @@ from mlp_cli.cli.options import (
     GivenPath,
     HelpfulGroup,
     data_dir_option,
+    examples,
     json_option,
     option,
 )
 from mlp_cli.cli.printing import show, show_json
 
 
-@click.group(cls=HelpfulGroup)
+@click.group(cls=HelpfulGroup, short_help="Describe and preview configurations.")
 def config() -> None:
     """List, show, explain and preview configurations."""
 
 
-@config.command("list")
+@config.command(
+    "list",
+    short_help="List the shipped configurations.",
+    epilog=examples("mlp config list", "mlp config list --json"),
+)
 @json_option
 def list_configs(as_json: bool) -> None:
     """List the shipped configurations, which `mlp train` finds by name."""
@@ -44,7 +49,15 @@ def list_configs(as_json: bool) -> None:
         show(f"{each.name:<{width}}  {each.description}")
 
 
-@config.command("show", short_help="Show a configuration with all its keys.")
+@config.command(
+    "show",
+    short_help="Show a configuration with all its keys.",
+    epilog=examples(
+        "mlp config show mnist",
+        "mlp config show mnist --changed",
+        "mlp config show --set seed=1 > mine.yaml",
+    ),
+)
 @config_options()
 @option("--changed", is_flag=True, help="Show only the keys that differ from their defaults.")
 @json_option
@@ -56,15 +69,20 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     """
     from mlp_cli.config.load import load_config
     from mlp_cli.config.text import changed_keys, resolved_text
+    from mlp_cli.runs.progress import ProgressObserver
 
-    loaded = load_config(config_path, overrides)
+    loaded = load_config(config_path, overrides, warn=ProgressObserver().warn)
     if as_json:
         show_json(changed_keys(loaded) if changed else loaded.to_dict(), indent=2)
     else:
         show(resolved_text(loaded, only_changed=changed).removesuffix("\n"))
 
 
-@config.command("explain", short_help="Explain keys of a configuration.")
+@config.command(
+    "explain",
+    short_help="Explain keys of a configuration.",
+    epilog=examples("mlp config explain", "mlp config explain optimizer.momentum data"),
+)
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 def explain_keys(keys: Sequence[str]) -> None:
     """Explain keys of a configuration: meaning, default and allowed values.
@@ -77,7 +95,10 @@ def explain_keys(keys: Sequence[str]) -> None:
     show(explain(keys) if keys else overview())
 
 
-@config.command()
+@config.command(
+    short_help="Print the JSON Schema, for editors.",
+    epilog=examples("mlp config schema", "mlp config schema > mlp.schema.json"),
+)
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
@@ -85,7 +106,13 @@ def schema() -> None:
     show_json(json_schema(), indent=2)
 
 
-@config.command()
+@config.command(
+    short_help="Draw what a network sees.",
+    epilog=examples(
+        "mlp config preview mnist seen.png",
+        "mlp config preview mnist a.png --set distortion.shift=3",
+    ),
+)
 @config_option
 @set_option
 @data_dir_option
@@ -111,9 +138,10 @@ def preview(
     from mlp_cli.config.load import load_config
     from mlp_cli.data.dataset import load_dataset
     from mlp_cli.reports.figures import check_picture, draw_preview
+    from mlp_cli.runs.progress import ProgressObserver
 
     path = find_config_file(configs[0] if configs else None, option)
     check_picture(picture)
-    loaded = load_config(path or default_config(), overrides)
+    loaded = load_config(path or default_config(), overrides, warn=ProgressObserver().warn)
     draw_preview(picture, loaded, load_dataset(loaded, data_dir))
     show(picture)

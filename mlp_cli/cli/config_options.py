@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from mlp_cli.cli.options import Command, GivenPath, option
+from mlp_cli.errors import ConfigError
+from mlp_cli.storage.files import storage_errors
 
 
 def config_options(*, has_default: bool = True) -> Callable[[Command], Callable[..., Any]]:
@@ -98,3 +100,24 @@ def default_config(log: Callable[[str], object] | None = None) -> Path:
         f"No configuration is given: this is the shipped {DEFAULT}. See `mlp config list`."
     )
     return default_config_file()
+
+
+def run_config(out: Path) -> Path:
+    """Return the file of the configuration of the run in `out`, to continue with it.
+
+    Raises
+    ------
+    ConfigError
+        If the folder has none.
+    StorageError
+        If it may not be read.
+    """
+    own = out / "config.yaml"
+    with storage_errors("read", own):
+        is_there = own.exists()
+    if not is_there:
+        raise ConfigError(
+            f"--resume {out}: there is no {own}, so there is no run to continue. Check the name, "
+            f"or name the configuration: `mlp train CONFIG --resume --out {out}` starts a run."
+        )
+    return own

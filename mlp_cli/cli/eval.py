@@ -13,6 +13,7 @@ from mlp_cli.cli.options import (
     HelpfulCommand,
     data_dir_option,
     data_path_option,
+    examples,
     json_option,
     option,
 )
@@ -21,7 +22,16 @@ from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
 
-@click.command("eval", cls=HelpfulCommand)
+@click.command(
+    "eval",
+    cls=HelpfulCommand,
+    short_help="Score trained networks.",
+    epilog=examples(
+        "mlp eval runs/a",
+        "mlp eval runs/a/last.npz --split validation",
+        "mlp eval runs/a --predictions answers.csv",
+    ),
+)
 @click.argument(
     "checkpoints", nargs=-1, required=True, type=GivenPath(), metavar="RUN_OR_CHECKPOINT..."
 )

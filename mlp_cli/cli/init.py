@@ -7,12 +7,16 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import GivenPath, HelpfulCommand
+from mlp_cli.cli.options import GivenPath, HelpfulCommand, examples
 from mlp_cli.cli.printing import show
 from mlp_cli.storage.paths import STREAM
 
 
-@click.command(cls=HelpfulCommand, short_help="Write a configuration to start from.")
+@click.command(
+    cls=HelpfulCommand,
+    short_help="Write a configuration to start from.",
+    epilog=examples("mlp init", "mlp init mine.yaml", "mlp init - | less"),
+)
 @click.argument(
     "file",
     default=Path("mlp.yaml"),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli.cli.printing import show
+from mlp_cli.cli.signals import Signals
 from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
@@ -141,6 +142,11 @@ def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: commands that work. Each must fit into 56 columns."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 option = partial(click.option, cls=Option)  # all commands make their options with it
 
 
@@ -208,3 +214,9 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
+
+
+def current_signals() -> Signals:
+    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
+    found = click.get_current_context().find_object(Signals)
+    return found if found is not None else Signals()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from mlp_cli.config.checking import SECTIONS, nearest_key
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.describe import Option, options
+from mlp_cli.config.hints import SECTIONS, nearest_key
 from mlp_cli.errors import ConfigError, visible
 
 WIDTH = 80  # columns
@@ -35,7 +35,7 @@ def explain(names: Sequence[str]) -> str:
     known = {option.key: option for option in options()}
     unknown = [name for name in names if name not in known and name not in SECTIONS]
     if unknown:
-        texts = (nearest_key(tuple(name.split(".")), list(known)) for name in unknown)
+        texts = (nearest_key(tuple(name.split("."))) for name in unknown)
         raise ConfigError(
             "\n".join(f"{visible(name)}: {text}" for name, text in zip(unknown, texts, strict=True))
         )

@@ -29,12 +29,8 @@ from mlp_cli.data.transfer import (
     source_of,
 )
 from mlp_cli.errors import ConfigError, DataError, DownloadError
-from mlp_cli.storage.files import (
-    atomic_writer,
-    prepare_folder,
-    storage_errors,
-    wait_for_other_fetchers,
-)
+from mlp_cli.storage.files import atomic_writer, storage_errors
+from mlp_cli.storage.folders import prepare_folder, wait_for_other_fetchers
 
 # MNIST's first site, http://yann.lecun.com/exdb/mnist/, is left out: since 2026 it answers every
 # request with status 200 and an HTML page.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,12 +21,13 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists, mode_of, storage_errors
 from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
+MAX_LISTED = 10  # runs of a folder, the newest
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
 
@@ -210,10 +214,24 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     """
     path = given_path(run_or_checkpoint)
     with storage_errors("read", path):
-        is_run = path.is_dir()
-        if is_run and not (path / "best.npz").is_file():
-            raise ConfigError(
-                f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
-            )
+        is_run = stat.S_ISDIR(mode_of(path) or 0)
+        if is_run and not exists(path / "best.npz"):
+            raise ConfigError(f"{path}: {_without_best(path)}")
     path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))
+
+
+def _without_best(folder: Path) -> str:
+    """Return the message about a folder without a best checkpoint; it may be a folder of runs."""
+    with storage_errors("read", folder):
+        found = [best for best in folder.glob("*/best.npz") if best.is_file()]
+        runs = [best.parent for best in sorted(found, key=lambda best: best.stat().st_mtime_ns)]
+    if not runs:
+        return "the folder holds no best.npz. Give a run that finished an epoch."
+    listed = ", ".join(run.name for run in runs[-MAX_LISTED:])
+    if len(runs) > MAX_LISTED:
+        listed = f"{len(runs) - MAX_LISTED} others, {listed}"
+    return (
+        f"a folder of runs, not a run. It holds {listed}. "
+        f"Give one of them, as in `mlp eval {shlex.quote(str(runs[-1]))}`."
+    )

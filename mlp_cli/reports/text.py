@@ -19,23 +19,23 @@ WIDTH = 80  # columns
 
 def result_text(result: dict[str, Any]) -> str:
     """Return the content of `result.json` as a few lines of text."""
-    lines = []
+    lines = {"data": visible(result["dataset"])}
     if result["test_accuracy"] is not None:
         low, high = (100 * bound for bound in result["test_error_ci95"])
-        lines.append(
-            f"test accuracy {100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors "
-            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence) on "
-            f"{visible(result['dataset'])}"
+        lines["test accuracy"] = (
+            f"{100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors"
         )
+        lines["test error rate"] = f"{low:.2f} to {high:.2f} % at 95 % confidence"
     if result["val_accuracy"] is not None:
-        lines.append(
-            f"validation accuracy {100 * result['val_accuracy']:.2f} %, best after epoch "
-            f"{result['best_epoch']} of {result['epochs']}"
+        lines["validation accuracy"] = (
+            f"{100 * result['val_accuracy']:.2f} %, best after epoch {result['best_epoch']} of "
+            f"{result['epochs']}"
         )
-    lines.append(
+    lines["time"] = (
         f"{result['seconds']:.1f} s, {result['samples_per_second']:,.0f} samples/s in training"
     )
-    return "\n".join(lines)
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
 
 
 def evaluation_text(evaluation: Evaluation) -> str:

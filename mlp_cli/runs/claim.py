@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Literal
 
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.folder import FILES, TEMPORARY, RunFolder
-from mlp_cli.storage.files import make_folder, storage_errors, sync_folder
+from mlp_cli.storage.files import mode_of, storage_errors, sync_folder
+from mlp_cli.storage.folders import make_folder
 
 Mode = Literal["new", "resume", "overwrite"]
 
@@ -43,7 +45,9 @@ def check_out(path: Path, mode: Mode) -> None:
             "--overwrite to replace it, or another folder."
         )
     for name in sorted(names & set(FILES)):
-        if not (path / name).is_file():  # opening a FIFO would wait forever
+        with storage_errors("read", path / name):
+            is_file = stat.S_ISREG(mode_of(path / name) or 0)
+        if not is_file:  # opening a FIFO would wait forever
             raise StorageError(f"{path / name}: it is not a regular file. Remove it.")
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from mlp_cli.errors import StorageError
 from mlp_cli.runs.lock import FolderLock, in_use
 from mlp_cli.runs.records import lines_of_epochs, read_result
-from mlp_cli.storage.files import atomic_writer, storage_errors
+from mlp_cli.storage.files import atomic_writer, exists, storage_errors, sync_file
 from mlp_cli.storage.strict_json import to_json
 
 FILES = (
@@ -69,10 +69,10 @@ class RunFolder:
         StorageError
             If the folder cannot be read.
         """
-        with storage_errors("read", self.path):
-            if any(path.exists() for path in (self.best, self.divergence, self.result)):
-                return True
-            return self.metrics.exists() and self.metrics.stat().st_size > 0
+        if any(map(exists, (self.best, self.divergence, self.result))):
+            return True
+        with storage_errors("read", self.metrics):
+            return exists(self.metrics) and self.metrics.stat().st_size > 0
 
     def append_metrics(self, line: str) -> None:
         """Add one line to `metrics.jsonl`, in one write.
@@ -116,7 +116,7 @@ class RunFolder:
         """
         self.lock.check()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
-            os.fsync(file.fileno())
+            sync_file(file, self.metrics)
 
     def keep_metrics(self, epochs: int) -> int:
         """Keep the lines of the first `epochs` epochs in `metrics.jsonl`, and remove the others.
@@ -146,7 +146,7 @@ class RunFolder:
         StorageError
             As `records.read_result`.
         """
-        return read_result(self.result) if self.result.exists() else None
+        return read_result(self.result) if exists(self.result) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write `result.json`, whole or not at all. It marks the run as finished.
@@ -229,9 +229,7 @@ class RunFolder:
                 raise
 
     def _remove_temporary_files(self) -> None:
-        with storage_errors("use", self.path):
-            paths = list(self.path.iterdir())
-        for path in paths:
-            if TEMPORARY.fullmatch(path.name):
-                with suppress(OSError):
+        with suppress(OSError):  # they do no harm
+            for path in list(self.path.iterdir()):
+                if TEMPORARY.fullmatch(path.name):
                     path.unlink()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.errors import ConfigError, StorageWarning, reason
+from mlp_cli.storage.files import opened_folder, storage_errors
 
 MOMENT = 0.1  # seconds
 
@@ -24,7 +25,7 @@ class FolderLock:
 
     @contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the lock; the block gets False if the file system has no locks.
+        """Hold the lock; the block gets False if the file system has no locks, after a warning.
 
         Raises
         ------
@@ -33,22 +34,29 @@ class FolderLock:
         StorageError
             If the folder cannot be opened.
         """
-        with storage_errors("open", self.path):
-            descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                _lock(descriptor)
-                locked = True
-            except BlockingIOError as error:
-                raise in_use(self.path) from error
-            except OSError:
-                locked = False
+        with ExitStack() as at_the_end:
+            with storage_errors("open", self.path):
+                descriptor = at_the_end.enter_context(opened_folder(self.path))
+            at_the_end.callback(self._forget)
+            locked = self._lock(descriptor)
             self._descriptor = descriptor
             self.check()
             yield locked
-        finally:
-            self._descriptor = None
-            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> bool:
+        try:
+            _lock(descriptor)
+        except BlockingIOError as error:
+            raise in_use(self.path) from error
+        except OSError as error:
+            lack = f"the file system has no locks ({reason(error)})"
+            advice = "Do not train one run in two processes at once"
+            warnings.warn(StorageWarning(self.path, f"{lack}. {advice}."), stacklevel=2)
+            return False
+        return True
+
+    def _forget(self) -> None:
+        self._descriptor = None
 
     def check(self) -> None:
         """Check that the folder of the block is still the one at `path`.
@@ -82,16 +90,15 @@ def is_locked(path: Path) -> bool:
     StorageError
         If the folder cannot be opened.
     """
-    with storage_errors("open", path):
-        descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+    with ExitStack() as at_the_end:
+        with storage_errors("open", path):
+            descriptor = at_the_end.enter_context(opened_folder(path))
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
     return False
 
 

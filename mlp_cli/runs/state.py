@@ -24,7 +24,8 @@ def unfinished(path: Path) -> str:
     StorageError
         If the folder cannot be read.
     """
-    folder = path if path.is_dir() else path.parent
+    with storage_errors("read", path):
+        folder = path if path.is_dir() else path.parent
     run = RunFolder(folder)
     with storage_errors("read", folder):
         if run.result.exists() or not (run.env.exists() or run.last.exists()):

@@ -107,6 +107,7 @@ def test_the_same_data_in_another_folder_are_no_different_data(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.serial
 def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:

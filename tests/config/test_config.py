@@ -107,7 +107,11 @@ WRONG = [
     ("training: {epochs: 3.0}\n", [], "found 3.0; must be an integer at least 1 and at most"),
     ("training: {epochs: 0}\n", [], "training.epochs: found 0"),
     ("training: 3\n", [], "training: found 3; must be a mapping"),
-    ("optimizer: {learning_rate: '1e-3'}\n", [], "The quotes make it text: write 1e-3."),
+    (
+        "optimizer: {learning_rate: '1e-3'}\n",
+        [],
+        "The quotes make it text. Write `learning_rate: 0.001`.",
+    ),
     ("optimizer: {learning_rate: .nan}\n", [], "found .nan; must be a number above 0"),
     ("optimizer: {learning_rate: 1e400}\n", [], "found .inf; must be a number above 0"),
     ("optimizer: {learning_rate: no}\n", [], "found no; must be a number"),

@@ -16,7 +16,7 @@ import pytest
 from mlp_cli import SilentObserver, train
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.claim import claim, run_name
-from mlp_cli.storage.files import make_folder
+from mlp_cli.storage.folders import make_folder
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
@@ -124,6 +124,7 @@ def test_a_folder_that_cannot_be_made_leaves_none_of_its_parents(tmp_path: Path)
     assert make_folder(tmp_path / "a" / "b") == []
 
 
+@pytest.mark.serial
 def test_a_run_is_claimed_although_a_failed_one_removes_the_folder_of_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
