@@ -156,7 +156,8 @@ def _load_data(
     first = models[0]
     config = first.config
     if data_path is not None:
-        config = load_config(config, set={"data.path": data_path})
+        moved = {"data.path": data_path}
+        config = load_config(config, set=moved, warn=lambda _: None)  # its training was warned
     # The test set needs no images to be held out, and may come with fewer training images.
     changes = {"test": True, "validation": 0} if split == "test" else {"test": False}
     data = config.data.model_copy(update=changes)
