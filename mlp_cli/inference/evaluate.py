@@ -112,8 +112,9 @@ def evaluate_checkpoints(
     data_path
         Where the data are now, in place of the `data.path` that the network was trained with.
     warn
-        Is told if the test set is not the one that was there when the network was trained, or if
-        nobody can know whether moved data are the same.
+        Is told if the test set is not the one that was there when the network was trained, if
+        nobody can know whether moved data are the same, and if networks were trained on different
+        data.
 
     Raises
     ------
@@ -127,10 +128,12 @@ def evaluate_checkpoints(
         _check_same_split(models, split)
     dataset = _load_data(models, split, data_dir, data_path, warn)
     if not all(same_training_data(model.data, models[0].data) for model in models):
-        names = dict.fromkeys(model.data.name for model in models)
-        both = "" if len(names) > 1 else ", changed in between"
+        trained_on = list(dict.fromkeys(model.data.name for model in models))
+        which = ", ".join(trained_on)
+        if len(trained_on) == 1:
+            which += " was changed in between"
         warn(
-            f"These networks were trained on different data: {', '.join(names)}{both}.\n"
+            f"These networks were trained on different data: {which}.\n"
             f"All are scored on {dataset.name}, the data of the first."
         )
     chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
@@ -153,7 +156,8 @@ def _load_data(
     first = models[0]
     config = first.config
     if data_path is not None:
-        config = load_config(config, set={"data.path": data_path})
+        moved = {"data.path": data_path}
+        config = load_config(config, set=moved, warn=lambda _: None)  # its training was warned
     # The test set needs no images to be held out, and may come with fewer training images.
     changes = {"test": True, "validation": 0} if split == "test" else {"test": False}
     data = config.data.model_copy(update=changes)

@@ -45,7 +45,7 @@ class FolderLock:
 
     def _lock(self, descriptor: int) -> bool:
         try:
-            _lock(descriptor)
+            _lock_exclusively(descriptor)
         except BlockingIOError as error:
             raise in_use(self.path) from error
         except OSError as error:
@@ -102,7 +102,7 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _lock(descriptor: int) -> None:
+def _lock_exclusively(descriptor: int) -> None:
     """Lock an open folder. A shared lock of `is_locked`, which lasts a moment, is waited for.
 
     Raises

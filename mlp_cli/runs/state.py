@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.lock import is_locked
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists, storage_errors
 
 
 def unfinished(path: Path) -> str:
@@ -27,13 +27,11 @@ def unfinished(path: Path) -> str:
     with storage_errors("read", path):
         folder = path if path.is_dir() else path.parent
     run = RunFolder(folder)
-    with storage_errors("read", folder):
-        if run.result.exists() or not (run.env.exists() or run.last.exists()):
-            return ""
-        diverged = run.divergence.exists()
+    if exists(run.result) or not (exists(run.env) or exists(run.last)):
+        return ""
     if is_locked(folder):
         return f"{folder} is still training, so this is not its final score."
-    if diverged:
+    if exists(run.divergence):
         return f"The training in {folder} diverged. This is a network from before."
     return (
         f"{folder} has not finished its training, so this is not its final score. To go on:\n"

@@ -82,7 +82,8 @@ def train_run(
     out, stored, result = options.out, None, None
     explained: AbstractContextManager[None] = nullcontext()
     if options.data_path is not None:
-        config = load_config(config, set={"data.path": options.data_path})
+        moved_to = {"data.path": options.data_path}
+        config = load_config(config, set=moved_to, warn=lambda _: None)  # the caller has warned
     if out is not None:
         check_out(out, options.mode)
         if options.mode == "resume":

@@ -140,6 +140,7 @@ def write_new(path: Path, content: bytes) -> None:
         try:
             with file:
                 file.write(content)
+                sync_file(file, path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

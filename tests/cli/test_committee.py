@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -196,3 +197,16 @@ def test_a_network_whose_epoch_is_unknown_is_named_without_it(
     split = whole(images, np.arange(10, dtype=np.uint8))
     text = evaluation_text(evaluate_models([model], split, (model.data.name, "test", "best.npz")))
     assert "best.npz: epoch ?, trained" in " ".join(text.split())
+
+
+def test_the_line_that_continues_an_unfinished_run_works_when_pasted(
+    config: Path, mlp: Mlp, tmp_path: Path
+) -> None:
+    short = {"training.epochs": 1}
+    train(config, out=tmp_path / "a run", set=short, observer=SilentObserver())
+    (tmp_path / "a run" / "result.json").unlink()
+    line = mlp("eval", "a run").stderr.splitlines()[-1]
+    program, *arguments = shlex.split(line)
+    assert program == "mlp"
+    assert mlp(*arguments).returncode == 0
+    assert mlp("eval", "a run").stderr == ""
