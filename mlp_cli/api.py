@@ -202,12 +202,11 @@ def check_gradient(
     MlpError
         If the configuration is wrong, or names data that are missing.
     """
-    checked = load_config(config, set=set)
     with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as observer:
+        checked = load_config(config, set=set, warn=observer.warn)
         engine = build_engine(_choose(checked, threads, kernels, observer.warn))
         with closing(engine.threads):
-            with ProgressObserver() as observer:
-                engine.compile(np.dtype("float64"), observer.warn, observer.log)
+            engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
 
 

@@ -75,17 +75,6 @@ def load_config(
     return checked
 
 
-def with_data_path(config: Config, path: str | os.PathLike[str] | None) -> Config:
-    """Return the configuration with another `data.path`, and without new warnings.
-
-    Raises
-    ------
-    ConfigError
-        If the path is refused.
-    """
-    return load_config(config, set={"data.path": path}, warn=lambda _: None)
-
-
 def _plain(value: Any) -> Any:
     """Return a value of Python as plain data, as YAML would give it."""
     if isinstance(value, Mapping):
