@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 
+from mlp_cli.cli.stack import ensure_stack
+
 
 def main() -> None:
     """Run the program and exit."""
+    ensure_stack()
     # Until there is something to save, Ctrl-C ends the process without Python's traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
@@ -205,6 +206,8 @@ def check_gradient(
     with threadpool_limits(limits=1, user_api="blas"):
         engine = build_engine(_choose(checked, threads, kernels))
         with closing(engine.threads):
+            with ProgressObserver() as observer:
+                engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
 
 

@@ -13,11 +13,14 @@ from outside, `reason` says why something failed, and `did_you_mean` corrects a 
     ├── CheckpointError    5  a checkpoint is damaged or does not fit its use
     ├── DivergedError      6  a loss, gradient or weight is not finite
     └── StorageError       7  disk or permission
+
+A `StorageWarning` is no error: the program goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -65,6 +68,18 @@ class StorageError(MlpError):
     """The disk is full, or a file or folder cannot be read or written."""
 
     exit_code = 7
+
+
+class StorageWarning(UserWarning):
+    """A file system lacks something that the program can do without.
+
+    The text does not name `path`, the first place of this kind, so that Python can tell that two
+    warnings are the same.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 def visible(text: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,19 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             number,
             signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Compile the kernels, if there are any, so that no test meets the messages of a first run."""
+    if find_spec("numba") is None:
+        return
+    code = (
+        "import numpy as np\nfrom mlp_cli.compute.fast import FastKernels\n"
+        "for name in ('float32', 'float64'): FastKernels().compile(np.dtype(name), print, print)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import click
 
 from mlp_cli.cli.options import HelpfulCommand, all_mirrors, data_dir_option, mirror_option, option
 from mlp_cli.cli.printing import show
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command("download-data", cls=HelpfulCommand)
@@ -21,7 +22,7 @@ def download_data(data_dir: Path, mirrors: Sequence[str], force: bool) -> None:
     from mlp_cli.runs.progress import ProgressObserver
 
     folder = data_dir / "mnist"
-    with ProgressObserver() as observer:
+    with ProgressObserver() as observer, storage_warnings_to(observer.warn):
         fetched = fetch_mnist(
             folder, all_mirrors(mirrors), force=force, log=observer.log, progress=observer.download
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.options import HelpfulCommand, config_options, json_option
+from mlp_cli.cli.options import HelpfulCommand, config_options, current_signals, json_option
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import CheckFailedError
 
@@ -38,8 +38,8 @@ def gradcheck(config_path: Path, overrides: Sequence[str], as_json: bool) -> Non
     from mlp_cli.runs.progress import ProgressObserver
 
     engine = build_engine(choice)
-    with ProgressObserver() as observer:
-        engine.compile(np.dtype("float64"), observer.log)
+    with ProgressObserver() as observer, current_signals().immediate():
+        engine.compile(np.dtype("float64"), observer.warn, observer.log)
     found = check_gradient(config, engine)
     if as_json:
         show_json(found.to_dict())

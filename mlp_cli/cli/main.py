@@ -23,6 +23,7 @@ from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
 from mlp_cli.errors import ConfigError, MlpError, visible_lines
@@ -54,11 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # of a file that tells no position
+                stream.reconfigure(errors="backslashreplace")
     try:
         # With this variable, Click only prints what a shell needs to complete commands.
         completing = "_MLP_COMPLETE" in os.environ
-        with Signals() as signals, stdout_errors() if completing else nullcontext():
+        printing = stdout_errors() if completing else nullcontext()
+        with Signals() as signals, storage_warnings_to(_warn), printing:
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)
     except Interrupted as interruption:
         die_by(interruption.number)
@@ -83,3 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _complain(message: str) -> None:
     with suppress(OSError):  # the exit code says it as well
         click.echo(f"Error: {visible_lines(message)}", err=True)
+
+
+def _warn(message: str) -> None:
+    with suppress(OSError):  # as for progress
+        click.echo(f"WARNING: {visible_lines(message)}", err=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mlp_cli.cli.printing import show
+from mlp_cli.cli.signals import Signals
 from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.storage.paths import STREAM, given_mirror, given_path
 
@@ -273,3 +274,9 @@ def all_mirrors(mirrors: Sequence[str]) -> list[str]:
         return [*mirrors, *([given_mirror(variable)] if variable else [])]
     except ConfigError as error:
         raise ConfigError(f"MLP_MIRROR: {error}") from error
+
+
+def current_signals() -> Signals:
+    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
+    found = click.get_current_context().find_object(Signals)
+    return found if found is not None else Signals()

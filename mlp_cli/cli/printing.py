@@ -14,6 +14,7 @@ import click
 
 from mlp_cli.cli.signals import die_by
 from mlp_cli.errors import StorageError, reason
+from mlp_cli.storage.remedies import remedy
 
 
 def show_json(value: Any, indent: int | None = None) -> None:
@@ -57,5 +58,5 @@ def stdout_errors() -> Iterator[None]:
         die_by(signal.SIGPIPE)
     except OSError as error:
         raise StorageError(
-            f"cannot write to standard output: {reason(error)}. Check the free space."
+            f"cannot write to standard output: {reason(error)}. {remedy(error)}"
         ) from error

@@ -13,6 +13,7 @@ from mlp_cli.cli.options import (
     HelpfulCommand,
     all_mirrors,
     config_options,
+    current_signals,
     data_dir_option,
     data_path_option,
     json_option,
@@ -20,7 +21,7 @@ from mlp_cli.cli.options import (
     option,
 )
 from mlp_cli.cli.printing import show, show_json
-from mlp_cli.cli.signals import Signals
+from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
 @click.command(cls=HelpfulCommand)
@@ -89,17 +90,11 @@ def train(
         engine=engine,
         data_path=data_path,
     )
-    with ProgressObserver(quiet=quiet) as observer:
-        folder, result = train_run(config, options, observer, _signals())
+    with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
+        folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show_json({**result, "run": str(folder)})
         return
     show(result_text(result))
     show(folder)
-
-
-def _signals() -> Signals:
-    """Return the signals that `main` handles, or new ones if the command runs without `main`."""
-    found = click.get_current_context().find_object(Signals)
-    return found if found is not None else Signals()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.compute.kernels import Kernels, NumPyKernels, Program, Task
+from mlp_cli.compute.kernels import Kernels, Note, NumPyKernels, Program, Task
 from mlp_cli.compute.threads import ThreadTeam
-
-# Seconds of compiling: before it is announced, and from which on it is worth a word afterwards.
-ANNOUNCED_AFTER_S, WORTH_REPORTING_S = 1.0, 2.0
 
 
 class Engine(NamedTuple):
@@ -26,28 +21,9 @@ class Engine(NamedTuple):
         """The number of threads."""
         return self.threads.size
 
-    def compile(self, dtype: np.dtype[Any], log: Callable[[str], None]) -> None:
-        """Compile the kernels, or load what was compiled before; `log` it if it takes long."""
-        kernels = self.kernels
-        announcement = threading.Timer(
-            ANNOUNCED_AFTER_S,
-            log,
-            ["Compiling the kernels, which takes about half a minute once on a machine …"],
-        )
-        announcement.daemon = True
-        announcement.start()
-        try:
-            kernels.compile(dtype)
-        finally:
-            announcement.cancel()
-        if kernels.compile_seconds > WORTH_REPORTING_S:
-            then = "the next training finds them ready"
-            if not kernels.is_kept:
-                then = (
-                    "no folder could be written to keep them, so the next training compiles them "
-                    "again. Name a folder by NUMBA_CACHE_DIR"
-                )
-            log(f"Compiled the kernels in {kernels.compile_seconds:.0f} s; {then}.")
+    def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
+        """Compile the kernels, or load what was compiled before; see `Kernels.compile`."""
+        self.kernels.compile(dtype, warn, log)
 
     def prepare(self, program: Program, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs a program for arrays of this type."""

@@ -12,8 +12,15 @@ from mlp_cli.nn.ops import Ops
 # Calls the operations that it is given, as a worker with this number.
 Program = Callable[[Ops, int], None]
 
+# Takes a message for the user.
+Note = Callable[[str], None]
+
 # Runs a program that was prepared, as a worker with this number.
 Task = Callable[[int], None]
+
+
+def say_nothing(message: str) -> None:
+    """Show a message to nobody."""
 
 
 class Workers(Protocol):
@@ -34,19 +41,16 @@ class Kernels(Protocol):
         The name in the record of a run.
     reads
         The number of images that it reads best at once.
-    compile_seconds
-        How long compiling took, or loading what was compiled before.
-    is_kept
-        Whether what was compiled is kept for later processes.
     """
 
     name: str
     reads: int
-    compile_seconds: float
-    is_kept: bool
 
-    def compile(self, dtype: np.dtype[Any]) -> None:
-        """Compile for parameters of this type, or load what was compiled before."""
+    def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
+        """Compile for parameters of this type, or load what was compiled before.
+
+        If that takes long, `warn` says so before it begins, and `log` says how it ended.
+        """
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program.
@@ -60,10 +64,8 @@ class NumPyKernels:
 
     name = "numpy"
     reads = 1024  # a call takes about as long for a few rows as for one
-    compile_seconds = 0.0
-    is_kept = True
 
-    def compile(self, dtype: np.dtype[Any]) -> None:
+    def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Do nothing: NumPy is compiled."""
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:

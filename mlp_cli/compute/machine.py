@@ -29,9 +29,9 @@ def available_cores(root: Path = Path("/"), environ: Mapping[str, str] | None = 
     environ
         The environment; by default this process's.
     """
-    if hasattr(os, "sched_getaffinity"):
+    try:
         cores = len(os.sched_getaffinity(0))
-    else:
+    except (AttributeError, OSError):  # not every system has it, and a sandbox may forbid it
         cores = os.cpu_count() or 1
     text = (os.environ if environ is None else environ).get("SLURM_CPUS_PER_TASK", "").strip()
     slurm = [int(text)] if text.isdecimal() and text.isascii() else []

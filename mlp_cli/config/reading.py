@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 import sys
 from pathlib import Path
 
 from mlp_cli.config.yaml12 import LINE_END, MAX_BYTES
 from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import mode_of, storage_errors
 from mlp_cli.storage.paths import STREAM
 
 PATIENCE = 30.0  # seconds without a byte, after which nobody seems to write to a pipe
@@ -32,15 +33,15 @@ def read(path: Path) -> str:
             if sys.stdin is None:  # the number 0 may belong to another file then
                 raise OSError(errno.EBADF, "standard input is closed")
             content = _read_stream(0, path)
-        elif not path.exists():
+        elif (mode := mode_of(path)) is None:
             raise ConfigError(f"{path}: there is no such file. Check the name.")
-        elif path.is_fifo():
+        elif stat.S_ISFIFO(mode):
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # does not wait for a writer
             try:
                 content = _read_stream(descriptor, path)
             finally:
                 os.close(descriptor)
-        elif not path.is_file():
+        elif not stat.S_ISREG(mode):
             raise ConfigError(
                 f"{path}: a folder or device. A configuration must be a regular file or a pipe."
             )

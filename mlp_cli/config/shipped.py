@@ -7,11 +7,12 @@ A wheel carries the files of `configs/` in `mlp_cli/config/configs/`. A checkout
 from __future__ import annotations
 
 import difflib
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import mode_of, storage_errors
 from mlp_cli.storage.paths import STREAM
 
 SUFFIX = ".yaml"
@@ -46,8 +47,9 @@ def find_config(name: Path) -> Path:
         If the path may not be read.
     """
     with storage_errors("read", name):
-        exists, is_folder = name.exists(), name.is_dir()
-    if name == STREAM or (exists and not is_folder):
+        mode = mode_of(name)
+    is_folder = stat.S_ISDIR(mode or 0)
+    if name == STREAM or (mode is not None and not is_folder):
         return name
     files = _shipped_files()
     wanted = name.as_posix().removesuffix(SUFFIX)

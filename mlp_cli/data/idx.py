@@ -3,7 +3,8 @@
 An IDX file has two zero bytes, a type (0x08: unsigned bytes), the number of dimensions, each
 dimension as four bytes with the most significant first, and then the elements, with the last
 dimension fastest. A header is not trusted: the file must really hold what it claims. So a raw file
-takes no memory, and a gzipped one takes at most 64 MiB or a hundred times its size.
+takes no memory, and a gzipped one takes at most 64 MiB or a hundred times its size. If the file
+system cannot map a raw file into memory, it takes its own size.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.errors import DataError
+from mlp_cli.errors import DataError, StorageWarning, reason
 from mlp_cli.storage.files import storage_errors
 
 UNSIGNED_BYTE = 8
@@ -35,7 +38,8 @@ UNPACKED, UNPACKED_TIMES = 1 << 26, 100
 def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
     """Return the array in an IDX file of unsigned bytes.
 
-    A raw file is mapped into memory read-only; a gzipped one is unpacked into memory.
+    A raw file is mapped into memory read-only, or read with a `StorageWarning` if that is not
+    possible; a gzipped one is unpacked into memory.
 
     Parameters
     ----------
@@ -59,12 +63,36 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
             return _read_gzip(file, size, path, ndim)
         shape = _shape(start, path, ndim)
         _check_length(size - len(start), shape, path)
-        return np.memmap(file, np.uint8, "r", len(start), shape).view(np.ndarray)
+        try:
+            return np.memmap(file, np.uint8, "r", len(start), shape).view(np.ndarray)
+        except OSError as error:
+            lack = f"the file system cannot map files into memory ({reason(error)})"
+            harm = "They are read instead, which takes more memory"
+            warnings.warn(StorageWarning(path, f"{lack}. {harm}."), stacklevel=2)
+    return _read_raw(path, len(start), shape)
+
+
+def _read_raw(path: Path, start: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read an array of this shape, which the file holds from byte `start` on."""
+    with storage_errors("read", path), path.open("rb") as file:
+        file.read(start)
+        with _memory_errors(path, "Use a machine with more, or fewer images."):
+            array = np.empty(math.prod(shape), np.uint8)
+        _check_length(file.readinto(array.data), shape, path)
+    return array.reshape(shape)
+
+
+@contextmanager
+def _memory_errors(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise DataError(f"{path}: it does not fit into memory. {remedy}") from error
 
 
 def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray[np.uint8]:
     try:
-        with gzip.GzipFile(fileobj=raw) as file:
+        with _memory_errors(path, "Unpack the file first."), gzip.GzipFile(fileobj=raw) as file:
             shape = _shape(file.read(4 + 4 * ndim), path, ndim)
             claimed = math.prod(shape)
             if claimed > max(UNPACKED, UNPACKED_TIMES * size):
@@ -78,11 +106,9 @@ def _read_gzip(raw: BufferedReader, size: int, path: Path, ndim: int) -> NDArray
                 array[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
                 filled += len(chunk)
             _check_length(filled + len(file.read(1)), shape, path)
-    except MemoryError as error:
-        raise DataError(f"{path}: it does not fit into memory. Unpack the file first.") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is a damaged gzip file: {error}. Download or create it again."
+            f"{path} is a damaged gzip file: {reason(error)}. Download or create it again."
         ) from error
     return array.reshape(shape)
 

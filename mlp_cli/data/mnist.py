@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import stat
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
-from mlp_cli.errors import DataError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.errors import DataError, reason
+from mlp_cli.storage.files import mode_of, storage_errors
 
 
 class MnistFile(NamedTuple):
@@ -125,7 +126,7 @@ def verified(stream: BufferedReader, file: MnistFile, layers: int = 1) -> Iterat
     except EOFError as error:
         raise CutShortError("its gzip file ends early") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"it is a damaged gzip file: {error}") from error
+        raise DataError(f"it is a damaged gzip file: {reason(error)}") from error
     if size < file.size:
         raise CutShortError(f"it ends after {size:,} of {file.size:,} bytes")
     if size > file.size:
@@ -151,7 +152,8 @@ def files_named(folder: Path, name: str) -> list[Path]:
     OSError
         If the folder cannot be read.
     """
-    return [path for path in (folder / n for n in names_of(name)) if path.is_file()]
+    paths = [folder / each for each in names_of(name)]
+    return [path for path in paths if stat.S_ISREG(mode_of(path) or 0)]
 
 
 def find(folder: Path, file: MnistFile) -> Path | None:
@@ -186,13 +188,14 @@ def _copies(folder: Path, file: MnistFile) -> list[Path]:
 
 
 def _is_broken_link(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
+    return path.is_symlink() and mode_of(path) is None
 
 
 def _fault(path: Path, file: MnistFile) -> str | None:
     """Return why a file is not MNIST's, None if it is."""
-    if _is_broken_link(path):
-        return f"it is a link to {path.readlink()}, which is not there"
+    with storage_errors("read", path):
+        if _is_broken_link(path):
+            return f"it is a link to {path.readlink()}, which is not there"
     with storage_errors("read", path), path.open("rb") as stream:
         size = path.stat().st_size
         if size > file.largest:

@@ -16,7 +16,7 @@ from pathlib import Path
 from mlp_cli.data.idx import GZIP_MAGIC, read_idx
 from mlp_cli.data.mnist import MnistFile, files_named, rejected
 from mlp_cli.errors import DataError, StorageError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import mode_of, storage_errors
 
 PIECE = 64  # bytes of a gzip file decoded at once: at damage, what is left of a piece is lost
 CLASSES = 10
@@ -114,7 +114,7 @@ def is_damaged_copy(path: Path, file: MnistFile) -> bool:
         If the file cannot be read.
     """
     with storage_errors("read", path):
-        if not path.exists() or path.stat().st_size > file.largest:
+        if mode_of(path) is None or path.stat().st_size > file.largest:
             return False
         packed = path.read_bytes()
     content = _decode(packed, file.size + 1)

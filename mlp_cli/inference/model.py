@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, DataError
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists, mode_of, storage_errors
 from mlp_cli.storage.paths import given_path
 from mlp_cli.training.scoring import Forward
 
@@ -194,10 +195,11 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     """
     path = given_path(run_or_checkpoint)
     with storage_errors("read", path):
-        is_run = path.is_dir()
-        if is_run and not (path / "best.npz").is_file():
+        is_folder = stat.S_ISDIR(mode_of(path) or 0)
+    if is_folder:
+        path /= "best.npz"
+        if not exists(path):
             raise ConfigError(
-                f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
+                f"{path.parent}: the folder holds no best.npz. Give a run that finished an epoch."
             )
-    path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -26,7 +27,15 @@ from typing import Any, Literal
 from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.lock import FolderLock, in_use
 from mlp_cli.runs.records import lines_of_epochs, read_result
-from mlp_cli.storage.files import atomic_writer, make_folder, storage_errors, sync_folder
+from mlp_cli.storage.files import (
+    atomic_writer,
+    exists,
+    make_folder,
+    mode_of,
+    storage_errors,
+    sync_file,
+    sync_folder,
+)
 from mlp_cli.storage.strict_json import to_json
 
 Mode = Literal["new", "resume", "overwrite"]
@@ -69,10 +78,10 @@ class RunFolder:
         StorageError
             If the folder cannot be read.
         """
-        with storage_errors("read", self.path):
-            if any(path.exists() for path in (self.best, self.divergence, self.result)):
-                return True
-            return self.metrics.exists() and self.metrics.stat().st_size > 0
+        if any(map(exists, (self.best, self.divergence, self.result))):
+            return True
+        with storage_errors("read", self.metrics):
+            return exists(self.metrics) and self.metrics.stat().st_size > 0
 
     def append_metrics(self, line: str) -> None:
         """Add one line to `metrics.jsonl`, in one write.
@@ -116,7 +125,7 @@ class RunFolder:
         """
         self.lock.check()
         with storage_errors("write", self.metrics), self.metrics.open("ab", buffering=0) as file:
-            os.fsync(file.fileno())
+            sync_file(file, self.metrics)
 
     def keep_metrics(self, epochs: int) -> int:
         """Keep the lines of the first `epochs` epochs in `metrics.jsonl`, and remove the others.
@@ -146,7 +155,7 @@ class RunFolder:
         StorageError
             As `records.read_result`.
         """
-        return read_result(self.result) if self.result.exists() else None
+        return read_result(self.result) if exists(self.result) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write `result.json`, whole or not at all. It marks the run as finished.
@@ -222,11 +231,9 @@ class RunFolder:
             yield
 
     def _remove_temporary_files(self) -> None:
-        with storage_errors("use", self.path):
-            paths = list(self.path.iterdir())
-        for path in paths:
-            if _TEMPORARY.fullmatch(path.name):
-                with suppress(OSError):
+        with suppress(OSError):  # they do no harm
+            for path in list(self.path.iterdir()):
+                if _TEMPORARY.fullmatch(path.name):
                     path.unlink()
 
 
@@ -259,7 +266,9 @@ def check_out(path: Path, mode: Mode) -> None:
             "--overwrite to replace it, or another folder."
         )
     for name in sorted(names & set(FILES)):
-        if not (path / name).is_file():  # opening a FIFO would wait forever
+        with storage_errors("read", path / name):
+            is_file = stat.S_ISREG(mode_of(path / name) or 0)
+        if not is_file:  # opening a FIFO would wait forever
             raise StorageError(f"{path / name}: it is not a regular file. Remove it.")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.errors import ConfigError, StorageWarning, reason
+from mlp_cli.storage.files import opened_folder, storage_errors
 
 
 class FolderLock:
@@ -21,7 +22,7 @@ class FolderLock:
 
     @contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the lock; the block gets False if the file system has no locks.
+        """Hold the lock; the block gets False if the file system has no locks, after a warning.
 
         Raises
         ------
@@ -30,22 +31,29 @@ class FolderLock:
         StorageError
             If the folder cannot be opened.
         """
-        with storage_errors("open", self.path):
-            descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                locked = True
-            except BlockingIOError as error:
-                raise in_use(self.path) from error
-            except OSError:
-                locked = False
+        with ExitStack() as at_the_end:
+            with storage_errors("open", self.path):
+                descriptor = at_the_end.enter_context(opened_folder(self.path))
+            at_the_end.callback(self._forget)
+            locked = self._lock(descriptor)
             self._descriptor = descriptor
             self.check()
             yield locked
-        finally:
-            self._descriptor = None
-            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise in_use(self.path) from error
+        except OSError as error:
+            lack = f"the file system has no locks ({reason(error)})"
+            advice = "Do not train one run in two processes at once"
+            warnings.warn(StorageWarning(self.path, f"{lack}. {advice}."), stacklevel=2)
+            return False
+        return True
+
+    def _forget(self) -> None:
+        self._descriptor = None
 
     def check(self) -> None:
         """Check that the folder of the block is still the one at `path`.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlp_cli.errors import StorageError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists, storage_errors
 from mlp_cli.storage.strict_json import from_json, record_faults, shown
 from mlp_cli.training.divergence import ExaminedStep
 from mlp_cli.training.metrics import EpochMetrics
@@ -105,7 +105,7 @@ def read_steps(path: Path) -> list[ExaminedStep]:
     StorageError
         If the file is there and cannot be read.
     """
-    if not path.exists():
+    if not exists(path):
         return []
     with storage_errors("read", path):
         text = path.read_bytes()
@@ -127,7 +127,7 @@ def _step(found: Any) -> ExaminedStep:
 
 def _lines(path: Path) -> list[bytes]:
     """Return the complete lines of a file, none if it is missing."""
-    if not path.exists():
+    if not exists(path):
         return []
     with storage_errors("read", path):
         lines = path.read_bytes().splitlines(keepends=True)

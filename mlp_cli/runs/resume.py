@@ -13,6 +13,7 @@ from mlp_cli.errors import CheckpointError, ConfigError, StorageError
 from mlp_cli.inference.model import restore_parameters, trained_by
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
+from mlp_cli.storage.files import exists
 from mlp_cli.storage.header import State
 from mlp_cli.training.divergence import STEPS, ExaminedStep
 from mlp_cli.training.trainer import Trainer
@@ -86,10 +87,10 @@ def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
         If the checkpoint that should hold it is damaged.
     """
     has_trained = folder.has_trained  # first: another process may write last.npz just now
-    if folder.config.exists():
+    if exists(folder.config):
         return load_config(folder.config)
     for path in (folder.last, folder.best):
-        if path.exists():
+        if exists(path):
             config = trained_by(load_checkpoint(path))
             warn(f"{folder.config} is missing. The configuration is taken from {path.name}.")
             return config
@@ -127,9 +128,9 @@ def stored_result(folder: RunFolder, warn: Warn, *, longer: bool) -> dict[str, A
             raise
         warn(f"{folder.result} is damaged: {error.__cause__}. It is written again.")
     files = (folder.env, folder.config, folder.metrics, folder.last, folder.best)
-    missing = [path.name for path in files if not path.exists()]
+    missing = [path.name for path in files if not exists(path)]
     has_trained = folder.has_trained
-    can_continue = folder.last.exists()
+    can_continue = exists(folder.last)
     rewritten = can_continue and {"env.json", "config.yaml"}.intersection(missing)
     if result is not None and not rewritten:
         if missing:
@@ -156,7 +157,7 @@ def check_best(folder: RunFolder, state: State) -> None:
     """
     if state.best_epoch is None:
         return
-    if not folder.best.exists():
+    if not exists(folder.best):
         raise _incomplete(folder, "best.npz is missing", "it")
     load_checkpoint(folder.best)
 

@@ -14,6 +14,7 @@ from mlp_cli.errors import ConfigError
 from mlp_cli.inference.model import trained_by
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mlp_cli.storage.files import exists
 
 
 def check_same_data(
@@ -89,7 +90,7 @@ def record_place(folder: RunFolder, newest: Checkpoint, config: Config, dataset:
     if trained_by(newest).data.path == config.data.path:
         return
     for path in (folder.best, folder.last):  # last.npz second: it tells that best.npz is done
-        if path.exists():
+        if exists(path):
             checkpoint = load_checkpoint(path)
             stored = load_config(trained_by(checkpoint), set={"data.path": config.data.path})
             header = {"config": stored.to_dict(), "data": asdict(dataset.record)}

@@ -40,6 +40,7 @@ from mlp_cli.runs.resume import (
 from mlp_cli.runs.same_data import check_same_data, record_place
 from mlp_cli.runs.saver import Saver
 from mlp_cli.storage.checkpoint import load_checkpoint
+from mlp_cli.storage.files import exists
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
@@ -93,23 +94,23 @@ def train_run(
         config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder, moved = claim(out, options.config_name), options.data_path is not None
     if result is not None:  # of the same data, although data.path is another
-        newest = folder.last if folder.last.exists() else folder.best
+        newest = folder.last if exists(folder.last) else folder.best
         check_same_data(load_checkpoint(newest), config, dataset, observer.warn, moved=moved)
         return folder.path, result
     with folder.locked(), ExitStack() as at_the_end:
         if out is not None:  # another process may have written here since
             check_out(out, options.mode)
-            begun = folder.last.exists() or folder.has_trained
+            begun = exists(folder.last) or folder.has_trained
             if options.mode == "resume" and stored is None and begun:
                 raise in_use(out)
         checkpoint = None
-        if stored is not None and folder.last.exists():
+        if stored is not None and exists(folder.last):
             checkpoint = load_checkpoint(folder.last)
             check_same_data(checkpoint, config, dataset, observer.warn, moved=moved)
         with interruption.immediate():  # nothing is to be saved yet
             engine = build_engine(options.engine)
             at_the_end.callback(engine.threads.close)
-            engine.compile(np.dtype(config.training.dtype), observer.log)
+            engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()
@@ -174,7 +175,7 @@ def _train(
         saver.chunk_ended()
         return interruption.pending
 
-    if not folder.last.exists():
+    if not exists(folder.last):
         saver.save()  # so that even a first epoch that diverges leaves a checkpoint
     try:
         while not trainer.finished and not interruption.pending:

@@ -4,6 +4,11 @@ A file is written under a temporary name in the same folder, forced to disk (`fs
 Then the folder is forced to disk too. So a reader sees the whole old file or the whole new one,
 even if the process is killed or the power fails. Each `fsync` is needed, because file systems may
 reorder writes and renames (Pillai et al., OSDI 2014).
+
+Some file systems (encrypted, in user space, of another system) have no `fsync`, or only for files.
+They are used as they are, with a `StorageWarning`: only a loss of power can then do harm. It is one
+of Python's own warnings, because the functions that write are called from everywhere, and would
+else have to pass on whom to warn. `cli.main` shows each of them once.
 """
 
 from __future__ import annotations
@@ -11,14 +16,25 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError, reason
+from mlp_cli.errors import StorageError, StorageWarning, reason
+from mlp_cli.storage.remedies import remedy
+
+# What `fsync` of a file reports if the file system does not have it. After any other error, data
+# may be lost.
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+# What `fsync` of a folder reports if names may be lost, or if the folder is gone. The other errors
+# are those of file systems that cannot sync folders. EIO is one of them.
+_NAMES_LOST = (errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE)
 
 MINUTE, DAY = 60.0, 86_400.0  # seconds
 
@@ -35,10 +51,39 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"cannot {action} {path}: {reason(error)}. "
-            "Check the free space and the permissions, or choose another folder."
-        ) from error
+        raise StorageError(f"cannot {action} {path}: {reason(error)}. {remedy(error)}") from error
+
+
+def mode_of(path: Path) -> int | None:
+    """Return the mode of what is at `path`, None if nothing is there, as behind a broken link.
+
+    `Path.exists` and `Path.is_file` would not do: in newer Pythons they are False after any error.
+
+    Raises
+    ------
+    OSError
+        If it cannot be told, for example because a folder above `path` may not be searched.
+    """
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+    except ValueError:  # the path holds a NUL character
+        pass
+    return None
+
+
+def exists(path: Path) -> bool:
+    """Return whether something is at `path`.
+
+    Raises
+    ------
+    StorageError
+        If that cannot be told.
+    """
+    with storage_errors("read", path):
+        return mode_of(path) is not None
 
 
 @contextmanager
@@ -53,15 +98,15 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         If the file cannot be written, or if `path` is a folder or a device, which the rename would
         replace.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is a folder or a device")
+    mode = mode_of(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        raise OSError(errno.EEXIST, "it is a folder or a device")
     # The name is chosen before the file is made: a signal between the two leaves no file behind.
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as file:  # unlike mkstemp's, its mode follows the umask
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file, path)
         temporary.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -84,7 +129,7 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and its parents if they are missing, and force their names to disk."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if mode_of(path) is None]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_folder(path.parent)
@@ -104,10 +149,10 @@ def prepare_folder(folder: Path, names: Sequence[str]) -> None:
         make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):  # fail before any work is done
             pass
+    with suppress(OSError):  # what is left there does no harm
         for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
             if not _changed_within(DAY, path):
-                with suppress(OSError):
-                    path.unlink()
+                path.unlink()
 
 
 @contextmanager
@@ -137,20 +182,19 @@ def wait_for_other_fetchers(
     StorageError
         If the folder cannot be opened.
     """
-    with storage_errors("open", folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as at_the_end:
+        with storage_errors("open", folder):
+            descriptor = at_the_end.enter_context(opened_folder(folder))
         until, waiting = time.monotonic() + patience, False
         while not _try_lock(descriptor) and time.monotonic() < min(until, deadline):
             if not waiting:
                 on_wait()
             waiting = True
-            if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
-                until = time.monotonic() + patience
+            with suppress(OSError):  # of a folder that cannot be listed, nothing is known
+                if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
+                    until = time.monotonic() + patience
             time.sleep(0.1)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _changed_within(seconds: float, path: Path) -> bool:
@@ -171,13 +215,62 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
+def sync_file(file: BinaryIO, path: Path) -> None:
+    """Force an open file to disk, with a `StorageWarning` if its file system has no `fsync`.
+
+    `path` is the name to show.
+
+    Raises
+    ------
+    OSError
+        If data may be lost.
+    """
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        _warn_of_no_sync(path, error)
+
+
 def sync_folder(folder: Path) -> None:
-    """Force the names in `folder` to disk, so that a rename survives a power failure."""
+    """Force the names in `folder` to disk, so that a rename survives a power failure.
+
+    If its file system cannot do that, there is a `StorageWarning`.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or the folder is gone.
+    """
+    try:
+        with opened_folder(folder) as descriptor:
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _NAMES_LOST:
+            raise
+        _warn_of_no_sync(folder, error)
+
+
+@contextmanager
+def opened_folder(folder: Path) -> Iterator[int]:
+    """Open a folder, and give its descriptor to the block.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: this file system cannot sync folders
-            raise
+        yield descriptor
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing was written through it
+            os.close(descriptor)
+
+
+def _warn_of_no_sync(path: Path, error: OSError) -> None:
+    lack = "the file system cannot force changes to disk"
+    harm = "If the power fails, the latest files may be lost"
+    warnings.warn(StorageWarning(path, f"{lack} ({reason(error)}). {harm}."), stacklevel=3)

@@ -18,7 +18,9 @@ releases.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 import struct
 import zipfile
@@ -35,6 +37,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _ZIP64_END = 56 + 20
+_LENGTHS_AFTER = 8  # a flag of a member
 _IN_ZIP64 = 0xFFFFFFFF  # in place of a length that the extra field holds
 _ZIP64 = struct.Struct("<2H2Q")
 
@@ -59,6 +62,9 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    # If the file tells no position, zipfile gives the lengths only after the members.
+    if any(member.flag_bits & _LENGTHS_AFTER for member in archive.infolist()):
+        raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
 
 
 def read_npz(file: BufferedReader, size: int) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,24 @@ def test_before_a_training_starts_the_exit_code_is_the_same(
     assert (process.returncode, out) == (128 + number, "")
     assert "Traceback" not in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
+@pytest.mark.parametrize("seconds", [3, 12])
+def test_a_signal_while_kernels_compile_ends_it_soon(
+    seconds: int, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    with as_first(tmp_path, "train", config, "--out", "run") as (process, pid):
+        assert process.stderr is not None
+        assert "the kernels must be compiled" in process.stderr.readline()
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGTERM)
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - sent < 2
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, "", "")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

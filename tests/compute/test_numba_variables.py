@@ -19,12 +19,19 @@ REFUSED = [
     "NUMBA_NUM_THREADS=many",
     "NUMBA_OPT=9",
     "NUMBA_DEBUG=loud",
+    "NUMBA_OPT=junk",
+    "NUMBA_CPU_FEATURES=junk",
+    "NUMBA_CPU_FEATURES=+avx,junk",
+    "NUMBA_CACHE_LOCATOR_CLASSES=junk",
 ]
 HARMLESS = [
     "NUMBA_THREADING_LAYER=none-of-them",
     "OPENBLAS_NUM_THREADS=many",
     "MKL_NUM_THREADS=0",
     "KMP_AFFINITY=odd",
+    "OPENBLAS_CORETYPE=odd",
+    "NUMBA_CACHE_DIR=/dev/null",
+    "NUMBA_CACHE_DIR=/proc",
 ]
 
 

@@ -127,5 +127,6 @@ def test_a_run_that_may_not_be_read_is_exit_7(config: Path, tmp_path: Path) -> N
     )
     assert_refused(mlp("eval", best), 7, f"cannot read {best}: {denied}")
     run.chmod(0)
-    for path in (run, best, run / "nothing" / "best.npz"):
-        assert_refused(mlp("eval", path), 7, f"cannot read {path}: {denied}")
+    deeper = run / "nothing" / "best.npz"
+    for path, named in ((run, best), (best, best), (deeper, deeper)):
+        assert_refused(mlp("eval", path), 7, f"cannot read {named}: {denied}")

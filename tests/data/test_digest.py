@@ -88,14 +88,14 @@ def test_an_array_as_large_as_the_limit_is_read_whole() -> None:
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize("size", [digests.WHOLE, 1 << 30])
-def test_the_digest_of_a_file_takes_at_most_0_3_seconds(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "limit"), [(digests.WHOLE, 0.3), (1 << 30, 0.15)])
+def test_the_digest_of_a_file_takes_little_time(size: int, limit: float, tmp_path: Path) -> None:
     shape = (size // 1024, 32, 32)
     path = tmp_path / "images"
     with path.open("wb") as file:
         file.write(idx_header(shape))
         file.truncate(16 + size)
     array = read_idx(path, ndim=3)
-    started = time.perf_counter()
+    started = time.process_time()  # other processes do not count, but the reading of the file does
     digest(array, shape)
-    assert time.perf_counter() - started < 0.3
+    assert time.process_time() - started < limit

@@ -271,7 +271,8 @@ def test_the_commands_take_the_option(mlp: Mlp, moved: Moved) -> None:
     absent = mlp(*train, "--resume", "--data-path", "nowhere")
     assert absent.returncode == 3
     assert f"data.path {moved.run.parent / 'nowhere'}: there is neither" in absent.stderr
-    done = mlp(*train, "--resume", "--data-path", "~/own images", HOME=moved.new.parent)
+    surroundings = {"HOME": str(moved.new.parent), "MLP_KERNELS": "numpy"}
+    done = mlp(*train, "--resume", "--data-path", "~/own images", **surroundings)
     assert done.returncode == 0, done.stderr
     assert_same_run(moved.run, moved.whole)
     assert mlp("eval", "run").returncode == 0
@@ -282,5 +283,6 @@ def test_python_takes_the_place_too(moved: Moved) -> None:
     with pytest.raises(MlpError, match=r"data_path needs resume"):
         train(moved.config, out=moved.run.parent / "x", data_path=moved.new, observer=silent)
     assert evaluate(moved.run, split="train", data_path=os.fspath(moved.new)).scores.n == 1485
-    run = train(moved.config, out=moved.run, resume=True, data_path=moved.new, observer=silent)
+    options: dict[str, Any] = {"resume": True, "data_path": moved.new, "kernels": "numpy"}
+    run = train(moved.config, out=moved.run, observer=silent, **options)
     assert_same_run(run.path, moved.whole)

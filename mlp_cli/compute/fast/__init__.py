@@ -48,6 +48,10 @@ On M and L they run at 91 and 93 % of the rate of a large square product, and ne
 Adam, which moves 28 bytes a parameter at the speed of the memory.
 """
 
-from mlp_cli.compute.fast.kernels import FastKernels
+from mlp_cli.compute.fast.settings import check_settings
+
+check_settings()
+
+from mlp_cli.compute.fast.kernels import FastKernels  # noqa: E402 - LLVM may end the process
 
 __all__ = ["FastKernels"]

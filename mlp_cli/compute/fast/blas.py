@@ -51,7 +51,7 @@ def _load_mkl() -> _MKL | None:
     try:
         Path.cwd()
         installed = metadata.distribution("mkl")
-    except (metadata.PackageNotFoundError, FileNotFoundError):
+    except (metadata.PackageNotFoundError, OSError):
         return None
     found = [file for file in installed.files or () if file.name.startswith("libmkl_rt.so")]
     if not found:

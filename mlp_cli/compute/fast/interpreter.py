@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numba
 import numpy as np
 
 from mlp_cli.compute.fast import activations, images, layers, randomness, updates
 from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, WIDE, gemm
+from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
 
@@ -31,8 +31,7 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
-@numba.njit(nogil=True, error_model="numpy")
-def _run(program, constants, like):
+def _execute(program, constants, like):
     """Run the lines of a program (n, OPERANDS), each with its constants (n, CONSTANTS), in order.
 
     `like` is an array of the type of the parameters. Numbers below the normal range count as 0:
@@ -213,21 +212,11 @@ def _version() -> int:
     return int.from_bytes(sha256(sources + bytes([WIDE])).digest()[:7], "big")
 
 
-def _cached(version: int) -> Any:
-    """Return `_run`, compiled, with its machine code cached if a folder can be written.
+# The files of compiled code get the name of the function, so the version is part of it. Numba's own
+# key covers this file alone. And Numba writes an index of the code before the code itself: if two
+# versions had one index, a process that is killed between the two would leave it naming the code of
+# the other version.
+_execute.__qualname__ = f"execute-{_version():x}"
 
-    Numba reuses its cache only if this file and the function's closure are unchanged. So the
-    closure holds the version of everything that the function calls.
-    """
-
-    def execute(program, constants, like):
-        _ = version
-        _run(program, constants, like)
-
-    try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(execute)
-    except RuntimeError:  # neither the folder of this file nor the user's own can be written
-        return numba.njit(nogil=True, error_model="numpy")(execute)
-
-
-execute = _cached(_version())
+execute = numba.njit(nogil=True, error_model="numpy")(_execute)
+cache = KernelCache(execute)
