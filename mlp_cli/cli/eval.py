@@ -93,10 +93,10 @@ def evaluate(
 
         figures.check_picture(mistakes)
     warn = ProgressObserver().warn
+    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
     for reason in dict.fromkeys(map(unfinished, checkpoints)):
         if reason:
             warn(reason)
-    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
     if predictions is not None and predictions != STREAM:
         atomic_write(predictions, text.predictions_csv(evaluation).encode())
     if mistakes is not None:
