@@ -40,6 +40,7 @@ def runs(config: Path, tmp_path: Path) -> list[Path]:
     return [Path("run-1"), Path("run-2")]
 
 
+@pytest.mark.long
 def test_a_committee_is_called_one_and_its_members_are_named(
     runs: list[Path], mlp: Mlp, tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_committee_is_called_one_and_its_members_are_named(
     assert all(line.strip() == data or line.startswith(data) for line in long)
 
 
+@pytest.mark.long
 def test_a_single_network_is_named_and_is_no_committee(runs: list[Path], mlp: Mlp) -> None:
     done = mlp("eval", runs[0])
     assert (done.returncode, done.stderr) == (0, "")
@@ -63,6 +65,7 @@ def test_a_single_network_is_named_and_is_no_committee(runs: list[Path], mlp: Ml
     assert "committee" not in done.stdout
 
 
+@pytest.mark.long
 def test_json_lists_the_members_beside_the_keys_that_it_had(
     runs: list[Path], mlp: Mlp, tmp_path: Path
 ) -> None:
@@ -78,6 +81,7 @@ def test_json_lists_the_members_beside_the_keys_that_it_had(
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_networks_of_different_data_are_scored_with_a_warning(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:
@@ -96,6 +100,7 @@ def test_networks_of_different_data_are_scored_with_a_warning(
     )
 
 
+@pytest.mark.long
 def test_the_same_data_in_another_folder_are_no_different_data(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:
@@ -108,6 +113,7 @@ def test_the_same_data_in_another_folder_are_no_different_data(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.serial
 def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
     config: Path, mlp: Mlp, tmp_path: Path
@@ -138,6 +144,7 @@ def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
     )
 
 
+@pytest.mark.long
 def test_only_the_network_of_an_unfinished_run_is_unfinished(
     runs: list[Path], tmp_path: Path
 ) -> None:
@@ -155,6 +162,7 @@ def test_only_the_network_of_an_unfinished_run_is_unfinished(
     assert unfinished(tmp_path / "none") == ""
 
 
+@pytest.mark.long
 def test_a_look_at_the_lock_does_not_stop_a_training(tmp_path: Path) -> None:
     look = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(look, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -167,6 +175,7 @@ def test_a_look_at_the_lock_does_not_stop_a_training(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_and_an_evaluation_say_in_one_line_what_they_are(
     runs: list[Path], tmp_path: Path, config: Path
 ) -> None:
@@ -186,6 +195,7 @@ def test_a_model_and_an_evaluation_say_in_one_line_what_they_are(
     )
 
 
+@pytest.mark.long
 def test_a_network_whose_epoch_is_unknown_is_named_without_it(
     runs: list[Path], tmp_path: Path
 ) -> None:
@@ -199,6 +209,7 @@ def test_a_network_whose_epoch_is_unknown_is_named_without_it(
     assert "best.npz: epoch ?, trained" in " ".join(text.split())
 
 
+@pytest.mark.long
 def test_the_line_that_continues_an_unfinished_run_works_when_pasted(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:

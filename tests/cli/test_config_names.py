@@ -24,6 +24,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_an_argument_does_the_same_as_the_option(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     same = ("--set", "training.epochs=1", "--quiet")
     for number, given in enumerate([(config,), ("--config", config)], 1):
@@ -39,6 +40,7 @@ def test_an_argument_does_the_same_as_the_option(mlp: Mlp, config: Path, tmp_pat
     assert checked[0]["layers"] == checked[1]["layers"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["train", "gradcheck", "config preview"])
 def test_two_configurations_are_refused(command: str, mlp: Mlp, config: Path) -> None:
     picture = ("p.png",) if command == "config preview" else ()

@@ -86,6 +86,7 @@ def test_only_what_differs_from_its_default_is_marked_and_the_default_is_that_of
     assert "beta1: 0.9\n" in shown
 
 
+@pytest.mark.long
 def test_the_changed_keys_alone_are_shown_and_no_key_if_there_is_none(
     mlp: Mlp, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_the_changed_keys_alone_are_shown_and_no_key_if_there_is_none(
     assert done(mlp, "config", "show", "all-defaults.yaml", "--changed", "--json") == "{}\n"
 
 
+@pytest.mark.long
 def test_the_shown_configuration_is_trained_and_is_that_of_the_run(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ def test_each_line_of_the_file_to_start_from_may_lose_its_comment_sign(tmp_path:
         assert load_config(file) == config
 
 
+@pytest.mark.long
 def test_the_file_to_start_from_explains_every_key_in_it_and_names_the_others() -> None:
     words = " ".join(re.sub(r"^ *# *", "", starting_text(), flags=re.MULTILINE).split())
     for option in options():
@@ -158,6 +161,7 @@ def test_the_file_to_start_from_explains_every_key_in_it_and_names_the_others() 
             assert re.search(rf"Its keys: [\w, ]*\b{name}\b", words), option.key
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["file", "empty file", "broken link", "device"])
 def test_a_file_that_is_there_is_not_replaced_by_one_to_start_from(
     kind: str, mlp: Mlp, tmp_path: Path
@@ -240,6 +244,7 @@ def test_all_choices_mean_the_same_by_a_key_so_one_meaning_is_enough() -> None:
             assert all(entry == found[0] for entry in found), key
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_a_section_is_explained_by_all_its_keys(section: str, mlp: Mlp) -> None:
     lines = done(mlp, "config", "explain", section).splitlines()
@@ -248,6 +253,7 @@ def test_a_section_is_explained_by_all_its_keys(section: str, mlp: Mlp) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -272,6 +278,7 @@ def test_all_unknown_keys_are_reported_at_once(mlp: Mlp) -> None:
     assert "\x1b" not in found.stderr
 
 
+@pytest.mark.long
 def test_without_a_configuration_the_default_one_is_shown_and_checked(mlp: Mlp) -> None:
     for command in (["config", "show"], ["gradcheck", "--set", "model.hidden=[4]", "--json"]):
         found = mlp(*command)

@@ -54,6 +54,7 @@ def stopped(folder: Path, *arguments: object, out: str = "a b") -> str:
     return command.strip()
 
 
+@pytest.mark.long
 @pytest.mark.serial
 def test_the_command_that_a_stopped_training_names_continues_it(
     mlp: Mlp, config: Path, tmp_path: Path
@@ -73,6 +74,7 @@ def test_the_command_that_a_stopped_training_names_continues_it(
     assert all(np.array_equal(one[name], other[name]) for name in one.files if "layers" in name)
 
 
+@pytest.mark.long
 @pytest.mark.serial
 def test_a_quiet_training_says_nothing_when_it_is_stopped(config: Path, tmp_path: Path) -> None:
     process = start(tmp_path, config, "--set", "training.epochs=200", "--out", "a", "--quiet")
@@ -82,6 +84,7 @@ def test_a_quiet_training_says_nothing_when_it_is_stopped(config: Path, tmp_path
     assert process.communicate(timeout=60) == ("", "")
 
 
+@pytest.mark.long
 def test_a_run_is_its_own_configuration(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", config, "--set", "seed=3", "--out", "a").returncode == 0
     again = mlp("train", "--resume", "--out", "a", "--json")

@@ -68,6 +68,7 @@ def long_training(columns: int, folder: Path) -> Pane:
     return on_terminal(arguments, columns, cwd=folder, watch=watch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_a_training(columns: int, folder: Path) -> None:
     pane = on_terminal(["train", "small.yaml", "--out", "runs/a"], columns, cwd=folder)
@@ -75,6 +76,7 @@ def test_a_training(columns: int, folder: Path) -> None:
     check("train", columns, pane)
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_an_interrupted_training_and_its_continuation(columns: int, folder: Path) -> None:
@@ -122,6 +124,7 @@ def test_colours_can_be_forced_into_a_file(mlp: Mlp) -> None:
     assert "\x1b[1;31mError: \x1b[0m" in mlp("train", "--resume", FORCE_COLOR="1").stderr
 
 
+@pytest.mark.long
 def test_a_dumb_terminal_gets_lines_and_no_bar(folder: Path) -> None:
     pane = on_terminal(["train", "small.yaml"], 80, cwd=folder, environ={"TERM": "dumb"})
     assert "\r\r" not in pane.written

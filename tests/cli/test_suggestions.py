@@ -38,6 +38,7 @@ def fault(*changes: str) -> str:
     return str(refused.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_misspelt_choice_of_the_configuration_suggests_the_right_one(key: str) -> None:
     for name in CHOICES[key]:

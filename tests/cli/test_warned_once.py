@@ -14,6 +14,7 @@ from mlp_cli import load_config
 WORD = "far above the usual rates"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "stopped"])
 def test_moved_data_repeat_no_warning_about_the_configuration(
     finished: bool, config: Path, mlp: Callable[..., subprocess.CompletedProcess[str]]

@@ -39,6 +39,7 @@ def test_the_reasons_are_logged_once_if_another_mirror_serves(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["download-data", "train softmax"])
 def test_a_command_prints_each_reason_once(
     command: str, mlp: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path

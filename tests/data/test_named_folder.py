@@ -52,6 +52,7 @@ def test_a_name_that_no_folder_can_have_is_one_message(tmp_path: Path) -> None:
         mnist_folder(tmp_path / ("x" * 300))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["train", "download-data", "config preview"])
 def test_other_files_under_mnists_names_are_reported_where_they_were_named(
     command: str, mlp: Mlp, own_images: Callable[..., Path]
@@ -68,6 +69,7 @@ def test_other_files_under_mnists_names_are_reported_where_they_were_named(
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
 
 
+@pytest.mark.long
 def test_other_files_are_reported_before_a_fallback_is_taken(
     mlp: Mlp, own_images: Callable[..., Path]
 ) -> None:
@@ -76,6 +78,7 @@ def test_other_files_are_reported_before_a_fallback_is_taken(
     assert f"{own} has files under MNIST's names that are not MNIST's." in done.stderr
 
 
+@pytest.mark.long
 def test_from_python_files_are_found_where_they_were_named(
     own_images: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -98,6 +101,7 @@ def named(tmp_path: Path, mnist_source: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_mnist_is_trained_on_and_scored_where_it_was_named(
     named: Path, mlp: Mlp, tmp_path: Path
 ) -> None:

@@ -205,6 +205,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.long
 def test_the_drawn_digits_may_come_from_files(drawn: Path, tmp_path: Path) -> None:
     for file, array in zip(needed_files(True), synthetic.draw_digits(), strict=True):
         (tmp_path / file.name).write_bytes(idx(array))
@@ -224,6 +225,7 @@ def test_a_network_may_be_scored_on_a_test_set_of_the_users_own(
         evaluate(drawn, split="validation", data_path=folder)
 
 
+@pytest.mark.long
 def test_the_command_warns_on_stderr_alone(mlp: Mlp, runs: Runs) -> None:
     change(runs.data, CHANGES["a label"], "t10k")
     done = mlp("eval", runs.run, "--json")

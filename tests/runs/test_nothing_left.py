@@ -40,6 +40,7 @@ def limited(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("out", OUTS)
 def test_a_network_too_large_for_the_memory_leaves_no_folder(
     out: str | None, config: Path, tmp_path: Path
@@ -51,6 +52,7 @@ def test_a_network_too_large_for_the_memory_leaves_no_folder(
     assert entries(tmp_path) == before
 
 
+@pytest.mark.long
 def test_folders_that_were_there_before_stay(config: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "runs" / "other-1").mkdir(parents=True)
@@ -62,6 +64,7 @@ def test_folders_that_were_there_before_stay(config: Path, tmp_path: Path) -> No
         assert entries(tmp_path / "empty") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("out", OUTS)
 def test_a_disk_without_room_for_the_first_file_leaves_no_folder(
     out: str | None, config: Path, tmp_path: Path
@@ -124,6 +127,7 @@ def test_a_folder_that_cannot_be_made_leaves_none_of_its_parents(tmp_path: Path)
     assert make_folder(tmp_path / "a" / "b") == []
 
 
+@pytest.mark.long
 @pytest.mark.serial
 def test_a_run_is_claimed_although_a_failed_one_removes_the_folder_of_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +150,7 @@ def test_a_run_is_claimed_although_a_failed_one_removes_the_folder_of_the_runs(
         remover.wait()
 
 
+@pytest.mark.long
 def test_a_run_of_another_runs_configuration_has_the_name_of_that_run(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:
