@@ -96,8 +96,9 @@ def check(uv: str, python: str, versions: Versions, options: Sequence[str]) -> b
     with tempfile.TemporaryDirectory() as folder:
         inner = f"{folder}/bin/python"
         make = [uv, "venv", "--quiet", "--python", python, folder]
-        install = [uv, "pip", "install", "--quiet", "--python", inner, *versions.arguments]
-        for command in make, [*install, f"-e{ROOT}[{','.join(EXTRAS)}]"]:
+        # Bytecode, as pip makes it: the tests start hundreds of processes.
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", inner]
+        for command in make, [*install, *versions.arguments, f"-e{ROOT}[{','.join(EXTRAS)}]"]:
             if subprocess.run(command, check=False).returncode:
                 print(f"{python}, {versions.name}: not installed", flush=True)
                 return False
