@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("fast", "plot", "test")
+EXTRAS = ("fast", "mkl", "plot", "test")
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 
@@ -51,7 +51,8 @@ def packages() -> list[str]:
     needs = list(PROJECT["dependencies"])
     for extra in EXTRAS:
         needs += PROJECT["optional-dependencies"][extra]
-    return list(dict.fromkeys(re.split(r"[<>=;]", need)[0] for need in needs))
+    names = dict.fromkeys(re.split(r"[<>=;\[]", need)[0] for need in needs)
+    return [name for name in names if name != PROJECT["name"]]
 
 
 def starts(python: str) -> bool:

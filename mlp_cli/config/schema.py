@@ -84,6 +84,12 @@ class Config(Section):
                 ("model.batch_norm", "training.batch_size"),
                 "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
             )
+        if self.model.negative_slope is not None and self.model.activation != "leaky_relu":
+            yield Conflict(
+                ("model.negative_slope", "model.activation"),
+                f"belongs to leaky_relu, but model.activation is {self.model.activation}. Remove "
+                "it, or clear it with --set model.negative_slope=null.",
+            )
         epochs, warmup = self.training.epochs, self.schedule.warmup
         rule = self.optimizer
         if isinstance(rule, SGDConfig) and rule.nesterov and rule.momentum == 0:

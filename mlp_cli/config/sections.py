@@ -17,7 +17,18 @@ from mlp_cli.storage.paths import given_path
 
 DatasetName = Literal["mnist", "synthetic"]
 Scaling = Literal["unit", "standard"]
-ActivationName = Literal["relu", "leaky_relu", "elu", "tanh", "scaled_tanh", "sigmoid", "identity"]
+ActivationName = Literal[
+    "relu",
+    "leaky_relu",
+    "elu",
+    "softplus",
+    "silu",
+    "gelu",
+    "tanh",
+    "scaled_tanh",
+    "sigmoid",
+    "identity",
+]
 InitialiserName = Literal[
     "he_normal",
     "he_uniform",
@@ -42,6 +53,9 @@ DEFAULT_INITS: dict[str, InitialiserName] = {
     "relu": "he_normal",
     "leaky_relu": "he_normal",
     "elu": "he_normal",
+    "softplus": "he_normal",
+    "silu": "he_normal",
+    "gelu": "he_normal",
     "scaled_tanh": "lecun_normal",
 }
 
@@ -118,8 +132,15 @@ class ModelConfig(Section):
     )
     activation: ActivationName = Field(
         "relu",
-        description="Activation function of the hidden neurons. leaky_relu has slope 0.01 below 0; "
-        "scaled_tanh is 1.7159 tanh(2x/3) (LeCun et al., 1998).",
+        description="Activation function f(z) of the hidden neurons. softplus is log(1 + eᶻ); silu "
+        "is z σ(z), with the sigmoid σ (Ramachandran et al., 2017); gelu is z Φ(z), with the "
+        "normal distribution function Φ, not approximated (Hendrycks and Gimpel, 2016); "
+        "scaled_tanh is 1.7159 tanh(2z/3) (LeCun et al., 1998).",
+    )
+    negative_slope: Share | None = Field(
+        None,
+        validate_default=True,
+        description="Slope of leaky_relu below 0; null means 0.01. It belongs to leaky_relu alone.",
     )
     batch_norm: bool = Field(
         False,
@@ -131,8 +152,15 @@ class ModelConfig(Section):
         validate_default=True,
         description="Distribution of the initial weights (He et al., 2015; Glorot and Bengio, "
         "2010; LeCun et al., 1998; Nielsen, 2015, chapters 3 and 1). null means he_normal for "
-        "relu, leaky_relu and elu, lecun_normal for scaled_tanh, and glorot_uniform otherwise.",
+        "relu, leaky_relu, elu, softplus, silu and gelu, lecun_normal for scaled_tanh, and "
+        "glorot_uniform otherwise.",
     )
+
+    @field_validator("negative_slope")
+    @classmethod
+    def _resolved_slope(cls, slope: float | None, info: ValidationInfo) -> float | None:
+        is_leaky = info.data.get("activation") == "leaky_relu"
+        return 0.01 if slope is None and is_leaky else slope
 
     @field_validator("init")
     @classmethod

@@ -52,8 +52,9 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
         outputs = [z_k + b for z_k in z]
         slopes.append([np.ones_like(b) for _ in outputs])
         for k, (a, slope) in enumerate(zip(outputs, slopes[-1], strict=True)):
-            f.apply(a, np.empty_like(a))
-            f.backward(slope, a, np.empty_like(a))
+            kept = np.empty_like(a) if f.keeps_derivative else a
+            f.apply(a, kept, np.empty_like(a))
+            f.backward(slope, kept, np.empty_like(a))
             if backpropagate.masks:
                 a *= backpropagate.masks[layer][k]
                 slope *= backpropagate.masks[layer][k]

@@ -138,6 +138,7 @@ class Backpropagation:
                 K,
                 m,
                 network.dtype,
+                keeps_derivative=network.activation.keeps_derivative,
                 dropout=dropout.hidden > 0,
                 noise=noise.hidden > 0,
                 batch_norm=network.batch_norm,
@@ -186,14 +187,14 @@ class Backpropagation:
             if layer.noise is not None:
                 stream = NOISE_STREAM + layer.number
                 ops.add_noise(z_own.T, layer.noise, key, stream, self.noise.hidden)
-            ops.activate(f, z_own, layer.b, layer.scratch)  # a = f(z)
+            ops.activate(f, z_own, layer.b, layer.kept, layer.scratch)  # a = f(z)
             if layer.mask is not None:
                 ops.dropout_mask(layer.mask, key, layer.number, self.dropout.hidden)
                 ops.multiply(layer.a, layer.mask.r.T, layer.dropped)  # a ⊙ r
             ops.barrier(worker)
             a = layer.output
         ops.product(a, output.W.T, z)
-        ops.activate(IDENTITY, z, output.b, z)
+        ops.activate(IDENTITY, z, output.b, z, z)
         if not hidden:
             ops.barrier(worker)
 
@@ -228,7 +229,7 @@ class Backpropagation:
             if below.mask is not None:
                 ops.multiply(below.delta, below.mask.r.T, below.delta)  # ⊙ r
             f = self.network.activation
-            ops.multiply_by_derivative(f, below.delta, below.a, below.scratch)  # ⊙ f′(z)
+            ops.multiply_by_derivative(f, below.delta, below.kept, below.scratch)  # ⊙ f′(z)
             if below.norm is not None:
                 ops.normalise_backward(below.delta, below.norm, below.db)
             ops.barrier(worker)

@@ -24,11 +24,13 @@ from mlp_cli.nn.network import Network, Views, rows_of
 class HiddenBuffers(NamedTuple):
     """The arrays of a hidden layer that its workers share, each (K, M).
 
-    `output` is what the layer above sees: a, or a ⊙ r with dropout. `mask` r, `noise` and `hat` ẑ
-    are None if the layer has no dropout, no noise or no batch normalisation.
+    `kept` is what the backward pass computes f′(z) from: a, or f′(z) itself if the activation keeps
+    it. `output` is what the layer above sees: a, or a ⊙ r with dropout. `mask` r, `noise` and `hat`
+    ẑ are None if the layer has no dropout, no noise or no batch normalisation.
     """
 
     a: Array
+    kept: Array
     output: Array
     delta: Array
     mask: Array | None
@@ -37,7 +39,15 @@ class HiddenBuffers(NamedTuple):
 
     @classmethod
     def of(
-        cls, K: int, M: int, dtype: np.dtype[Any], *, dropout: bool, noise: bool, batch_norm: bool
+        cls,
+        K: int,
+        M: int,
+        dtype: np.dtype[Any],
+        *,
+        keeps_derivative: bool,
+        dropout: bool,
+        noise: bool,
+        batch_norm: bool,
     ) -> HiddenBuffers:
         """Return the arrays of a layer of M neurons over K examples."""
 
@@ -47,6 +57,7 @@ class HiddenBuffers(NamedTuple):
         a = array()
         return cls(
             a=a,
+            kept=array() if keeps_derivative else a,
             output=array() if dropout else a,
             delta=array(),
             mask=array() if dropout else None,
@@ -65,8 +76,9 @@ class HiddenLayer:
         Of the layer, from 1.
     W, b
         (m, n) and (m,).
-    a, delta
-        (K, m). `a` holds z until the activation is applied in place.
+    a, kept, delta
+        (K, m). `a` holds z until the activation is applied in place. `kept` is `a` itself, or f′(z)
+        if the activation keeps its derivative.
     dW, db
         (m, n) and (m,): views of the gradient.
     scratch
@@ -87,6 +99,7 @@ class HiddenLayer:
     W: Array
     b: Array
     a: Array
+    kept: Array
     delta: Array
     dW: Array
     db: Array
@@ -157,6 +170,7 @@ class WorkerLayers(NamedTuple):
                     W=network.weights[layer][own],
                     b=network.biases[layer][own],
                     a=whole.a[:, own],
+                    kept=whole.kept[:, own],
                     delta=whole.delta[:, own],
                     dW=gradient.weights[layer][own],
                     db=gradient.biases[layer][own],

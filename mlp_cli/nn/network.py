@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlp_cli.nn.activations import ACTIVATIONS
+from mlp_cli.nn.activations import ACTIVATIONS, leaky_relu
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
@@ -45,6 +45,8 @@ class Network:
         float32 or float64.
     batch_norm
         Whether the hidden layers are normalised over the minibatch.
+    negative_slope
+        Of leaky_relu; None is its default, and the only value that other activations allow.
 
     Attributes
     ----------
@@ -68,10 +70,14 @@ class Network:
         dtype: str = "float32",
         *,
         batch_norm: bool = False,
+        negative_slope: float | None = None,
     ) -> None:
         self.sizes = tuple(sizes)
         self._names = activation, loss
         self.activation = ACTIVATIONS[activation]
+        if negative_slope is not None:
+            assert activation == "leaky_relu"
+            self.activation = leaky_relu(negative_slope)
         self.loss = LOSSES[loss]
         self.dtype = np.dtype(dtype)
         shapes = list(zip(self.sizes[1:], self.sizes[:-1], strict=True))
@@ -138,7 +144,9 @@ class Network:
 
     def without_norm(self) -> Network:
         """Return a network of the same layers without normalisation. Its parameters are all 0."""
-        return Network(self.sizes, *self._names, str(self.dtype))
+        plain = Network(self.sizes, *self._names, str(self.dtype))
+        plain.activation = self.activation
+        return plain
 
     def fold(self, parameters: Array, statistics: Array, into: Network) -> None:
         """Fold normalisation into weights: write the plain network that computes the same.

@@ -61,14 +61,18 @@ class Ops(ImageOps):
         """Write the matrix product of (m, k) and (k, n), or of (m, k) and (k,), to `out`."""
         np.matmul(left, right, out=out)
 
-    def activate(self, f: Activation, z: Array, b: Array, s: Array) -> None:
-        """Turn z (K, m), which lacks the biases b (m,), into a = f(z + b), in place."""
-        np.add(z, b, out=z)
-        f.apply(z, s)
+    def activate(self, f: Activation, z: Array, b: Array, kept: Array, s: Array) -> None:
+        """Turn z (K, m), which lacks the biases b (m,), into a = f(z + b), in place.
 
-    def multiply_by_derivative(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
-        """Multiply delta (K, m) by f′(z), which follows from a (K, m)."""
-        f.backward(delta, a, s)
+        `kept` (K, m) gets what `multiply_by_derivative` needs. It is z itself, unless f keeps its
+        derivative.
+        """
+        np.add(z, b, out=z)
+        f.apply(z, kept, s)
+
+    def multiply_by_derivative(self, f: Activation, delta: Array, kept: Array, s: Array) -> None:
+        """Multiply delta (K, m) by f′(z), which follows from what `activate` kept (K, m)."""
+        f.backward(delta, kept, s)
 
     def output_delta(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Write δ_L (K, c) for z (K, c) and y (K, c)."""

@@ -40,6 +40,7 @@ def build_network(config: Config, inputs: int, classes: int, dtype: str) -> Netw
         config.loss,
         dtype,
         batch_norm=config.model.batch_norm,
+        negative_slope=config.model.negative_slope,
     )
     assert config.model.init is not None  # resolved when the configuration was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))

@@ -22,7 +22,7 @@ from mlp_cli.compute.engine import Engine
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
-from helpers.networks import RULES, draw_network, draw_passes, make_optimizer
+from helpers.networks import RULES, draw_network, draw_passes, kept_for, make_optimizer
 from helpers.selection import few
 
 from mlp_cli.compute.fast.blas import LARGE, MKL
@@ -82,12 +82,14 @@ def test_compiled_activations_agree_at_extreme_numbers(name: str, dtype: str) ->
     b, s = np.zeros(5, dtype), np.empty_like(z)
     a, expected = z.copy(order="F"), delta.copy(order="F")
     with np.errstate(all="ignore"):
-        f.apply(a, s)
-        f.backward(expected, a, s)
+        kept = kept_for(f, a)
+        f.apply(a, kept, s)
+        f.backward(expected, kept, s)
+    compiled_kept = kept_for(f, z)
 
     def program(ops: Ops, worker: int) -> None:
-        ops.activate(f, z, b, s)
-        ops.multiply_by_derivative(f, delta, z, s)
+        ops.activate(f, z, b, compiled_kept, s)
+        ops.multiply_by_derivative(f, delta, compiled_kept, s)
 
     run_compiled(program, dtype)
     with np.errstate(all="ignore"):  # the error of eᶻ − 1 near 0 is that of rounding 1
@@ -280,7 +282,7 @@ def test_a_large_product_does_not_depend_on_where_its_operands_are_in_memory(lay
     assert len(found) == 1
 
 
-@pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `fast`, and an Intel processor")
+@pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `mkl`, and an Intel processor")
 @pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
 def test_large_products_are_computed_by_mkl_and_small_ones_by_the_blas_of_numpy(rows: int) -> None:
     left, right = large_factors("plain")

@@ -32,6 +32,7 @@ INTEGERS = {
 }
 # Values just outside and just inside the range of each key.
 NUMBERS = {
+    "model.negative_slope": (["-1e-9", "1", "-.01"], ["0", "0.2", "0.999"]),
     "optimizer.learning_rate": (["0", "-0.1", "1.1e38"], ["1e-300", "1e38", "1"]),
     "optimizer.weight_decay": (["-1e-9", "1000001"], ["0", "-0.0", "1000000"]),
     "optimizer.clip_norm": (["0", "1.1e38"], ["5e-324", "1e38"]),
@@ -74,15 +75,16 @@ BOOLEANS = ["data.download", "data.test", "model.batch_norm", "optimizer.nestero
 RANGES = ["distortion.elastic", "distortion.smoothness"]
 NULLABLE = ["training.patience", "data.path", "data.fallback", "model.init"]
 CHOSEN = {
-    "optimizer.rho": "rmsprop",
-    "optimizer.epsilon": "adamw",
-    "optimizer.beta1": "adam",
-    "optimizer.beta2": "adam",
-    "schedule.every": "step",
-    "schedule.factor": "exponential",
-    "schedule.final": "cosine",
-    "schedule.rise": "one_cycle",
-    "schedule.start": "one_cycle",
+    "model.negative_slope": "activation: leaky_relu",
+    "optimizer.rho": "name: rmsprop",
+    "optimizer.epsilon": "name: adamw",
+    "optimizer.beta1": "name: adam",
+    "optimizer.beta2": "name: adam",
+    "schedule.every": "name: step",
+    "schedule.factor": "name: exponential",
+    "schedule.final": "name: cosine",
+    "schedule.rise": "name: one_cycle",
+    "schedule.start": "name: one_cycle",
 }
 
 
@@ -116,12 +118,11 @@ def wrong_values() -> Iterator[tuple[str, str]]:
 
 
 def at_line_four(key: str, value: str) -> str:
-    """Return a configuration with a key in line 4, under a `name` that allows the key."""
+    """Return a configuration with a key in line 4, under a choice that allows the key."""
     *section, name = key.split(".")
     if not section:
         return f"# one\n\n\n{name}: {value}\n"
-    chosen = f"name: {CHOSEN[key]}" if key in CHOSEN else "# nothing"
-    return f"# one\n{section[0]}:\n  {chosen}\n  {name}: {value}\n"
+    return f"# one\n{section[0]}:\n  {CHOSEN.get(key, '# nothing')}\n  {name}: {value}\n"
 
 
 @pytest.mark.proof("Y1 a wrong value, at every key")
@@ -190,16 +191,16 @@ def test_one_message_lists_faults_of_every_kind(path: Path) -> None:
         "c.yaml: 10 faults.",
         "  c.yaml:1: seed: found -1; must be an integer at least 0 and below 9223372036854775808.",
         "  c.yaml:3: optimizer.name: found sdg; must be one of sgd, rmsprop, adam, adamw. "
-        "Did you mean sgd?",
+        "Did you mean sgd? Write `name: sgd`.",
         "  c.yaml:4: optimizer.weight_decay: found -1; must be a number at least 0 and at most "
         "1000000.",
-        "  c.yaml:5: optimizer.foo: unknown key. `mlp config schema` lists all keys.",
+        "  c.yaml:5: optimizer.foo: unknown key. `mlp config explain` lists all keys.",
         "  c.yaml:8: schedule.warmup: found 20.0 epochs, but training.epochs is 10. Choose fewer.",
         "  c.yaml:9: training.dtype: found float16; must be one of float32, float64. "
-        "Did you mean float64?",
+        "Did you mean float64? Write `dtype: float64`.",
         "  c.yaml:11: data: given twice, first on line 10. Keep one.",
         "  c.yaml:12: loss: tags (!t) are not supported. Remove it.",
-        "  --set sed=3: sed: unknown key. Did you mean seed?",
+        "  --set sed=3: sed: unknown key. Did you mean seed? Write `--set seed=3`.",
         "  --set model.hidden: not of the form KEY=VALUE, such as training.epochs=3.",
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlp_cli.compute.kernels import Kernels, NumPyKernels
 from mlp_cli.data.batches import one_hot
-from mlp_cli.nn.activations import ACTIVATIONS
+from mlp_cli.nn.activations import ACTIVATIONS, Activation
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
@@ -59,6 +59,11 @@ def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.
     targets = one_hot(sizes[-1], 0.1 if seed % 5 == 0 else 0.0, network.dtype)
     y = targets[generator.integers(sizes[-1], size=K)]
     return network, x, y, generator
+
+
+def kept_for(f: Activation, z: np.ndarray) -> np.ndarray:
+    """Return the array in which an activation of z leaves what its derivative needs."""
+    return np.full_like(z, np.nan) if f.keeps_derivative else z
 
 
 def draw_passes(network: Network, K: int, seed: int, workers: int = 1) -> Backpropagation:

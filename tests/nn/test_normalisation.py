@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.networks import kept_for
 
 from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
@@ -135,12 +136,15 @@ def test_the_dropout_rate_is_rounded_to_a_65536th() -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_derivatives_are_computed_from_the_activation_alone(name: str) -> None:
+def test_derivatives_are_computed_from_what_the_activation_kept_alone(name: str) -> None:
     f, h = ACTIVATIONS[name], 1e-6
     z = np.array([-2, -0.5, 0.5, 2])
     low, a, high = z - h, z.copy(), z + h
-    for at in (low, a, high):
-        f.apply(at, np.full_like(z, np.nan))
+    kept = kept_for(f, a)
+    for at, of in ((low, kept_for(f, low)), (a, kept), (high, kept_for(f, high))):
+        f.apply(at, of, np.full_like(z, np.nan))
     delta = np.full_like(z, 3.0)
-    f.backward(delta, a, np.full_like(z, np.nan))  # it keeps nothing from `apply`
+    if f.keeps_derivative:
+        a[...] = np.nan
+    f.backward(delta, kept, np.full_like(z, np.nan))  # it keeps nothing else from `apply`
     np.testing.assert_allclose(delta, 3 * (high - low) / (2 * h), rtol=1e-8)

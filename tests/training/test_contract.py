@@ -173,7 +173,7 @@ TRAININGS = [
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 5))
+@pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 8))
 def test_a_training_of_any_components_follows_its_seed_resumes_and_checks_itself(
     names: tuple[str, str, str],
     rule: dict[str, Any],

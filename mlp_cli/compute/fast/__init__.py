@@ -2,9 +2,9 @@
 
 `recorder` takes the calls that NumPy's operations would carry out, and writes each down as a line
 of a program, in the instruction set of `opcodes`. `fuse_sgd` makes a gradient and its update by
-plain SGD one product. `interpreter` runs the lines, with the loops of `activations`, `layers`,
-`images`, `randomness` and `updates` and the products of `blas`. `kernels` puts them together. Numba
-compiles the interpreter, once on a machine.
+plain SGD one product. `interpreter` runs the lines, with the loops of `activations` (for which
+`smooth` has the longer functions), `layers`, `images`, `randomness` and `updates` and the products
+of `blas`. `kernels` puts them together. Numba compiles the interpreter, once on a machine.
 
 What NumPy does in several passes over an array is one loop here: a bias with its activation, the
 softmax with its error, the whole of Adam. Apart from rounding, nothing may depend on which of the

@@ -1,6 +1,6 @@
 """The table of compiled activations: f(z), and f′(z) from a, by the names of `nn.activations`.
 
-A loop over a layer is compiled for each of them, and a chain of branches on the code chooses one:
+A loop over a layer is compiled for each of them, and a tree of branches on the code chooses one:
 Numba cannot call a table of functions without a pointer, which would keep it from vectorising.
 """
 
@@ -10,14 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from mlp_cli.compute.fast.intrinsics import exp, jit
-from mlp_cli.nn.activations import ACTIVATIONS, LEAK, TANH_HEIGHT, TANH_SLOPE
+from mlp_cli.compute.fast.smooth import gelu, silu, softplus
+from mlp_cli.nn.activations import ACTIVATIONS, TANH_HEIGHT, TANH_SLOPE
 
 
 class Compiled(NamedTuple):
-    """a = f(z), and the slope f′(z) as a function of a. If z is not a number, neither is a."""
+    """a = f(z), and the slope f′(z) as a function of a. If z is not a number, neither is a.
+
+    The second argument of both is the constant of the activation. If it keeps its derivative,
+    `value` returns a and f′(z), and there is no `slope`.
+    """
 
     value: Any
-    slope: Any
+    slope: Any = None
 
 
 @jit
@@ -42,85 +47,102 @@ def _step(a, below):
 
 COMPILED = {
     "relu": Compiled(
-        jit(lambda z: type(z)(0) if z < type(z)(0) else z),
-        jit(lambda a: _step(a, 0)),
+        jit(lambda z, _: type(z)(0) if z < type(z)(0) else z),
+        jit(lambda a, _: _step(a, 0)),
     ),
     "leaky_relu": Compiled(
-        jit(lambda z: z * type(z)(LEAK) if z < type(z)(0) else z),
-        jit(lambda a: _step(a, LEAK)),
+        jit(lambda z, below: z * type(z)(below) if z < type(z)(0) else z),
+        jit(lambda a, below: _step(a, below)),
     ),
     "elu": Compiled(
-        jit(lambda z: exp(z) - type(z)(1) if z < type(z)(0) else z),
-        jit(lambda a: type(a)(1) if a > type(a)(0) else a + type(a)(1)),
+        jit(lambda z, _: exp(z) - type(z)(1) if z < type(z)(0) else z),
+        jit(lambda a, _: type(a)(1) if a > type(a)(0) else a + type(a)(1)),
     ),
-    "tanh": Compiled(_tanh, jit(lambda a: type(a)(1) - a * a)),
+    "softplus": Compiled(softplus, jit(lambda a, _: type(a)(1) - exp(-a))),
+    "silu": Compiled(silu),
+    "gelu": Compiled(gelu),
+    "tanh": Compiled(jit(lambda z, _: _tanh(z)), jit(lambda a, _: type(a)(1) - a * a)),
     "scaled_tanh": Compiled(
-        jit(lambda z: type(z)(TANH_HEIGHT) * _tanh(type(z)(TANH_SLOPE) * z)),
-        jit(lambda a: (type(a)(TANH_HEIGHT**2) - a * a) * type(a)(TANH_SLOPE / TANH_HEIGHT)),
+        jit(lambda z, _: type(z)(TANH_HEIGHT) * _tanh(type(z)(TANH_SLOPE) * z)),
+        jit(lambda a, _: (type(a)(TANH_HEIGHT**2) - a * a) * type(a)(TANH_SLOPE / TANH_HEIGHT)),
     ),
-    "sigmoid": Compiled(sigmoid, jit(lambda a: a * (type(a)(1) - a))),
-    "identity": Compiled(jit(lambda z: z), jit(lambda a: type(a)(1))),
+    "sigmoid": Compiled(jit(lambda z, _: sigmoid(z)), jit(lambda a, _: a * (type(a)(1) - a))),
+    "identity": Compiled(jit(lambda z, _: z), jit(lambda a, _: type(a)(1))),
 }
 
 
-def _activate_by(f: Any) -> Any:
-    @jit
-    def activate(z, b, K, stride):
-        for i in range(len(b)):
-            neuron, bias = z[i * stride : i * stride + K], b[i]
-            for k in range(K):
-                neuron[k] = f(neuron[k] + bias)
+def _activate_by(function: Compiled) -> Any:
+    value = function.value
+    if function.slope is None:
+
+        @jit
+        def activate(f, z, b, kept, K, stride, constant):
+            for i in range(len(b)):
+                neuron, bias = z[i * stride : i * stride + K], b[i]
+                slopes = kept[i * stride : i * stride + K]
+                for k in range(K):
+                    neuron[k], slopes[k] = value(neuron[k] + bias, constant)
+
+    else:
+
+        @jit
+        def activate(f, z, b, kept, K, stride, constant):
+            for i in range(len(b)):
+                neuron, bias = z[i * stride : i * stride + K], b[i]
+                for k in range(K):
+                    neuron[k] = value(neuron[k] + bias, constant)
 
     return activate
 
 
 def _derive_by(slope: Any) -> Any:
     @jit
-    def derive(delta, a):
+    def derive(f, delta, a, constant):
         for i in range(len(delta)):
-            delta[i] *= slope(a[i])
+            delta[i] *= slope(a[i], constant)
 
     return derive
 
 
-def _branches(loops: Sequence[Any], branch: Callable[[int, Any, Any], Any]) -> Any:
-    """Return a function of a code, and of what the loops take, that runs the loop of that code."""
-    chosen = branch(len(loops) - 1, loops[-1], loops[-1])
-    for code in range(len(loops) - 2, -1, -1):
-        chosen = branch(code, loops[code], chosen)
-    return chosen
+def _tree(loops: Sequence[tuple[int, Any]], branch: Callable[[int, Any, Any], Any]) -> Any:
+    """Return a function of a code, and of what the loops take, that runs the loop of that code.
+
+    `loops` have rising codes. Numba optimises what a function calls again with the function, so a
+    tree of few levels compiles faster than a chain.
+    """
+    if len(loops) == 1:
+        return loops[0][1]
+    half = len(loops) // 2
+    return branch(loops[half][0], _tree(loops[:half], branch), _tree(loops[half:], branch))
 
 
-def _activate_branch(code: int, loop: Any, others: Any) -> Any:
-    if loop is others:
-        return jit(lambda f, z, b, K, stride: loop(z, b, K, stride))
-
+def _activate_branch(code: int, lower: Any, upper: Any) -> Any:
     @jit
-    def branch(f, z, b, K, stride):
-        if f == code:
-            loop(z, b, K, stride)
+    def branch(f, z, b, kept, K, stride, constant):
+        if f < code:
+            lower(f, z, b, kept, K, stride, constant)
         else:
-            others(f, z, b, K, stride)
+            upper(f, z, b, kept, K, stride, constant)
 
     return branch
 
 
-def _derive_branch(code: int, loop: Any, others: Any) -> Any:
-    if loop is others:
-        return jit(lambda f, delta, a: loop(delta, a))
-
+def _derive_branch(code: int, lower: Any, upper: Any) -> Any:
     @jit
-    def branch(f, delta, a):
-        if f == code:
-            loop(delta, a)
+    def branch(f, delta, a, constant):
+        if f < code:
+            lower(f, delta, a, constant)
         else:
-            others(f, delta, a)
+            upper(f, delta, a, constant)
 
     return branch
 
 
-_TABLE = [COMPILED[name] for name in ACTIVATIONS]  # in the order of the codes
+_TABLE = [(code, COMPILED[name]) for code, name in enumerate(ACTIVATIONS)]
 
-# Turn z into f(z + b), and δ into δ ⊙ f′(z) from a; f is a code.
-activate = _branches([_activate_by(f.value) for f in _TABLE], _activate_branch)
-multiply_by_derivative = _branches([_derive_by(f.slope) for f in _TABLE], _derive_branch)
+# Turn z into f(z + b), and δ into δ ⊙ f′(z) from a. The first argument is the code of f, the last
+# its constant.
+activate = _tree([(code, _activate_by(f)) for code, f in _TABLE], _activate_branch)
+multiply_by_derivative = _tree(
+    [(code, _derive_by(f.slope)) for code, f in _TABLE if f.slope], _derive_branch
+)

@@ -61,12 +61,13 @@ def _execute(program, constants, like):
             K, m, stride = line[_activate.K], line[_activate.m], line[_activate.stride]
             z = numba.carray(pointer(line[_activate.z]), m * stride, real)
             b = numba.carray(pointer(line[_activate.b]), m, real)
-            activations.activate(line[_activate.f], z, b, K, stride)
+            kept = numba.carray(pointer(line[_activate.kept]), m * stride, real)
+            activations.activate(line[_activate.f], z, b, kept, K, stride, constants[i, 0])
         elif code == DERIVATIVE:
             size = line[_derivative.size]
             delta = numba.carray(pointer(line[_derivative.delta]), size, real)
             a = numba.carray(pointer(line[_derivative.a]), size, real)
-            activations.multiply_by_derivative(line[_derivative.f], delta, a)
+            activations.multiply_by_derivative(line[_derivative.f], delta, a, constants[i, 0])
         elif code == DELTA:
             K, c, stride = line[_delta.K], line[_delta.c], line[_delta.stride]
             z = numba.carray(pointer(line[_delta.z]), c * stride, real)

@@ -49,18 +49,22 @@ class Descend(NamedTuple):
 
 
 class Activate(NamedTuple):
-    """z (K, m) ← f(z + b); `stride` from a neuron's values to those of the next."""
+    """z (K, m) ← f(z + b), and `kept`; `stride` from a neuron's values to those of the next.
+
+    Constant: that of the activation.
+    """
 
     f: Operand
     z: Operand
     b: Operand
+    kept: Operand
     K: Operand
     m: Operand
     stride: Operand
 
 
 class MultiplyByDerivative(NamedTuple):
-    """delta ← delta ⊙ f′(z), from a."""
+    """delta ← delta ⊙ f′(z), from a; constant: that of the activation."""
 
     f: Operand
     delta: Operand
@@ -286,7 +290,7 @@ class Line(NamedTuple):
 
 
 # The code of a function is its place in the registry; that of a rule is its place here.
-ACTIVATION_CODES = {f: code for code, f in enumerate(ACTIVATIONS.values())}
+ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
 LOSS_CODES = {loss: code for code, loss in enumerate(LOSSES.values())}
 CROSS_ENTROPY = list(LOSSES).index("cross_entropy")
 RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")

@@ -101,15 +101,21 @@ class Recorder(Ops):
         assert not (operation.left_transposed and operation.right_transposed)
         self._write(operation)
 
-    def activate(self, f: Activation, z: Array, b: Array, s: Array) -> None:
+    def activate(self, f: Activation, z: Array, b: Array, kept: Array, s: Array) -> None:
         """Record a bias and its activation."""
+        assert _stride(kept) == _stride(z)
         K, m = z.shape
-        self._write(opcodes.Activate(ACTIVATION_CODES[f], z, b, K, m, _stride(z)))
+        operation = opcodes.Activate(ACTIVATION_CODES[f.name], z, b, kept, K, m, _stride(z))
+        self._write(operation, f.constant)
 
-    def multiply_by_derivative(self, f: Activation, delta: Array, a: Array, s: Array) -> None:
+    def multiply_by_derivative(self, f: Activation, delta: Array, kept: Array, s: Array) -> None:
         """Record a product with a derivative."""
-        assert delta.flags.f_contiguous and a.flags.f_contiguous
-        self._write(opcodes.MultiplyByDerivative(ACTIVATION_CODES[f], delta, a, delta.size))
+        if f.keeps_derivative:
+            self.multiply(delta, kept, delta)
+            return
+        assert delta.flags.f_contiguous and kept.flags.f_contiguous
+        operands = ACTIVATION_CODES[f.name], delta, kept, delta.size
+        self._write(opcodes.MultiplyByDerivative(*operands), f.constant)
 
     def normalise(self, z: Array, norm: Norm) -> None:
         """Record a normalisation."""
