@@ -12,7 +12,7 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
 from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
 from mlp_cli.inference.model import Model, load
+from mlp_cli.runs.claim import run_name
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
@@ -132,22 +133,21 @@ def train(
         raise ConfigError("resume and overwrite need out, which names the run.")
     if data_path is not None and not resume:
         raise ConfigError("data_path needs resume. For a new run, set data.path.")
-    checked = load_config(config, set=set)
-    options = RunOptions(
-        data_dir=_data_dir(data_dir),
-        mirrors=[given_mirror(mirror) for mirror in mirrors],
-        out=None if out is None else given_path(out),
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=given_path(config).stem if isinstance(config, str | os.PathLike) else "run",
-        engine=_choose(checked, threads, kernels),
-        data_path=None if data_path is None else given_path(data_path),
-    )
-    with threadpool_limits(limits=1, user_api="blas"):
-        if observer is not None:
-            folder, _ = train_run(checked, options, observer, DeferredInterrupt())
-        else:
-            with ProgressObserver() as progress:
-                folder, _ = train_run(checked, options, progress, DeferredInterrupt())
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as progress:
+        told = progress if observer is None else observer
+        checked = load_config(config, set=set, warn=told.warn)
+        options = RunOptions(
+            data_dir=_data_dir(data_dir),
+            mirrors=[given_mirror(mirror) for mirror in mirrors],
+            out=None if out is None else given_path(out),
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=(
+                run_name(given_path(config)) if isinstance(config, str | os.PathLike) else "run"
+            ),
+            engine=_choose(checked, threads, kernels, told.warn),
+            data_path=None if data_path is None else given_path(data_path),
+        )
+        folder, _ = train_run(checked, options, told, DeferredInterrupt())
     return Run(folder)
 
 
@@ -202,18 +202,19 @@ def check_gradient(
     MlpError
         If the configuration is wrong, or names data that are missing.
     """
-    checked = load_config(config, set=set)
-    with threadpool_limits(limits=1, user_api="blas"):
-        engine = build_engine(_choose(checked, threads, kernels))
+    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as observer:
+        checked = load_config(config, set=set, warn=observer.warn)
+        engine = build_engine(_choose(checked, threads, kernels, observer.warn))
         with closing(engine.threads):
-            with ProgressObserver() as observer:
-                engine.compile(np.dtype("float64"), observer.warn, observer.log)
+            engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
 
 
-def _choose(config: Config, threads: int | None, kernels: str | None) -> EngineChoice:
+def _choose(
+    config: Config, threads: int | None, kernels: str | None, warn: Callable[[str], object]
+) -> EngineChoice:
     hidden, batch_size = config.model.hidden, config.training.batch_size
-    return choose_engine(hidden, batch_size, os.environ, threads, kernels)
+    return choose_engine(hidden, batch_size, os.environ, threads, kernels, warn)
 
 
 def _data_dir(given: str | os.PathLike[str] | None) -> Path:

@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("fast", "plot", "test")
+EXTRAS = ("fast", "mkl", "plot", "test")
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 
@@ -51,7 +51,8 @@ def packages() -> list[str]:
     needs = list(PROJECT["dependencies"])
     for extra in EXTRAS:
         needs += PROJECT["optional-dependencies"][extra]
-    return list(dict.fromkeys(re.split(r"[<>=;]", need)[0] for need in needs))
+    names = dict.fromkeys(re.split(r"[<>=;\[]", need)[0] for need in needs)
+    return [name for name in names if name != PROJECT["name"]]
 
 
 def starts(python: str) -> bool:
@@ -95,8 +96,9 @@ def check(uv: str, python: str, versions: Versions, options: Sequence[str]) -> b
     with tempfile.TemporaryDirectory() as folder:
         inner = f"{folder}/bin/python"
         make = [uv, "venv", "--quiet", "--python", python, folder]
-        install = [uv, "pip", "install", "--quiet", "--python", inner, *versions.arguments]
-        for command in make, [*install, f"-e{ROOT}[{','.join(EXTRAS)}]"]:
+        # Bytecode, as pip makes it: the tests start hundreds of processes.
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", inner]
+        for command in make, [*install, *versions.arguments, f"-e{ROOT}[{','.join(EXTRAS)}]"]:
             if subprocess.run(command, check=False).returncode:
                 print(f"{python}, {versions.name}: not installed", flush=True)
                 return False

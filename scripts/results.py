@@ -3,10 +3,16 @@
     python scripts/results.py
 
 reads `result.json` of every run in results/<recipe>/<seed>. It writes the tables of
-results/README.md, and adds the results to the comment at the head of each recipe. Error rates are
-those on MNIST's test set, in percent: the median over the seeds, the lowest and the highest, and
-the 95 % Wilson interval of the median on 10,000 images. The errors of several seeds are not pooled,
-because all seeds are tested on the same images. The published rate is read from the recipe's head.
+results/README.md, and adds the results to the comment at the head of each recipe.
+
+    python scripts/results.py runs
+
+only prints the table of the runs in runs/<recipe>/<seed>, which scripts/recipe.sh makes.
+
+Error rates are those on MNIST's test set, in percent: the median over the seeds, the lowest and the
+highest, and the 95 % Wilson interval of the median on 10,000 images. The errors of several seeds
+are not pooled, because all seeds are tested on the same images. The published rate is read from the
+recipe's head.
 
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
 group shows how each run differs from `base`, and its errors on the held-out images, averaged over
@@ -18,6 +24,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +54,9 @@ class Figures:
     minutes: list[float]
 
     @classmethod
-    def read(cls, recipe: str) -> Figures | None:
-        """Read the finished runs of a recipe; return None if there are none."""
-        runs = sorted(RESULTS.glob(f"{recipe}/*/result.json"), key=lambda run: int(run.parent.name))
+    def read(cls, recipe: str, folder: Path = RESULTS) -> Figures | None:
+        """Read the finished runs of a recipe in a folder; return None if there are none."""
+        runs = sorted(folder.glob(f"{recipe}/*/result.json"), key=lambda run: int(run.parent.name))
         results = [json.loads(run.read_text()) for run in runs]
         if not results:
             return None
@@ -108,7 +115,7 @@ def with_figures(text: str, figures: Figures) -> str:
         end,
         f"# Ours: {figures.median:.2f} % in the median of seeds {seeds} ({figures.range}), "
         f"{figures.time} {minutes} each:\n"
-        f"#     scripts/recipe.sh configs/recipes/{figures.recipe}.yaml {seeds}\n",
+        f"#     scripts/recipe.sh {figures.recipe} {seeds}\n",
     )
     return "".join(lines)
 
@@ -183,10 +190,15 @@ def page(text: str, tables: dict[str, str]) -> str:
     return text
 
 
+def read_all(folder: Path) -> dict[str, Figures]:
+    """Return the results of all recipes that have finished runs in a folder."""
+    recipes = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return {name: of for name in recipes if (of := Figures.read(name, folder)) is not None}
+
+
 def updated() -> dict[Path, str]:
     """Return the new texts of all files that hold results."""
-    recipes = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    found = {name: of for name in recipes if (of := Figures.read(name)) is not None}
+    found = read_all(RESULTS)
     files = {
         path: with_figures(path.read_text(), found[path.stem])
         for path in RECIPES.glob("*.yaml")
@@ -199,7 +211,10 @@ def updated() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the files that hold results."""
+    """Print the table of a folder, or write the files that hold results."""
+    if len(sys.argv) > 1:
+        print(results_table(read_all(Path(sys.argv[1]))), end="")
+        return
     for path, text in updated().items():
         path.write_text(text)
 

@@ -23,8 +23,9 @@ PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
 
 # The user's settings must not affect a test, nor what a test module reads when it is imported.
-for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS"):
+for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(name, None)
+os.environ["MLP_OVERSUBSCRIBE"] = "1"  # so that several threads are tested on any machine
 
 # A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
 # processes of the tests would inherit that, and `mlp` heeds it.

@@ -92,15 +92,16 @@ def test_a_process_that_has_loaded_numpy_trains_to_the_same_bits_as_the_command(
 
 
 def test_changes_from_python_are_checked_like_those_of_the_command(config: Path) -> None:
-    changed = load_config(
-        config,
-        set={
-            "training.epochs": np.int64(7),
-            "optimizer": {"learning_rate": np.float32(0.5)},
-            "model.hidden": (9, 8),
-            "data.path": config.parent,
-        },
-    )
+    with pytest.warns(UserWarning, match=r"0.5 is far above the usual rates of adam"):
+        changed = load_config(
+            config,
+            set={
+                "training.epochs": np.int64(7),
+                "optimizer": {"learning_rate": np.float32(0.5)},
+                "model.hidden": (9, 8),
+                "data.path": config.parent,
+            },
+        )
     assert (changed.training.epochs, changed.model.hidden) == (7, (9, 8))
     assert changed.optimizer.name == "adam"
     assert changed.optimizer.learning_rate == 0.5
@@ -217,4 +218,4 @@ def test_a_notebook_shows_progress_bars(config: Path, tmp_path: Path) -> None:
         capture_output=True,
         check=True,
     )
-    assert b"\repoch 1/3:" in done.stderr
+    assert b"\repoch 1/3 " in done.stderr

@@ -86,8 +86,22 @@ def test_the_citation_has_the_version_licence_and_author_of_the_project() -> Non
 def test_every_test_runs_in_one_stage_of_the_checks() -> None:
     # Without compiled code, the README's command runs the tests not marked `long`.
     assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
+    apart = re.search(r'-m "long and serial" tests/{([\w,]+)}', CI)
+    again = re.search(r"grep -vxE 'tests/\(([\w|]+)\)/'", CI)
+    assert apart is not None
+    assert again is not None
+    # What is left out with the extras has run before, in full.
+    no_tests = {"golden", "helpers", "__pycache__"}
+    assert set(again[1].split("|")) == {*apart[1].split(","), *no_tests}
     for selection in ("long and not serial", "not serial", "serial"):
         assert CI.count(f'-m "{selection}"') == 1
+    # A test that is skipped without an extra runs with it.
+    for path in (ROOT / "tests").glob("*/test_*.py"):
+        if path.parent.name in apart[1].split(",") and EXTRA.search(path.read_text()):
+            assert path.stem.removeprefix("test_") in CI, path
+
+
+EXTRA = re.compile(r"needs_numba|needs the extra|needs matplotlib")
 
 
 QUIET = re.compile(

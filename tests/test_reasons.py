@@ -40,6 +40,7 @@ def test_a_file_that_fails_in_silence_is_told_with_a_reason(error: OSError, tmp_
         raise error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", ["ImportError", "OSError", "RuntimeError"])
 def test_kernels_that_fail_in_silence_are_told_with_a_reason(
     error: str, config: Path, tmp_path: Path

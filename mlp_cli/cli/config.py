@@ -1,4 +1,4 @@
-"""`mlp config`: what configurations there are, what they may say, and what they show a network."""
+"""`mlp config`: what configurations there are, what they say and may say, what a network sees."""
 
 from __future__ import annotations
 
@@ -7,24 +7,34 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.config_options import (
+    config_option,
+    config_options,
+    default_config,
+    find_config_file,
+    set_option,
+)
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulGroup,
-    config_option,
     data_dir_option,
-    find_config_file,
+    examples,
     json_option,
-    set_option,
+    option,
 )
 from mlp_cli.cli.printing import show, show_json
 
 
-@click.group(cls=HelpfulGroup)
+@click.group(cls=HelpfulGroup, short_help="Describe and preview configurations.")
 def config() -> None:
-    """List, describe and preview configurations."""
+    """List, show, explain and preview configurations."""
 
 
-@config.command("list")
+@config.command(
+    "list",
+    short_help="List the shipped configurations.",
+    epilog=examples("mlp config list", "mlp config list --json"),
+)
 @json_option
 def list_configs(as_json: bool) -> None:
     """List the shipped configurations, which `mlp train` finds by name."""
@@ -39,7 +49,56 @@ def list_configs(as_json: bool) -> None:
         show(f"{each.name:<{width}}  {each.description}")
 
 
-@config.command()
+@config.command(
+    "show",
+    short_help="Show a configuration with all its keys.",
+    epilog=examples(
+        "mlp config show mnist",
+        "mlp config show mnist --changed",
+        "mlp config show --set seed=1 > mine.yaml",
+    ),
+)
+@config_options()
+@option("--changed", is_flag=True, help="Show only the keys that differ from their defaults.")
+@json_option
+def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_json: bool) -> None:
+    """Show a configuration with the values of all keys, as YAML that `mlp train` reads.
+
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given. A value that differs from its default has the default beside it.
+    """
+    from mlp_cli.config.load import load_config
+    from mlp_cli.config.text import changed_keys, resolved_text
+    from mlp_cli.runs.progress import ProgressObserver
+
+    loaded = load_config(config_path, overrides, warn=ProgressObserver().warn)
+    if as_json:
+        show_json(changed_keys(loaded) if changed else loaded.to_dict(), indent=2)
+    else:
+        show(resolved_text(loaded, only_changed=changed).removesuffix("\n"))
+
+
+@config.command(
+    "explain",
+    short_help="Explain keys of a configuration.",
+    epilog=examples("mlp config explain", "mlp config explain optimizer.momentum data"),
+)
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+def explain_keys(keys: Sequence[str]) -> None:
+    """Explain keys of a configuration: meaning, default and allowed values.
+
+    KEY is a key, such as optimizer.momentum, or a section, such as optimizer, which means all of
+    its keys. Without KEY, all keys are listed, with a line for each.
+    """
+    from mlp_cli.config.explain import explain, overview
+
+    show(explain(keys) if keys else overview())
+
+
+@config.command(
+    short_help="Print the JSON Schema, for editors.",
+    epilog=examples("mlp config schema", "mlp config schema > mlp.schema.json"),
+)
 def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     from mlp_cli.config.describe import json_schema
@@ -47,7 +106,13 @@ def schema() -> None:
     show_json(json_schema(), indent=2)
 
 
-@config.command()
+@config.command(
+    short_help="Draw what a network sees.",
+    epilog=examples(
+        "mlp config preview mnist seen.png",
+        "mlp config preview mnist a.png --set distortion.shift=3",
+    ),
+)
 @config_option
 @set_option
 @data_dir_option
@@ -63,8 +128,8 @@ def preview(
 ) -> None:
     """Draw training images, and what the network sees of them in some epochs.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`). FILE may
-    also end in .pdf or .svg. Nothing is trained or fetched.
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given. FILE may also end in .pdf or .svg. Nothing is trained or fetched.
     """
     *configs, picture = files
     if len(configs) > 1:
@@ -73,9 +138,10 @@ def preview(
     from mlp_cli.config.load import load_config
     from mlp_cli.data.dataset import load_dataset
     from mlp_cli.reports.figures import check_picture, draw_preview
+    from mlp_cli.runs.progress import ProgressObserver
 
     path = find_config_file(configs[0] if configs else None, option)
-    loaded = load_config(path, overrides)
     check_picture(picture)
+    loaded = load_config(path or default_config(), overrides, warn=ProgressObserver().warn)
     draw_preview(picture, loaded, load_dataset(loaded, data_dir))
     show(picture)

@@ -13,6 +13,7 @@ from mlp_cli.cli.options import (
     HelpfulCommand,
     data_dir_option,
     data_path_option,
+    examples,
     json_option,
     option,
 )
@@ -21,7 +22,16 @@ from mlp_cli.errors import CheckFailedError
 from mlp_cli.storage.paths import STREAM
 
 
-@click.command("eval", cls=HelpfulCommand)
+@click.command(
+    "eval",
+    cls=HelpfulCommand,
+    short_help="Score trained networks.",
+    epilog=examples(
+        "mlp eval runs/a",
+        "mlp eval runs/a/last.npz --split validation",
+        "mlp eval runs/a --predictions answers.csv",
+    ),
+)
 @click.argument(
     "checkpoints", nargs=-1, required=True, type=GivenPath(), metavar="RUN_OR_CHECKPOINT..."
 )
@@ -64,13 +74,18 @@ def evaluate(
     mistakes: Path | None,
     as_json: bool,
 ) -> None:
-    """Score a trained network, or several as one committee (mean of their log-probabilities)."""
+    """Score a trained network, or several as one committee.
+
+    A committee has one score, by the mean of the log-probabilities of its networks. To compare
+    networks, score each by itself.
+    """
     if predictions == STREAM and as_json:
         raise click.UsageError("--predictions - and --json would both print to stdout. Give one.")
 
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
     from mlp_cli.runs.progress import ProgressObserver
+    from mlp_cli.runs.state import unfinished
     from mlp_cli.storage.files import atomic_write
 
     if mistakes is not None:
@@ -79,6 +94,9 @@ def evaluate(
         figures.check_picture(mistakes)
     warn = ProgressObserver().warn
     evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
+    for reason in dict.fromkeys(map(unfinished, checkpoints)):
+        if reason:
+            warn(reason)
     if predictions is not None and predictions != STREAM:
         atomic_write(predictions, text.predictions_csv(evaluation).encode())
     if mistakes is not None:

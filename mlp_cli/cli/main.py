@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -20,6 +21,7 @@ from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
+from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
@@ -27,8 +29,11 @@ from mlp_cli.cli.storage_warnings import storage_warnings_to
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
 from mlp_cli.errors import ConfigError, MlpError, visible_lines
+from mlp_cli.runs.colour import RED, coloured, shows_colours
 
-EXIT_CODES = """\b
+LABEL = "Error: "  # of a message, as Click writes it
+
+EXIT_CODES = """\
 Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
 missing or damaged; 4 a download failed, worth retrying; 5 checkpoint damaged; 6 training diverged;
 7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
@@ -43,7 +48,7 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (config, download_data, evaluate, gradcheck, train):
+for command in (config, download_data, evaluate, gradcheck, init, train):
     cli.add_command(command)
 
 
@@ -66,9 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as interruption:
         die_by(interruption.number)
     except click.ClickException as error:
-        error.message = visible_lines(error.message)  # type: ignore[misc]  # final only to mypy
-        with suppress(OSError):  # the exit code says it as well
-            error.show()
+        if isinstance(error, click.UsageError):
+            error = click.UsageError(_with_line(error.format_message(), arguments), error.ctx)
+        text = io.StringIO()
+        error.show(text)
+        usage, _, message = text.getvalue().partition(LABEL)
+        _complain(message.rstrip("\n"), usage)
+        code = error.exit_code
+    except ConfigError as error:
+        _complain(_with_line(str(error), arguments))
         code = error.exit_code
     except MlpError as error:
         _complain(str(error))
@@ -83,11 +94,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _complain(message: str) -> None:
+def _with_line(message: str, arguments: Sequence[str] | None) -> str:
+    """Return the message with the command line that was probably meant, if that is clear."""
+    from mlp_cli.cli.hints import corrected_line  # which only an error needs
+
+    hint = corrected_line(cli, sys.argv[1:] if arguments is None else arguments)
+    if hint is None:
+        return message
+    if (asked := re.search(r" Did you mean (\S+)\?\Z", message)) and asked[1] not in hint.line:
+        message = message[: asked.start()]  # the line knows better than the letters of a name
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{message}{end} {hint}"
+
+
+def _complain(message: str, usage: str = "") -> None:
+    stream = sys.stderr
+    if stream is None:  # the caller closed it
+        return
+    text = f"{usage}{coloured(LABEL, RED, stream)}{visible_lines(message)}"
     with suppress(OSError):  # the exit code says it as well
-        click.echo(f"Error: {visible_lines(message)}", err=True)
+        click.echo(text, file=stream, color=shows_colours(stream))
 
 
 def _warn(message: str) -> None:
-    with suppress(OSError):  # as for progress
-        click.echo(f"WARNING: {visible_lines(message)}", err=True)
+    from mlp_cli.runs.progress import ProgressObserver
+
+    ProgressObserver().warn(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -142,6 +142,11 @@ def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: commands that work. Each must fit into 56 columns."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 option = partial(click.option, cls=Option)  # all commands make their options with it
 
 
@@ -154,7 +159,7 @@ def data_dir_option(command: Command) -> Command:
         envvar="MLP_DATA_DIR",
         show_default=True,
         show_envvar=True,
-        help="Folder of the data. MNIST's four files lie in DIR/mnist.",
+        help="Folder of the data. MNIST's four files lie in DIR/mnist or, without it, in DIR.",
         metavar="DIR",
     )(command)
 
@@ -182,76 +187,11 @@ def mirror_option(command: Command) -> Command:
     )(command)
 
 
-def config_options(command: Command) -> Callable[..., Any]:
-    """Add `--set`, and CONFIG and `--config`; one of these gives the command's `config_path`."""
-
-    @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
-    @config_option
-    @set_option
-    @wraps(command)
-    def with_config(*, argument: Path | None, option: Path | None, **others: Any) -> Any:
-        return command(config_path=find_config_file(argument, option), **others)
-
-    return with_config
-
-
-def config_option(command: Command) -> Command:
-    """Add `--config`."""
-    return option(
-        "--config",
-        "option",
-        type=GivenPath(stream=True),
-        metavar="FILE",
-        help="The same as CONFIG. `mlp config schema` describes the keys.",
-    )(command)
-
-
-def set_option(command: Command) -> Command:
-    """Add `--set`."""
-    return option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
-    )(command)
-
-
 def json_option(command: Command) -> Command:
     """Add `--json`."""
     return option(
         "--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else."
     )(command)
-
-
-def find_config_file(argument: Path | None, option: Path | None) -> Path:
-    """Return the file of the configuration that is given as an argument or as `--config`.
-
-    Raises
-    ------
-    click.UsageError
-        If both are given, or neither.
-    ConfigError
-        If there is neither a file nor a shipped configuration of that name.
-    StorageError
-        If the path may not be read.
-    """
-    context = click.get_current_context()
-    if argument is not None and option is not None:
-        raise click.UsageError(
-            f"Two configurations are given: {argument} and --config {option}. Give one.", context
-        )
-    name = argument if argument is not None else option
-    if name is None:
-        raise click.UsageError(
-            "No configuration is given. Name a file or a shipped configuration, as in "
-            "`mlp train mnist`. `mlp config list` shows the shipped ones.",
-            context,
-        )
-
-    from mlp_cli.config.shipped import find_config
-
-    return find_config(name)
 
 
 def _given_mirrors(ctx: click.Context, param: click.Parameter, mirrors: Sequence[str]) -> list[str]:

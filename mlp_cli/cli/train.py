@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
+from mlp_cli.cli.config_options import config_options, default_config, run_config
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
     all_mirrors,
-    config_options,
     current_signals,
     data_dir_option,
     data_path_option,
+    examples,
     json_option,
     mirror_option,
     option,
@@ -24,8 +26,16 @@ from mlp_cli.cli.printing import show, show_json
 from mlp_cli.cli.storage_warnings import storage_warnings_to
 
 
-@click.command(cls=HelpfulCommand)
-@config_options
+@click.command(
+    cls=HelpfulCommand,
+    short_help="Train one network.",
+    epilog=examples(
+        "mlp train mnist",
+        "mlp train mnist --set training.epochs=3 --out runs/a",
+        "mlp train --resume --out runs/a",
+    ),
+)
+@config_options(has_default=False)
 @option(
     "--out",
     type=GivenPath(),
@@ -46,7 +56,7 @@ from mlp_cli.cli.storage_warnings import storage_warnings_to
 @option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
 @json_option
 def train(
-    config_path: Path,
+    config_path: Path | None,
     overrides: Sequence[str],
     out: Path | None,
     resume: bool,
@@ -60,7 +70,8 @@ def train(
 ) -> None:
     """Train one network, then print its result and its run's folder.
 
-    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`).
+    CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
+    none is given.
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
@@ -71,30 +82,47 @@ def train(
 
     from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.config.load import load_config
-
-    config = load_config(config_path, overrides)
-    hidden, batch_size = config.model.hidden, config.training.batch_size
-    engine = choose_engine(hidden, batch_size, os.environ, threads)
-    hold_blas(os.environ)  # before anything imports NumPy
-
-    from mlp_cli.reports.text import result_text
     from mlp_cli.runs.progress import ProgressObserver
-    from mlp_cli.runs.train import RunOptions, train_run
 
-    options = RunOptions(
-        data_dir=data_dir,
-        mirrors=all_mirrors(mirrors),
-        out=out,
-        mode="resume" if resume else "overwrite" if overwrite else "new",
-        config_name=config_path.stem,
-        engine=engine,
-        data_path=data_path,
-    )
     with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
+        if config_path is None:
+            resumed = out if resume else None
+            config_path = run_config(resumed) if resumed else default_config(observer.log)
+        config = load_config(config_path, overrides, warn=observer.warn)
+        hidden, batch_size = config.model.hidden, config.training.batch_size
+        engine = choose_engine(hidden, batch_size, os.environ, threads, warn=observer.warn)
+        hold_blas(os.environ)  # before anything imports NumPy
+
+        from mlp_cli.runs.claim import run_name
+        from mlp_cli.runs.train import RunOptions, train_run
+
+        options = RunOptions(
+            data_dir=data_dir,
+            mirrors=all_mirrors(mirrors),
+            out=out,
+            mode="resume" if resume else "overwrite" if overwrite else "new",
+            config_name=run_name(config_path),
+            engine=engine,
+            data_path=data_path,
+            resume_with=_given(data_dir=data_dir, threads=threads),
+        )
         folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
     if as_json:
         show_json({**result, "run": str(folder)})
         return
+
+    from mlp_cli.reports.text import result_text
+
     show(result_text(result))
     show(folder)
+
+
+def _given(**values: object) -> list[str]:
+    """Return the options among these that stand on the command line, as words."""
+    context = click.get_current_context()
+    words = []
+    for name, value in values.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words

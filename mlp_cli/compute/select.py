@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,31 +34,45 @@ def choose_threads(
     batch_size: int,
     fast: bool,
     environ: Mapping[str, str],
+    warn: Callable[[str], object] = lambda message: None,
 ) -> int:
     """Return the threads of a training: `option`, else OMP_NUM_THREADS, else by the network.
 
     The rule is fixed, so that a run can be repeated: one thread for a small step, every core that
     the process may use for a larger one.
 
+    Threads that share a core wait for each other at every barrier, and a training takes tens of
+    times as long. So at most one thread a core is taken, and `warn` is told, unless the variable
+    MLP_OVERSUBSCRIBE is set.
+
     Raises
     ------
     ConfigError
         If OMP_NUM_THREADS is set and is not a number of threads.
     """
-    if option is not None:
-        return option
     text = environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if text:
+    if option is not None:
+        wanted, name = option, "threads"
+    elif text:
         if not text.isdecimal() or int(text) < 1:
             raise ConfigError(
                 f"OMP_NUM_THREADS={text}: no number of threads. Set it to 1 or more, or unset it."
             )
-        return int(text)
-    # 784 inputs and 10 classes stand for any data, since the data are not read yet.
-    work = batch_size * sum(n * m for n, m in pairwise((784, *hidden, 10)))
-    barriers = 2 * len(hidden)
-    worth = WORTH_A_BARRIER_FAST if fast else WORTH_A_BARRIER
-    return available_cores() if barriers and work / barriers >= worth else 1
+        wanted, name = int(text), "OMP_NUM_THREADS"
+    else:
+        # 784 inputs and 10 classes stand for any data, since the data are not read yet.
+        work = batch_size * sum(n * m for n, m in pairwise((784, *hidden, 10)))
+        barriers = 2 * len(hidden)
+        worth = WORTH_A_BARRIER_FAST if fast else WORTH_A_BARRIER
+        return available_cores() if barriers and work / barriers >= worth else 1
+    cores = available_cores()
+    if wanted <= cores or environ.get("MLP_OVERSUBSCRIBE"):
+        return wanted
+    warn(
+        f"{name}={wanted}, but this process may use {cores} core{'s' * (cores > 1)}: more threads "
+        f"would slow it down, so it takes {cores}. MLP_OVERSUBSCRIBE=1 takes {wanted} all the same."
+    )
+    return cores
 
 
 def want_fast(environ: Mapping[str, str], kernels: str | None = None) -> bool:
@@ -100,8 +114,11 @@ def choose_engine(
     environ: Mapping[str, str],
     threads: int | None = None,
     kernels: str | None = None,
+    warn: Callable[[str], object] = lambda message: None,
 ) -> EngineChoice:
     """Choose for a network with these hidden layers: `threads` and `kernels` if they are given.
+
+    `warn` is told if there are fewer threads than were wanted.
 
     Raises
     ------
@@ -109,7 +126,7 @@ def choose_engine(
         If the environment or `kernels` name what cannot be had.
     """
     fast = want_fast(environ, kernels)
-    return EngineChoice(choose_threads(threads, hidden, batch_size, fast, environ), fast)
+    return EngineChoice(choose_threads(threads, hidden, batch_size, fast, environ, warn), fast)
 
 
 def build_engine(choice: EngineChoice) -> Engine:

@@ -6,41 +6,23 @@ All faults are reported at once, each with its line or option, what was found an
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from copy import deepcopy
+from typing import Any
 
 from pydantic import ValidationError
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.describe import options
+from mlp_cli.config.hints import SECTIONS, nearest_key
+from mlp_cli.config.notes import kept_note
+from mlp_cli.config.places import Change, Place, Places
 from mlp_cli.config.schema import Config
+from mlp_cli.config.suggestions import Suggestions
 from mlp_cli.config.wording import not_allowed, short, shown
-from mlp_cli.config.yaml12 import (
-    MAX_BYTES,
-    MAX_DEPTH,
-    REFUSED,
-    Document,
-    KeyPath,
-    parse,
-)
-from mlp_cli.errors import ConfigError, closest
+from mlp_cli.config.yaml12 import MAX_DEPTH, REFUSED, Document, KeyPath, parse
+from mlp_cli.errors import ConfigError
 
 MAX_FAULTS = 50  # are listed; the rest is counted
-
-SECTIONS = {key for key, field in Config.model_fields.items() if field.default_factory}
-
-# Names from other programs, which are not similar enough to be suggested by their letters.
-SYNONYMS = {
-    "l2": "optimizer.weight_decay",
-    "layers": "model.hidden",
-    "lr": "optimizer.learning_rate",
-}
-
-
-class _Place(NamedTuple):
-    """A line of the file or a `--set`, and its position in the order of the report."""
-
-    order: int
-    name: str
 
 
 class Source:
@@ -48,18 +30,18 @@ class Source:
 
     def __init__(self, origin: str) -> None:
         self.data: Any = {}
-        self._origin = _Place(0, origin)
-        self._places: dict[KeyPath, _Place] = {}
-        self._faults: list[tuple[_Place, str]] = []
+        self._before: Any = {}  # the data without the changes
+        self._places = Places(origin)
+        self._faults: list[tuple[Place, str]] = []
         self._wrong: set[KeyPath] = set()  # the keys and sections with a fault; () is all of them
 
     def add_file(self, document: Document) -> None:
         """Add the file, with its faults. It comes before any change."""
-        self._places = {path: self._line(line) for path, line in document.lines.items()}
+        self._places.add_lines(document.lines)
         for fault in document.faults:
-            self._fault(self._line(fault.line), fault.path, fault.text)
+            self._fault(self._places.line(fault.line), fault.path, fault.text)
         if document.value is None:
-            self._fault(self._origin, (), "the file is empty. Write {} for all defaults.")
+            self._fault(self._places.origin, (), "the file is empty. Write {} for all defaults.")
         elif document.value is REFUSED:
             self._wrong.add(())
         else:
@@ -68,17 +50,14 @@ class Source:
     def add_data(self, data: Any) -> None:
         """Add the data. If they come from no file, their lines are unknown."""
         if isinstance(data, dict):
-            self.data = data
+            self.data, self._before = data, deepcopy(data)
         else:
             self._wrong.add(())
-            self._fault(self._place(()), (), "not a mapping. Write `key: value` lines.")
-
-    def _line(self, line: int) -> _Place:
-        return _Place(line, f"{self._origin.name}:{line}")
+            self._fault(self._places.of(()), (), "not a mapping. Write `key: value` lines.")
 
     def add_change(self, number: int, change: str) -> None:
         """Apply the change of a `--set`; the first is number 0."""
-        place = _Place(MAX_BYTES + number, f"--set {short(change)}")  # after every line
+        place = self._places.of_change(number, f"--set {change}")
         key, equals, text = change.partition("=")
         path = self._checked_path(key if equals else "", place)
         if path is None:
@@ -87,16 +66,18 @@ class Source:
         for fault in document.faults:
             self._fault(place, (*path, *fault.path), fault.text)
         if document.value is not REFUSED:
+            self._places.add_change(place, Change(path, document.value, by_python=False))
             self._change(path, document.value, place)
 
     def add_value(self, number: int, key: str, value: Any) -> None:
         """Apply a change that Python code asks for; the first is number 0."""
-        place = _Place(MAX_BYTES + number, f"set {short(str(key))}")
+        place = self._places.of_change(number, f"set {key}")
         path = self._checked_path(str(key), place)
         if path is not None:
+            self._places.add_change(place, Change(path, value, by_python=True))
             self._change(path, value, place)
 
-    def _checked_path(self, key: str, place: _Place) -> KeyPath | None:
+    def _checked_path(self, key: str, place: Place) -> KeyPath | None:
         """Return the path of a dotted key, or None after noting its fault. Blanks do not count."""
         path = tuple(part.strip() for part in key.split("."))
         fault = None
@@ -109,7 +90,7 @@ class Source:
             return None
         return path
 
-    def _change(self, path: KeyPath, value: Any, place: _Place) -> None:
+    def _change(self, path: KeyPath, value: Any, place: Place) -> None:
         """Set the value at a path. A mapping changes only the keys that it names."""
         is_section = len(path) == 1 and path[0] in SECTIONS
         if is_section and value is None:
@@ -126,10 +107,10 @@ class Source:
         for depth, key in enumerate(path[:-1], 1):
             if not isinstance(section.get(key), dict):
                 section[key] = {}
-                self._places[path[:depth]] = place
+                self._places.add(path[:depth], place)
             section = section[key]
         section[path[-1]] = value
-        self._places[path] = place
+        self._places.add(path, place)
 
     def config(self) -> Config:
         """Return the checked configuration.
@@ -149,8 +130,11 @@ class Source:
             config = Config.model_validate(given)
         except ValidationError as error:
             known = {option.key: option.allowed for option in options()}
-            for entry in error.errors(include_url=False):
-                self._add_invalid(entry, known)
+            entries = error.errors(include_url=False)
+            wrong = [entry["loc"] for entry in entries]
+            suggestions = Suggestions(self._before, self.data, self._places, wrong)
+            for entry in entries:
+                self._add_invalid(entry, known, suggestions)
             self._add_conflicts(given)
         if not self._faults:
             return config
@@ -159,10 +143,21 @@ class Source:
         if len(self._faults) > MAX_FAULTS:
             listed.append(f"and {len(self._faults) - MAX_FAULTS} more.")
         if len(listed) > 1:
-            listed.insert(0, f"{self._origin.name}: {len(self._faults)} faults.")
+            listed.insert(0, f"{self._places.origin.name}: {len(self._faults)} faults.")
+        if note := self.kept_note():
+            listed.append(note)
         raise ConfigError("\n  ".join(listed))
 
-    def _add_invalid(self, entry: Any, known: dict[str, str]) -> None:
+    def kept_note(self) -> str:
+        """Return which values stay although changes replace what they were given for, or ""."""
+
+        def place(key: str) -> str | None:
+            path = tuple(key.split("."))
+            return None if self._places.change(path) else self._places.of(path).name
+
+        return kept_note(self._before, self.data, place, python=self._places.by_python)
+
+    def _add_invalid(self, entry: Any, known: dict[str, str], suggestions: Suggestions) -> None:
         """Add the fault that one of pydantic's errors describes."""
         kind, found, path = entry["type"], entry["input"], entry["loc"]
         if kind == "conflicts":
@@ -171,18 +166,18 @@ class Source:
             path = (path[0], *path[2:])
         if kind == "union_tag_invalid":
             for common in _common_errors(path[0], found):
-                self._add_invalid(common, known)
+                self._add_invalid(common, known, suggestions)
             self._wrong.add(path)
             path, found = (*path, "name"), found["name"]
         if kind == "extra_forbidden":
-            text = self._unknown(path, list(known))
+            text = suggestions.belongs(path) or nearest_key(path) + suggestions.instead(path)
         elif kind == "no_folder":
             text = f"found {shown(found)}, which {entry['msg']}. Give an absolute path."
         elif kind == "path":
             text = entry["msg"]
         else:
-            text = not_allowed(path, found, known)
-        self._fault(self._place(path), path, text)
+            text = not_allowed(path, found, known) + suggestions.instead(path)
+        self._fault(self._places.of(path), path, text)
 
     def _add_conflicts(self, given: dict[str, Any]) -> None:
         """Add the conflicts between keys that have no fault of their own."""
@@ -194,45 +189,9 @@ class Source:
                 if any(path[:n] in self._wrong for path in paths for n in range(3)):
                     continue
                 given_one = next((path for path in paths if path in self._places), paths[0])
-                self._fault(self._place(given_one), paths[0], conflict.text)
+                self._fault(self._places.of(given_one), paths[0], conflict.text)
 
-    def _unknown(self, path: KeyPath, known: list[str]) -> str:
-        """Return the message for an unknown key, with a suggestion if there is one."""
-        name, section = str(path[-1]), str(path[0])
-        owners = [
-            choice
-            for choice, model in CHOICES.get(section, {}).items()
-            if name in model.model_fields
-        ]
-        if len(path) == 2 and owners:
-            chosen = shown(self.data[section].get("name") or next(iter(CHOICES[section])))
-            return (
-                f"belongs to {section}.name {' and '.join(owners)}, but the name is {chosen}. "
-                f"Remove it, or clear it with --set {section}.{name}=null."
-            )
-        here = ".".join(map(str, path[:-1]))
-        siblings = {
-            key.removeprefix(f"{here}.").split(".")[0]
-            for key in known
-            if not here or key.startswith(f"{here}.")
-        }
-        elsewhere = {key.rpartition(".")[2]: key for key in reversed(known)} | SYNONYMS
-        meant = ""
-        if close := closest(name, siblings):
-            meant = ".".join([*([here] if here else []), close])
-        elif close := closest(name, elsewhere):
-            meant = elsewhere[close]
-        if meant:
-            return f"unknown key. Did you mean {meant}?"
-        return "unknown key. `mlp config schema` lists all keys."
-
-    def _place(self, path: KeyPath) -> _Place:
-        """Return the place of a key, or of the section that it belongs to."""
-        while path and path not in self._places:
-            path = path[:-1]
-        return self._places.get(path, self._origin)
-
-    def _fault(self, place: _Place, path: KeyPath, text: str) -> None:
+    def _fault(self, place: Place, path: KeyPath, text: str) -> None:
         if path:
             self._wrong.add(path[:2])
         key = ".".join(map(str, path))

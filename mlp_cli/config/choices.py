@@ -29,7 +29,14 @@ SHAPE = "How the learning rate changes during training."
 
 
 class AnyOptimizerConfig(Section):
-    """The keys of every optimizer."""
+    """The keys of every optimizer.
+
+    A rate outside `usual_rates` is allowed, with a warning.
+    """
+
+    # These rules divide the gradient by its size, so a step moves a weight by about the rate,
+    # whatever the gradient (Kingma and Ba, 2015, section 2.1). The first weights are about 0.05.
+    usual_rates: ClassVar[tuple[float, float]] = (1e-6, 0.03)
 
     name: str
     learning_rate: LearningRate = 0.001
@@ -49,6 +56,9 @@ class AnyOptimizerConfig(Section):
 
 class SGDConfig(AnyOptimizerConfig):
     """Stochastic gradient descent."""
+
+    # Its steps are in proportion to the gradient of cross_entropy; see `rate_note` for mse.
+    usual_rates: ClassVar[tuple[float, float]] = (1e-5, 1.0)
 
     name: Literal["sgd"] = Field("sgd", description=RULE)
     learning_rate: LearningRate = 0.1

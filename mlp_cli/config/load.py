@@ -7,10 +7,12 @@ reports the faults.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlp_cli.config.checking import Source
+from mlp_cli.config.notes import rate_note
 from mlp_cli.config.reading import read
 from mlp_cli.config.schema import Config
 from mlp_cli.config.shipped import find_config
@@ -25,6 +27,7 @@ def load_config(
     overrides: Sequence[str] = (),
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
+    warn: Callable[[str], object] | None = None,
 ) -> Config:
     """Read and check a configuration, with changes.
 
@@ -37,6 +40,10 @@ def load_config(
     set
         Changes by dotted key, as in `{"training.epochs": 3}`. A mapping as a value changes only the
         keys that it names. A later change wins.
+    warn
+        Called with each warning about what is allowed but probably not meant: a value that stays
+        although a change replaces what it was given for, and a learning rate far from the usual
+        ones. If it is None, these are warnings of Python.
 
     Raises
     ------
@@ -59,7 +66,13 @@ def load_config(
         source.add_change(number, change)
     for number, (key, value) in enumerate((set or {}).items()):
         source.add_value(number, key, _plain(value))
-    return source.config()
+    checked = source.config()
+    for note in filter(None, (source.kept_note(), rate_note(checked))):
+        if warn is None:
+            warnings.warn(note, stacklevel=2)
+        else:
+            warn(note)
+    return checked
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from mlp_cli.storage.files import mode_of, storage_errors
 from mlp_cli.storage.paths import STREAM
 
 SUFFIX = ".yaml"
+DEFAULT = "mnist"  # is taken if a command is given no configuration
 
 
 class ShippedConfig(NamedTuple):
@@ -29,6 +30,11 @@ class ShippedConfig(NamedTuple):
 def shipped_configs() -> list[ShippedConfig]:
     """Return all shipped configurations, the recipes last."""
     return [ShippedConfig(name, _first_line(path), path) for name, path in _shipped_files().items()]
+
+
+def default_config_file() -> Path:
+    """Return the file of the shipped configuration `DEFAULT`."""
+    return _shipped_files()[DEFAULT]
 
 
 def find_config(name: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.yaml12 import KeyPath, dump, scalar
-from mlp_cli.errors import closest, did_you_mean, visible
+from mlp_cli.errors import closest, visible
 
 
 def not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
@@ -19,21 +19,11 @@ def not_allowed(path: KeyPath, found: Any, known: dict[str, str]) -> str:
     allowed = known[key]
     if isinstance(path[-1], int):  # an item of a list
         allowed = allowed.partition("each ")[2]
-    return f"found {shown(found)}; must be {allowed}.{_hint(allowed, found)}"
-
-
-def _hint(allowed: str, found: Any) -> str:
-    """Return a hint about the likeliest mistake, or an empty text."""
-    wants_number = "number" in allowed or "integer" in allowed
-    if isinstance(found, str):
-        meaning = scalar(found)
-        if wants_number and isinstance(meaning, int | float) and not isinstance(meaning, bool):
-            return f" The quotes make it text: write {found}."
-        names = allowed.removeprefix("one of ").replace(", or null", "").split(", ")
-        return did_you_mean(found, names)
-    if "integer" in allowed and isinstance(found, float) and found.is_integer():
-        return f" Write {int(found)}."
-    return ""
+    text = f"found {shown(found)}; must be {allowed}."
+    is_quoted = isinstance(found, str) and type(scalar(found)) in (int, float)
+    if is_quoted and ("number" in allowed or "integer" in allowed):
+        text += " The quotes make it text."
+    return text
 
 
 def shown(value: Any) -> str:

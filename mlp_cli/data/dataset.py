@@ -94,7 +94,8 @@ class Dataset:
 def load_dataset(config: Config, data_dir: Path) -> Dataset:
     """Load the data set that a configuration names.
 
-    It is the folder `data.path`, the synthetic digits, or MNIST in `data_dir`. Nothing is fetched.
+    It is the folder `data.path`, the synthetic digits, or MNIST in the folder that
+    `mnist.mnist_folder` finds. Nothing is fetched.
     The seed chooses the `data.validation` images that are held out of the training set.
 
     Raises
@@ -113,7 +114,7 @@ def load_dataset(config: Config, data_dir: Path) -> Dataset:
         images, labels, test_images, test_labels = synthetic.draw_digits()
         test = (test_images, test_labels) if data.test else None
         return _split("synthetic", images, labels, test, config)
-    return _from_files("mnist", _verified_files(data_dir / "mnist", data.test), config)
+    return _from_files("mnist", _verified_files(mnist.mnist_folder(data_dir), data.test), config)
 
 
 def needed_files(test: bool) -> tuple[mnist.MnistFile, ...]:

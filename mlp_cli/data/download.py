@@ -29,12 +29,8 @@ from mlp_cli.data.transfer import (
     source_of,
 )
 from mlp_cli.errors import ConfigError, DataError, DownloadError
-from mlp_cli.storage.files import (
-    atomic_writer,
-    prepare_folder,
-    storage_errors,
-    wait_for_other_fetchers,
-)
+from mlp_cli.storage.files import atomic_writer, storage_errors
+from mlp_cli.storage.folders import prepare_folder, wait_for_other_fetchers
 
 # MNIST's first site, http://yann.lecun.com/exdb/mnist/, is left out: since 2026 it answers every
 # request with status 200 and an HTML page.
@@ -124,6 +120,7 @@ class _Fetcher:
         self._mirrors, self._folder, self._deadline = mirrors, folder, deadline
         self._log, self._progress = log, progress
         self._first_answer, self._answered = deadline, False
+        self._skipped: list[str] = []  # why mirrors failed; logged only if another one serves
         self._dead: dict[str, str] = {}  # a mirror that is not asked again: the reason
         self._misconfigured: set[str] = (
             set()
@@ -140,7 +137,7 @@ class _Fetcher:
                     return self._from_mirror(mirror, file, others=self._mirrors[number:])
                 except MirrorError as error:
                     reason = f"{shown(mirror)}: {printable(str(error))}"
-                    self._log(reason)
+                    self._skipped.append(reason)
                     if error.remedy in ("dead", "setting"):
                         self._dead[mirror] = reason
                     if error.remedy == "setting":
@@ -210,7 +207,9 @@ class _Fetcher:
                 for chunk in _content(body, header, file):
                     output.write(chunk)
                 refuse_to_replace(self._folder, [file])  # it may have come there meanwhile
-            self._log(f"{file.name}: {body.amount} from {shown(mirror)}")
+            for line in (*self._skipped, f"{file.name}: {body.amount} from {shown(mirror)}"):
+                self._log(line)
+            self._skipped.clear()
         return path
 
 

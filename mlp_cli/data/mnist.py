@@ -156,6 +156,24 @@ def files_named(folder: Path, name: str) -> list[Path]:
     return [path for path in paths if stat.S_ISREG(mode_of(path) or 0)]
 
 
+def mnist_folder(data_dir: Path) -> Path:
+    """Return the folder of MNIST's files: `mnist` in `data_dir`, or `data_dir` if they lie there.
+
+    `data_dir` itself is the folder if it holds a file with a name of MNIST's, but nothing that is
+    called `mnist`.
+
+    Raises
+    ------
+    StorageError
+        If `data_dir` cannot be read.
+    """
+    inside = data_dir / "mnist"
+    with storage_errors("read the folder", data_dir):
+        if not inside.exists() and any(files_named(data_dir, file.name) for file in MNIST_FILES):
+            return data_dir
+    return inside
+
+
 def find(folder: Path, file: MnistFile) -> Path | None:
     """Return the path of a verified copy of `file` in `folder`, or None; raw before gzipped.
 

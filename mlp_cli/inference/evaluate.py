@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,18 @@ from mlp_cli.data.identity import (
     same_training_data,
     unknown_data,
 )
-from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.inference.model import Model, load
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.training.metrics import Scores
+
+
+class Member(NamedTuple):
+    """A scored network: its file, its number of finished epochs if known, and its training data."""
+
+    checkpoint: str
+    epoch: int | None
+    dataset: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Evaluation:
     """The scores of a model or committee on a split, and the class of each image, in order.
 
     `source` holds the images, each of `image_shape`, and `split` is the name of the split.
+    `members` are the scored networks.
     """
 
     dataset: str
@@ -45,6 +54,12 @@ class Evaluation:
     labels: Pixels
     predictions: NDArray[np.int64]
     probabilities: Array  # (n,), of the predicted class
+    members: tuple[Member, ...]
+
+    def __repr__(self) -> str:
+        """Return the scores in one line."""
+        scored = f"{self.errors} errors in {self.scores.n} images, {self.dataset} {self.split}"
+        return f"<Evaluation of {visible(self.checkpoint)}: {visible(scored)}>"
 
     @property
     def accuracy(self) -> float:
@@ -68,6 +83,7 @@ class Evaluation:
             "dataset": self.dataset,
             "split": self.split,
             "checkpoint": self.checkpoint,
+            "members": [member._asdict() for member in self.members],
             "n": scores.n,
             "errors": scores.errors,
             "accuracy": scores.accuracy,
@@ -96,8 +112,9 @@ def evaluate_checkpoints(
     data_path
         Where the data are now, in place of the `data.path` that the network was trained with.
     warn
-        Is told if the test set is not the one that was there when the network was trained, or if
-        nobody can know whether moved data are the same.
+        Is told if the test set is not the one that was there when the network was trained, if
+        nobody can know whether moved data are the same, and if networks were trained on different
+        data.
 
     Raises
     ------
@@ -110,6 +127,15 @@ def evaluate_checkpoints(
     if split != "test":
         _check_same_split(models, split)
     dataset = _load_data(models, split, data_dir, data_path, warn)
+    if not all(same_training_data(model.data, models[0].data) for model in models):
+        trained_on = list(dict.fromkeys(model.data.name for model in models))
+        which = ", ".join(trained_on)
+        if len(trained_on) == 1:
+            which += " was changed in between"
+        warn(
+            f"These networks were trained on different data: {which}.\n"
+            f"All are scored on {dataset.name}, the data of the first."
+        )
     chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
     assert chosen is not None  # the test set was asked for
     names = ", ".join(str(model.path) for model in models)
@@ -130,7 +156,8 @@ def _load_data(
     first = models[0]
     config = first.config
     if data_path is not None:
-        config = load_config(config, set={"data.path": data_path})
+        moved = {"data.path": data_path}
+        config = load_config(config, set=moved, warn=lambda _: None)  # its training was warned
     # The test set needs no images to be held out, and may come with fewer training images.
     changes = {"test": True, "validation": 0} if split == "test" else {"test": False}
     data = config.data.model_copy(update=changes)
@@ -200,6 +227,7 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         labels,
         predictions,
         np.exp(log_probabilities[np.arange(len(labels)), predictions]),
+        tuple(Member(str(model.path), model.epoch, model.data.name) for model in models),
     )
 
 

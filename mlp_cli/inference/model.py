@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,7 +17,7 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import InputScaling
 from mlp_cli.data.dataset import Split, whole
-from mlp_cli.errors import CheckpointError, ConfigError, DataError
+from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
 from mlp_cli.storage.checkpoint import Checkpoint, load_checkpoint
@@ -25,6 +27,7 @@ from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
+MAX_LISTED = 10  # runs of a folder, the newest
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
 
@@ -52,8 +55,9 @@ class Model:
     network, scaling
         The network, without batch normalisation, which is folded into its weights; and the scaling
         of its inputs.
-    config, data, image_shape, classes
-        What it was trained with and on.
+    config, data, image_shape, classes, epoch
+        What it was trained with and on, and for how many epochs; None if the checkpoint does not
+        say that.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -73,6 +77,7 @@ class Model:
         if not 0 < data.classes <= 256:  # labels are bytes
             raise checkpoint.unfit(f"its data.classes is {data.classes}, not 1 to 256")
         self.image_shape, self.classes = (sides[0], sides[1]), data.classes
+        self.epoch = _epoch(checkpoint)
         sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
         dtype = config.training.dtype
         norm = config.model.batch_norm
@@ -95,6 +100,15 @@ class Model:
         if not (std > 0).all():
             raise checkpoint.unfit(f"its input.std is {std}, not above 0")
         self.scaling = InputScaling(mean, std)
+
+    def __repr__(self) -> str:
+        """Return what the network is, and where it comes from, in one line."""
+        network = "-".join(map(str, self.network.sizes))
+        if self.config.model.hidden:
+            network += f", {self.config.model.activation}"
+        epoch = "?" if self.epoch is None else self.epoch
+        origin = f"epoch {epoch}, trained on {self.data.name}, from {self.path}"
+        return f"<Model {network}, {visible(origin)}>"
 
     def predict_proba(self, images: Pixels) -> Array:
         """Return the classes' probabilities (n, classes).
@@ -175,6 +189,16 @@ def restore_parameters(network: Network, checkpoint: Checkpoint, others: Iterabl
         array[...] = stored[name]
 
 
+def _epoch(checkpoint: Checkpoint) -> int | None:
+    """Return the number of finished epochs, of which a damaged or later header may hold no record.
+
+    To predict, the state of the training is not needed. So a fault in it is no error.
+    """
+    state = checkpoint.header.get("state")
+    epoch = state.get("epoch") if isinstance(state, dict) else None
+    return epoch if type(epoch) is int else None
+
+
 def _scaling(checkpoint: Checkpoint, name: str, inputs: int, dtype: DTypeLike) -> Array:
     found = checkpoint.arrays.get(name)
     shape = (inputs,) if found is not None and found.ndim else ()
@@ -195,11 +219,24 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     """
     path = given_path(run_or_checkpoint)
     with storage_errors("read", path):
-        is_folder = stat.S_ISDIR(mode_of(path) or 0)
-    if is_folder:
-        path /= "best.npz"
-        if not exists(path):
-            raise ConfigError(
-                f"{path.parent}: the folder holds no best.npz. Give a run that finished an epoch."
-            )
+        is_run = stat.S_ISDIR(mode_of(path) or 0)
+        if is_run and not exists(path / "best.npz"):
+            raise ConfigError(f"{path}: {_without_best(path)}")
+    path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))
+
+
+def _without_best(folder: Path) -> str:
+    """Return the message about a folder without a best checkpoint; it may be a folder of runs."""
+    with storage_errors("read", folder):
+        found = [best for best in folder.glob("*/best.npz") if best.is_file()]
+        runs = [best.parent for best in sorted(found, key=lambda best: best.stat().st_mtime_ns)]
+    if not runs:
+        return "the folder holds no best.npz. Give a run that finished an epoch."
+    listed = ", ".join(run.name for run in runs[-MAX_LISTED:])
+    if len(runs) > MAX_LISTED:
+        listed = f"{len(runs) - MAX_LISTED} others, {listed}"
+    return (
+        f"a folder of runs, not a run. It holds {listed}. "
+        f"Give one of them, as in `mlp eval {shlex.quote(str(runs[-1]))}`."
+    )

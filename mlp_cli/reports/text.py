@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlp_cli.errors import visible
 
 if TYPE_CHECKING:
     from mlp_cli.gradcheck.check import GradientCheck
-    from mlp_cli.inference.evaluate import Evaluation
+    from mlp_cli.inference.evaluate import Evaluation, Member
+
+WIDTH = 80  # columns
 
 
 def result_text(result: dict[str, Any]) -> str:
     """Return the content of `result.json` as a few lines of text."""
-    lines = []
+    lines = {"data": visible(result["dataset"])}
     if result["test_accuracy"] is not None:
         low, high = (100 * bound for bound in result["test_error_ci95"])
-        lines.append(
-            f"test accuracy {100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors "
-            f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence) on "
-            f"{visible(result['dataset'])}"
+        lines["test accuracy"] = (
+            f"{100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors"
         )
+        lines["test error rate"] = f"{low:.2f} to {high:.2f} % at 95 % confidence"
     if result["val_accuracy"] is not None:
-        lines.append(
-            f"validation accuracy {100 * result['val_accuracy']:.2f} %, best after epoch "
-            f"{result['best_epoch']} of {result['epochs']}"
+        lines["validation accuracy"] = (
+            f"{100 * result['val_accuracy']:.2f} %, best after epoch {result['best_epoch']} of "
+            f"{result['epochs']}"
         )
-    lines.append(
+    lines["time"] = (
         f"{result['seconds']:.1f} s, {result['samples_per_second']:,.0f} samples/s in training"
     )
-    return "\n".join(lines)
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Return an evaluation as text: its scores, its per-class table and its confusion matrix."""
+    """Return an evaluation as text: what was scored, scores, per-class table, confusion matrix."""
     scores = evaluation.scores
     low, high = (100 * bound for bound in scores.error_ci95)
     classes = scores.per_class()
@@ -60,6 +63,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     ]
     return "\n".join(
         [
+            *_members(evaluation.members),
             f"{visible(evaluation.dataset)}, {evaluation.split}: {scores.n:,} images",
             f"errors    {scores.errors}",
             f"accuracy  {100 * scores.accuracy:.2f} % "
@@ -116,6 +120,24 @@ def predictions_csv(evaluation: Evaluation) -> str:
     for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
         writer.writerow([index, label, prediction, f"{probability:.6f}"])
     return text.getvalue()
+
+
+def _members(members: Sequence[Member]) -> Iterator[str]:
+    """Yield the lines that say which networks are scored, and that several have one score."""
+    if len(members) > 1:
+        yield f"committee of {len(members)}, one score for all together:"
+    for member in members:
+        yield from textwrap.wrap(
+            f"{visible(member.checkpoint)}: epoch {'?' if member.epoch is None else member.epoch}, "
+            f"trained on {visible(member.dataset)}",
+            WIDTH,
+            initial_indent="  " if len(members) > 1 else "",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    if len(members) > 1:
+        yield "(the mean of their log-probabilities; for single scores, give one at a time)"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -2,9 +2,11 @@
 
 train          the program on one page
 fetching       the data of a run, fetched first if that is allowed
+claim          which folder a run gets
 folder         who may use the folder, and what is in it
 lock           one process at a time, in the folder that is there
 records        the readers of a run's JSON
+state          whether the run has finished
 saver          what is written, and when
 resume         whether a run can be continued, and from where
 interruption   how a training is asked to stop

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
+from mlp_cli.data.mnist import mnist_folder
 from mlp_cli.data.replacing import unused_files
 from mlp_cli.errors import DataError, DownloadError
 from mlp_cli.training.observer import Observer
@@ -41,7 +42,7 @@ def obtain_data(
 
 
 def _load(config: Config, data_dir: Path, mirrors: Sequence[str], observer: Observer) -> Dataset:
-    data, folder, files = config.data, data_dir / "mnist", needed_files(config.data.test)
+    data, folder, files = config.data, mnist_folder(data_dir), needed_files(config.data.test)
     try:
         dataset = load_dataset(config, data_dir)
     except DataError:

@@ -17,28 +17,16 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.errors import StorageError
 from mlp_cli.runs.lock import FolderLock, in_use
 from mlp_cli.runs.records import lines_of_epochs, read_result
-from mlp_cli.storage.files import (
-    atomic_writer,
-    exists,
-    make_folder,
-    mode_of,
-    storage_errors,
-    sync_file,
-    sync_folder,
-)
+from mlp_cli.storage.files import atomic_writer, exists, storage_errors, sync_file
 from mlp_cli.storage.strict_json import to_json
-
-Mode = Literal["new", "resume", "overwrite"]
 
 FILES = (
     "env.json",
@@ -51,14 +39,17 @@ FILES = (
 )
 
 # A file that `atomic_writer` leaves behind if its process is killed.
-_TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
+TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
 
 
 class RunFolder:
-    """The paths of the files in a run's folder, and the operations on them."""
+    """The paths of the files in a run's folder, and the operations on them.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `made` are the folders that were made for the run, from the outermost to `path`.
+    """
+
+    def __init__(self, path: Path, made: Sequence[Path] = ()) -> None:
+        self.path, self._made = path, made
         self.lock = FolderLock(path)
         self.env = path / "env.json"
         self.config = path / "config.yaml"
@@ -216,7 +207,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the folder for this process, so that no other process can train the same run.
 
-        Temporary files of killed processes are removed: no other process writes here now.
+        Temporary files of killed processes are removed: no other process writes here now. If the
+        block raises before anything is written, the folders that were made for the run are removed.
 
         Raises
         ------
@@ -228,73 +220,16 @@ class RunFolder:
         with self.lock.held() as exclusive:
             if exclusive:  # otherwise `append_metrics` notices a second process
                 self._remove_temporary_files()
-            yield
+            try:
+                yield
+            except BaseException:
+                with suppress(OSError):  # one is not empty, or not there any more
+                    for path in reversed(self._made):
+                        path.rmdir()
+                raise
 
     def _remove_temporary_files(self) -> None:
         with suppress(OSError):  # they do no harm
             for path in list(self.path.iterdir()):
-                if _TEMPORARY.fullmatch(path.name):
+                if TEMPORARY.fullmatch(path.name):
                     path.unlink()
-
-
-def check_out(path: Path, mode: Mode) -> None:
-    """Refuse a folder that `mode` does not allow. Nothing is made or removed.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds a run and `mode` is "new", or if it holds files and no run.
-    StorageError
-        If `path` is not a folder or cannot be read, or if one of a run's files is not a regular
-        file.
-    """
-    try:
-        with storage_errors("use", path):
-            names = {entry for entry in os.listdir(path) if not _TEMPORARY.fullmatch(entry)}  # noqa: PTH208
-    except StorageError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
-            return
-        raise
-    holds_run = bool(names & (set(FILES) - {"config.yaml"}))
-    if names and not holds_run:
-        raise ConfigError(
-            f"--out {path}: the folder is not empty and holds no run. Choose another folder."
-        )
-    if holds_run and mode == "new":
-        raise ConfigError(
-            f"--out {path}: the folder already holds a run. Give --resume to continue it, "
-            "--overwrite to replace it, or another folder."
-        )
-    for name in sorted(names & set(FILES)):
-        with storage_errors("read", path / name):
-            is_file = stat.S_ISREG(mode_of(path / name) or 0)
-        if not is_file:  # opening a FIFO would wait forever
-            raise StorageError(f"{path / name}: it is not a regular file. Remove it.")
-
-
-def claim(out: Path | None, config_name: str) -> RunFolder:
-    """Make the run's folder: `out`, or if it is None the first free `runs/<name>-1`, `-2`, ….
-
-    Making a folder is atomic, so runs that start at the same time get different folders.
-
-    Raises
-    ------
-    StorageError
-        If the folder cannot be made.
-    """
-    if out is not None:
-        with storage_errors("make", out):
-            make_folder(out)
-        return RunFolder(out)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", config_name).lstrip(".-")[:100] or "run"
-    runs = Path("runs")
-    with storage_errors("make a folder in", runs):
-        make_folder(runs)
-        for number in count(1):
-            try:
-                (runs / f"{name}-{number}").mkdir()
-            except FileExistsError:
-                continue
-            sync_folder(runs)
-            return RunFolder(runs / f"{name}-{number}")
-    raise AssertionError("count() has no end")

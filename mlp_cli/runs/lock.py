@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from mlp_cli.errors import ConfigError, StorageWarning, reason
 from mlp_cli.storage.files import opened_folder, storage_errors
+
+MOMENT = 0.1  # seconds
 
 
 class FolderLock:
@@ -42,7 +45,7 @@ class FolderLock:
 
     def _lock(self, descriptor: int) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_exclusively(descriptor)
         except BlockingIOError as error:
             raise in_use(self.path) from error
         except OSError as error:
@@ -77,6 +80,43 @@ class FolderLock:
             f"{self.path}: the folder of this run was removed, and another one was made there. "
             "Nothing was written to it. Train again with another --out."
         )
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process trains the run in this folder; False if the file system has no locks.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be opened.
+    """
+    with ExitStack() as at_the_end:
+        with storage_errors("open", path):
+            descriptor = at_the_end.enter_context(opened_folder(path))
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    """Lock an open folder. A shared lock of `is_locked`, which lasts a moment, is waited for.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the lock.
+    OSError
+        If the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(MOMENT)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def in_use(path: Path) -> ConfigError:

@@ -1,7 +1,8 @@
 """Progress, log lines and warnings on stderr.
 
-On a terminal and in a notebook, tqdm draws bars. Otherwise there is one plain line per epoch,
-without carriage returns or escape codes, and tqdm is not imported.
+On a terminal and in a notebook, tqdm draws a bar for the whole training. Otherwise there is one
+plain line per epoch, without carriage returns or escape codes, and tqdm is not imported. A line of
+an epoch fits into 80 columns, and the bar into 60.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mlp_cli.errors import visible_lines
+from mlp_cli.runs.colour import YELLOW, coloured, is_screen
 
 if TYPE_CHECKING:
     from mlp_cli.storage.header import State
     from mlp_cli.training.metrics import EpochMetrics
+
+
+TRAINING = "training"  # the name of its bar
+LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {remaining} left{postfix}, {rate_fmt}"
 
 
 class ProgressObserver:
@@ -30,8 +36,8 @@ class ProgressObserver:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         # sys.stderr is None if the caller closed it.
-        is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._draws = (is_terminal or _in_notebook()) and not quiet
+        on_screen = sys.stderr is not None and is_screen(sys.stderr)
+        self._draws = (on_screen or _in_notebook()) and not quiet
         self._bar: Any = None
         self._bar_name = ""
 
@@ -53,7 +59,7 @@ class ProgressObserver:
 
     def warn(self, message: str) -> None:
         """Write a warning, even if `quiet`."""
-        self._write(f"WARNING: {message}")
+        self._write(message, "WARNING: ")
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Show how many bytes of a file have arrived."""
@@ -62,40 +68,55 @@ class ProgressObserver:
             bar.update(done - bar.n)
 
     def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
-        """Show how many examples of the epoch are done, and their loss."""
-        bar = self._bar_for(f"epoch {state.epoch + 1}/{epochs}", rows, unit=" samples")
+        """Show how much of the training is done, the loss, and the time that is left."""
+        done = state.epoch * rows + state.position
+        name, shown = f"epoch {state.epoch + 1}/{epochs}", f"loss {loss:.4f}"
+        bar = self._bar_for(
+            TRAINING,
+            epochs * rows,
+            desc=name,
+            postfix=shown,
+            initial=done,
+            unit=" samples",
+            unit_scale=True,
+            bar_format=LAYOUT,
+        )
         if bar is not None:
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            bar.update(state.position - bar.n)
+            bar.set_description_str(name, refresh=False)
+            bar.set_postfix_str(shown, refresh=False)
+            bar.update(done - bar.n)
 
     def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
         """Write the line of a finished epoch."""
         parts = [
             f"epoch {metrics.epoch}/{epochs}",
-            f"train loss {metrics.train_loss:.4f} accuracy {100 * metrics.train_accuracy:.2f} %",
+            f"train loss {metrics.train_loss:.4f}, {100 * metrics.train_accuracy:.2f} %",
         ]
         if metrics.val_loss is not None and metrics.val_accuracy is not None:
-            parts.append(
-                f"val loss {metrics.val_loss:.4f} accuracy {100 * metrics.val_accuracy:.2f} %"
-            )
-        parts.append(f"{metrics.samples_per_second:,.0f} samples/s")
+            parts.append(f"val loss {metrics.val_loss:.4f}, {100 * metrics.val_accuracy:.2f} %")
+        parts.append(f"{metrics.samples_per_second:,.0f}/s")
         self.log("  ".join(parts))
 
-    def _write(self, message: str) -> None:
-        self._close()
+    def _write(self, message: str, label: str = "") -> None:
+        if self._bar_name != TRAINING:  # the bar of a training stays, below the line
+            self._close()
+        if self._bar is not None:
+            self._bar.clear()
         with suppress(OSError):  # a closed pipe or a full disk must not end a training
             if sys.stderr is not None:
-                sys.stderr.write(f"{visible_lines(message)}\n")
+                label = label and coloured(label, YELLOW, sys.stderr)
+                sys.stderr.write(f"{label}{visible_lines(message)}\n")
                 sys.stderr.flush()
+        if self._bar is not None:
+            self._bar.refresh()
 
     def _bar_for(self, name: str, total: int | None, **options: Any) -> Any:
         if not self._draws:
             return None
         if self._bar is None or self._bar_name != name:
             self._close()
-            self._bar = _bar_type()(
-                total=total, desc=name, leave=False, dynamic_ncols=True, **options
-            )
+            options = {"desc": name, "leave": False, "dynamic_ncols": True, **options}
+            self._bar = _bar_type()(total=total, **options)
             self._bar_name = name
         return self._bar
 

@@ -88,7 +88,7 @@ def stored_config(folder: RunFolder, warn: Warn) -> Config | None:
     """
     has_trained = folder.has_trained  # first: another process may write last.npz just now
     if exists(folder.config):
-        return load_config(folder.config)
+        return load_config(folder.config, warn=lambda _: None)  # its training was warned of it
     for path in (folder.last, folder.best):
         if exists(path):
             config = trained_by(load_checkpoint(path))

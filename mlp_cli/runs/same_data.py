@@ -92,7 +92,8 @@ def record_place(folder: RunFolder, newest: Checkpoint, config: Config, dataset:
     for path in (folder.best, folder.last):  # last.npz second: it tells that best.npz is done
         if exists(path):
             checkpoint = load_checkpoint(path)
-            stored = load_config(trained_by(checkpoint), set={"data.path": config.data.path})
+            place = {"data.path": config.data.path}
+            stored = load_config(trained_by(checkpoint), set=place, warn=lambda _: None)
             header = {"config": stored.to_dict(), "data": asdict(dataset.record)}
             save_checkpoint(
                 path, checkpoint.arrays, checkpoint.header | header, check=folder.lock.check

@@ -18,13 +18,15 @@ import numpy as np
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
 from mlp_cli.compute.select import EngineChoice, build_engine
+from mlp_cli.config.idle import idle_keys
 from mlp_cli.config.load import dump_config, load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.data.identity import known_data
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
+from mlp_cli.runs.claim import Mode, check_out, claim
 from mlp_cli.runs.fetching import obtain_data
-from mlp_cli.runs.folder import Mode, RunFolder, check_out, claim
+from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result, read_steps
@@ -39,6 +41,7 @@ from mlp_cli.runs.resume import (
 )
 from mlp_cli.runs.same_data import check_same_data, record_place
 from mlp_cli.runs.saver import Saver
+from mlp_cli.runs.summary import how_to_go_on, summary
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import exists
 from mlp_cli.training.build import build_trainer
@@ -62,6 +65,7 @@ class RunOptions:
     config_name: str
     engine: EngineChoice
     data_path: Path | None = None
+    resume_with: Sequence[str] = ()  # options of `mlp train` that a continuation needs too
 
 
 def train_run(
@@ -78,7 +82,8 @@ def train_run(
     out, stored, result = options.out, None, None
     explained: AbstractContextManager[None] = nullcontext()
     if options.data_path is not None:
-        config = load_config(config, set={"data.path": options.data_path})
+        moved_to = {"data.path": options.data_path}
+        config = load_config(config, set=moved_to, warn=lambda _: None)  # the caller has warned
     if out is not None:
         check_out(out, options.mode)
         if options.mode == "resume":
@@ -90,6 +95,8 @@ def train_run(
             if result is not None and config.data.path == stored.data.path:
                 return out, result
             explained = known_data(config.data.path, out, stored.data.path)
+    for sentence in idle_keys(config):
+        observer.warn(sentence)
     with explained:
         config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
     folder, moved = claim(out, options.config_name), options.data_path is not None
@@ -124,6 +131,7 @@ def train_run(
                     observer.warn(warning)
             earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
+            observer.log(summary(config, trainer, folder.path, environment))
             sittings_before = trainer.state.seconds
 
             def elapsed() -> float:
@@ -131,6 +139,8 @@ def train_run(
 
             saver = Saver(trainer, config, environment, folder, elapsed)
             finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
+            if not finished:
+                observer.log(how_to_go_on(trainer, folder.path, options.resume_with))
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
 
 

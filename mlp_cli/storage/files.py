@@ -14,18 +14,15 @@ else have to pass on whom to warn. `cli.main` shows each of them once.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mlp_cli.errors import StorageError, StorageWarning, reason
+from mlp_cli.errors import ConfigError, StorageError, StorageWarning, reason
 from mlp_cli.storage.remedies import remedy
 
 # What `fsync` of a file reports if the file system does not have it. After any other error, data
@@ -35,8 +32,6 @@ _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 # What `fsync` of a folder reports if names may be lost, or if the folder is gone. The other errors
 # are those of file systems that cannot sync folders. EIO is one of them.
 _NAMES_LOST = (errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE)
-
-MINUTE, DAY = 60.0, 86_400.0  # seconds
 
 
 @contextmanager
@@ -127,92 +122,28 @@ def atomic_write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents if they are missing, and force their names to disk."""
-    missing = [path for path in (folder, *folder.parents) if mode_of(path) is None]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
-
-
-def prepare_folder(folder: Path, names: Sequence[str]) -> None:
-    """Make a folder for files of these names, and remove what killed processes left there.
-
-    Only temporary files that are more than a day old are removed: a younger one may be in use.
+def write_new(path: Path, content: bytes) -> None:
+    """Write `content` to a file that is not there yet.
 
     Raises
     ------
+    ConfigError
+        If something has that name already, even a broken link. It stays as it is.
     StorageError
-        If the folder cannot be made, or nothing can be written into it.
+        If the disk is full or the folder cannot be written. Then no file is left.
     """
-    with storage_errors("write into", folder):
-        make_folder(folder)
-        with tempfile.TemporaryFile(dir=folder):  # fail before any work is done
-            pass
-    with suppress(OSError):  # what is left there does no harm
-        for path in (path for name in names for path in folder.glob(f".{name}.*.tmp")):
-            if not _changed_within(DAY, path):
-                path.unlink()
-
-
-@contextmanager
-def wait_for_other_fetchers(
-    folder: Path, patience: float, deadline: float, on_wait: Callable[[], object]
-) -> Iterator[None]:
-    """If another process is in such a block for `folder`, wait for it and then use its files.
-
-    The block holds a lock on the folder. The lock saves work, and nothing may depend on it: not
-    every file system has locks, and the waiting has limits.
-
-    Parameters
-    ----------
-    folder
-        Where the processes write.
-    patience
-        Seconds to wait without a sign of progress, which is a temporary file in `folder` that
-        changed within the last minute. A stopped process, or an old file of a killed one, gives no
-        such sign.
-    deadline
-        The time at which the waiting ends in any case, as `time.monotonic` counts it.
-    on_wait
-        Called once before the waiting begins.
-
-    Raises
-    ------
-    StorageError
-        If the folder cannot be opened.
-    """
-    with ExitStack() as at_the_end:
-        with storage_errors("open", folder):
-            descriptor = at_the_end.enter_context(opened_folder(folder))
-        until, waiting = time.monotonic() + patience, False
-        while not _try_lock(descriptor) and time.monotonic() < min(until, deadline):
-            if not waiting:
-                on_wait()
-            waiting = True
-            with suppress(OSError):  # of a folder that cannot be listed, nothing is known
-                if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
-                    until = time.monotonic() + patience
-            time.sleep(0.1)
-        yield
-
-
-def _changed_within(seconds: float, path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime < seconds
-    except OSError:  # the file has just been renamed to its final name
-        return True
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open folder; return False if another process holds the lock."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # this file system has no locks
-        pass
-    return True
+    with storage_errors("write", path):
+        try:
+            file = path.open("xb")
+        except FileExistsError as error:
+            raise ConfigError(f"{path} is already there. Choose another name.") from error
+        try:
+            with file:
+                file.write(content)
+                sync_file(file, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def sync_file(file: BinaryIO, path: Path) -> None:

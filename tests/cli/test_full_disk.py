@@ -50,6 +50,7 @@ def test_a_list_to_a_full_disk(call: str) -> None:
     assert_refused(*call.split())
 
 
+@pytest.mark.long
 def test_results_to_a_full_disk(config: Path, tmp_path: Path) -> None:
     run = train(config, out=tmp_path / "run", observer=SilentObserver())
     assert_refused("train", config, "--out", run, "--resume")

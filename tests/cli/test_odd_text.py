@@ -59,7 +59,7 @@ def test_every_path_is_refused_by_name_if_it_is_empty_or_blank(
 def test_a_stream_is_refused_where_none_is_possible(
     command: click.Command, parameter: click.Parameter
 ) -> None:
-    if not isinstance(parameter.type, GivenPath) or parameter.name in ("argument", "files"):
+    if not isinstance(parameter.type, GivenPath) or parameter.name in ("argument", "files", "file"):
         return
     if parameter.opts[0] in ("--config", "--predictions"):
         return

@@ -40,6 +40,7 @@ def largest() -> int:
     return hard
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("soft", LIMITS)
 def test_a_small_stack_is_enlarged_for_all_threads(soft: int, largest: int, tmp_path: Path) -> None:
     use = (
@@ -55,6 +56,7 @@ def test_a_small_stack_is_enlarged_for_all_threads(soft: int, largest: int, tmp_
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("soft", LIMITS[:2])
 def test_a_training_works_with_a_small_stack(
     soft: int, largest: int, config: Path, tmp_path: Path
@@ -67,6 +69,7 @@ def test_a_training_works_with_a_small_stack(
     assert "nested more than 20 deep" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hard", LIMITS[1:])
 def test_a_stack_that_may_not_be_enlarged_is_used_as_it_is(
     hard: int, config: Path, tmp_path: Path

@@ -47,7 +47,7 @@ def test_closed_streams_do_not_make_a_command_fail(call: str, closed: str) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("call", ["nothing", "train", "train --nope", "train nowhere.yaml"])
+@pytest.mark.parametrize("call", ["nothing", "eval", "train --nope", "train nowhere.yaml"])
 def test_closed_streams_do_not_change_the_exit_code_of_an_error(call: str) -> None:
     done = shell(f"MLP {call} >&- 2>&-")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")

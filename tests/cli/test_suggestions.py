@@ -38,18 +38,19 @@ def fault(*changes: str) -> str:
     return str(refused.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_misspelt_choice_of_the_configuration_suggests_the_right_one(key: str) -> None:
     for name in CHOICES[key]:
         for wrong in misspelt(name):
-            assert fault(f"{key}='{wrong}'").endswith(f". Did you mean {name}?"), wrong
+            assert f". Did you mean {name}? Write `--set " in fault(f"{key}='{wrong}'"), wrong
 
 
 def test_a_choice_in_place_of_its_section_suggests_the_section() -> None:
     for section in ("optimizer", "schedule"):
         for name in CHOICES[f"{section}.name"]:
             meant = f"must be a mapping of keys. Did you mean {{name: {name}}}?"
-            assert fault(f"{section}={name.upper()}").endswith(meant)
+            assert meant in fault(f"{section}={name.upper()}")
 
 
 def test_a_misspelt_key_or_section_suggests_the_right_one() -> None:
@@ -94,7 +95,7 @@ def test_a_misspelt_word_of_the_command_line_suggests_the_right_one(
     with pytest.raises(SystemExit) as ended:
         main.main(arguments)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.endswith(f". Did you mean {meant}?\n")
+    assert f". Did you mean {meant}?" in capsys.readouterr().err
 
 
 def test_a_misspelt_name_of_kernels_suggests_the_right_one(
@@ -115,5 +116,5 @@ def test_a_misspelt_split_suggests_the_right_one_in_python() -> None:
 
 
 def test_a_name_unlike_all_others_has_no_suggestion() -> None:
-    assert "Did you mean" not in fault("model.activation=swish")
+    assert "Did you mean" not in fault("model.activation=frobnicate")
     assert "Did you mean" not in fault("optimizer=3")

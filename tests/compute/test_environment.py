@@ -17,14 +17,31 @@ from mlp_cli.errors import ConfigError
 
 
 def test_the_option_comes_before_the_variable_and_the_variable_before_the_rule() -> None:
-    assert choose_threads(3, [30], 10, False, {"OMP_NUM_THREADS": "2"}) == 3
-    assert choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": "2,1"}) == 2
+    assert (
+        choose_threads(3, [30], 10, False, {"OMP_NUM_THREADS": "2", "MLP_OVERSUBSCRIBE": "1"}) == 3
+    )
+    assert (
+        choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": "2,1", "MLP_OVERSUBSCRIBE": "1"})
+        == 2
+    )
     assert choose_threads(None, [30], 10, False, {}) == 1
     assert choose_threads(None, [30], 10, False, {"OMP_NUM_THREADS": ""}) == 1
     assert choose_threads(None, [2500, 2000], 128, False, {}) == available_cores()
     assert choose_threads(None, [128], 64, False, {}) == 1
     assert choose_threads(None, [128], 64, True, {}) == available_cores()
     assert choose_threads(None, [30], 10, True, {}) == 1
+
+
+def test_more_threads_than_cores_are_taken_only_if_they_are_forced() -> None:
+    cores, told = available_cores(), []
+    for option, environ in [(cores + 1, {}), (None, {"OMP_NUM_THREADS": str(cores + 1)})]:
+        assert choose_threads(option, [30], 10, False, environ, told.append) == cores
+        forced = {**environ, "MLP_OVERSUBSCRIBE": "1"}
+        assert choose_threads(option, [30], 10, False, forced, told.append) == cores + 1
+    assert choose_threads(cores, [30], 10, False, {}, told.append) == cores
+    first, second = told
+    assert first.startswith(f"threads={cores + 1}, but this process may use {cores} core")
+    assert second.startswith(f"OMP_NUM_THREADS={cores + 1}, but")
 
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "²"])

@@ -282,7 +282,7 @@ def test_a_large_product_does_not_depend_on_where_its_operands_are_in_memory(lay
     assert len(found) == 1
 
 
-@pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `fast`, and an Intel processor")
+@pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `mkl`, and an Intel processor")
 @pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
 def test_large_products_are_computed_by_mkl_and_small_ones_by_the_blas_of_numpy(rows: int) -> None:
     left, right = large_factors("plain")

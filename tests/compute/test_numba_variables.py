@@ -40,6 +40,9 @@ def test_the_message_names_a_variable_that_keeps_the_kernels_from_loading(
     variable: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     name, _, value = variable.partition("=")
+    known = vars(pytest.importorskip("numba").config)
+    if not {name, name.removeprefix("NUMBA_")} & known.keys():
+        pytest.skip(f"this release of Numba does not read {name}")
     for command in (["train", config, "--out", "a"], ["gradcheck", config]):
         done = mlp(*command, **{name: value})
         assert done.returncode == 2, done.stderr

@@ -191,16 +191,16 @@ def test_one_message_lists_faults_of_every_kind(path: Path) -> None:
         "c.yaml: 10 faults.",
         "  c.yaml:1: seed: found -1; must be an integer at least 0 and below 9223372036854775808.",
         "  c.yaml:3: optimizer.name: found sdg; must be one of sgd, rmsprop, adam, adamw. "
-        "Did you mean sgd?",
+        "Did you mean sgd? Write `name: sgd`.",
         "  c.yaml:4: optimizer.weight_decay: found -1; must be a number at least 0 and at most "
         "1000000.",
-        "  c.yaml:5: optimizer.foo: unknown key. `mlp config schema` lists all keys.",
+        "  c.yaml:5: optimizer.foo: unknown key. `mlp config explain` lists all keys.",
         "  c.yaml:8: schedule.warmup: found 20.0 epochs, but training.epochs is 10. Choose fewer.",
         "  c.yaml:9: training.dtype: found float16; must be one of float32, float64. "
-        "Did you mean float64?",
+        "Did you mean float64? Write `dtype: float64`.",
         "  c.yaml:11: data: given twice, first on line 10. Keep one.",
         "  c.yaml:12: loss: tags (!t) are not supported. Remove it.",
-        "  --set sed=3: sed: unknown key. Did you mean seed?",
+        "  --set sed=3: sed: unknown key. Did you mean seed? Write `--set seed=3`.",
         "  --set model.hidden: not of the form KEY=VALUE, such as training.epochs=3.",
     ]
 

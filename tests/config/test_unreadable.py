@@ -63,6 +63,7 @@ REFUSED: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize(("make", "reason"), REFUSED)
 def test_what_the_system_refuses_to_read_is_exit_7(
@@ -90,6 +91,7 @@ def device(path: Path) -> None:
     path.symlink_to("/dev/null")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -116,6 +118,7 @@ def test_a_shipped_configuration_that_may_not_be_read_is_exit_7(call: str, tmp_p
     assert_refused(mlp(*call.split(), package=tmp_path), 7, message)
 
 
+@pytest.mark.long
 def test_a_run_that_may_not_be_read_is_exit_7(config: Path, tmp_path: Path) -> None:
     run = train(config, out=tmp_path / "run", observer=SilentObserver()).path
     best, stored = run / "best.npz", run / "config.yaml"

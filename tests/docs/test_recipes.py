@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -80,3 +82,31 @@ def test_an_undistorted_recipe_differs_by_its_distortions_only(recipe: Path) -> 
     assert not partner.distortion.is_none
     undistorted = partner.model_copy(update={"distortion": DistortionConfig()})
     assert load_config(recipe, []) == undistorted
+
+
+@pytest.mark.long
+def test_a_result_is_repeated_beside_the_kept_ones(mnist_source: Path, tmp_path: Path) -> None:
+    (tmp_path / "mlp").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mlp_cli "$@"\n')
+    (tmp_path / "mlp").chmod(0o755)
+    environ = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MLP_MIRROR": str(mnist_source),
+        "MLP_KERNELS": "numpy",
+    }
+
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            list(map(str, command)), cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert re.search(r"^ +linear +\d+\.\d$", run(ROOT / "scripts" / "recipe.sh", "--help"), re.M)
+    run(ROOT / "scripts" / "recipe.sh", "linear", 0)
+    assert (tmp_path / "runs" / "linear" / "0" / "best.npz").exists()
+    (row,) = run(sys.executable, ROOT / "scripts" / "results.py", "runs").splitlines()[2:]
+    kept = json.loads((ROOT / "results" / "linear" / "0" / "result.json").read_text())
+    error = float(row.split("|")[3])
+    assert error == pytest.approx(kept["test_errors"] / 100, abs=0.2)  # another machine rounds

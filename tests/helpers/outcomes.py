@@ -12,6 +12,6 @@ from mlp_cli.errors import ConfigError
 def outcome(path: Path, *changes: str) -> Config | str:
     """Return the configuration of a file and changes, or the message that refuses them."""
     try:
-        return load_config(path, changes)
+        return load_config(path, changes, warn=lambda _: None)
     except ConfigError as error:
         return str(error).replace(str(path), "c.yaml")

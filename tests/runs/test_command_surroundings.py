@@ -35,6 +35,7 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("arguments", "code", "words"), DAMAGED)
 def test_an_error_is_one_message_with_the_documented_exit_code(
     arguments: list[str], code: int, words: str, mlp: Mlp, tmp_path: Path

@@ -195,6 +195,7 @@ def test_a_kill_between_the_two_checkpoints_is_made_good(
     assert_same_run(moved.run, moved.whole)
 
 
+@pytest.mark.long
 def test_a_run_without_data_of_its_own_has_no_other_place(tmp_path: Path) -> None:
     folder = write_own_images(tmp_path, 28, 28)
     drawn = from_dict(
@@ -252,9 +253,10 @@ def test_a_checkpoint_of_the_first_format_is_continued_and_scored_elsewhere(
     assert "last.npz holds no digests of its data" in warnings[0]
     assert json.loads((run / "result.json").read_text())["epochs"] == 4
     assert len(load_checkpoint(run / "last.npz").data().digests) == 2
-    assert continued(run, load_config(run / "config.yaml"), None) == []
+    assert continued(run, load_config(run / "config.yaml", warn=[].append), None) == []
 
 
+@pytest.mark.long
 def test_the_commands_take_the_option(mlp: Mlp, moved: Moved) -> None:
     (moved.run.parent / "c.yaml").write_text(dump_config(moved.config))
     train = ["train", "c.yaml", "--out", "run", "--quiet"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from mlp_cli.config.schema import Config
 from mlp_cli.errors import DivergedError
 from mlp_cli.runs.resume import joined
 from mlp_cli.training.divergence import STEPS, ExaminedStep
+
+read = partial(load_config, warn=[].append)  # of rates that make a training diverge
 
 CASES = [
     ["optimizer={name: rmsprop, learning_rate: 1e20}"],
@@ -44,7 +47,7 @@ def diverge(run: Path, config: Config, *, fast: bool = False) -> tuple[str, dict
 def test_a_resumed_divergence_is_reported_with_the_steps_before(
     changes: list[str], kernels: type[Kernels], config: Path, tmp_path: Path
 ) -> None:
-    of, fast = load_config(config, ["training.epochs=50", *changes]), kernels is not NumPyKernels
+    of, fast = read(config, ["training.epochs=50", *changes]), kernels is not NumPyKernels
     first = diverge(tmp_path / "run", of, fast=fast)
     assert len(first[1]["steps"]) > 1
     for _ in range(2):
@@ -53,7 +56,7 @@ def test_a_resumed_divergence_is_reported_with_the_steps_before(
 
 @pytest.mark.parametrize("text", DAMAGED, ids=lambda text: text[:20])
 def test_a_damaged_report_is_written_again(text: str, config: Path, tmp_path: Path) -> None:
-    of = load_config(config, CASES[1])
+    of = read(config, CASES[1])
     _, first = diverge(tmp_path / "run", of)
     (tmp_path / "run" / "divergence.json").write_text(text)
     _, again = diverge(tmp_path / "run", of)
@@ -62,7 +65,7 @@ def test_a_damaged_report_is_written_again(text: str, config: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("norm", ["1", True, [1.0], {}])
 def test_a_norm_of_another_type_is_damage_too(norm: object, config: Path, tmp_path: Path) -> None:
-    of = load_config(config, CASES[1])
+    of = read(config, CASES[1])
     _, first = diverge(tmp_path / "run", of)
     first["steps"][0]["weight_norms"] = [norm, 1.0]
     (tmp_path / "run" / "divergence.json").write_text(json.dumps(first))

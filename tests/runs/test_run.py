@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def test_stdout_is_the_result_and_the_resolved_configuration_repeats_the_run(
 
 def test_a_terminal_shows_progress_bars(config: Path, tmp_path: Path) -> None:
     parent, child = os.openpty()
+    termios.tcsetwinsize(child, (24, 80))
     command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(config), "--out", "a"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=-1, stderr=child)

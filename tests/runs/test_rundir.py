@@ -14,7 +14,8 @@ from helpers.proofs import Proof
 from helpers.selection import few
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.runs.folder import FILES, Mode, RunFolder, check_out, claim
+from mlp_cli.runs.claim import Mode, check_out, claim
+from mlp_cli.runs.folder import FILES, RunFolder
 from mlp_cli.runs.records import Result
 from mlp_cli.training.metrics import EpochMetrics
 
@@ -140,7 +141,7 @@ def test_the_name_of_a_run_is_made_safe(
 # In each of `rounds` rounds, 64 processes claim one name at once. `locks` says what flock does.
 RACE = """
 import errno, fcntl, os, sys
-from mlp_cli.runs.folder import claim
+from mlp_cli.runs.claim import claim
 def nothing(*_): pass
 def no_locks(*_): raise OSError(errno.ENOLCK, "No locks available")
 rounds, locks = int(sys.argv[1]), sys.argv[2]

@@ -17,6 +17,7 @@ from mlp_cli.data.dataset import whole
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.long
 def test_eval_scores_a_committee_writes_predictions_and_checks_the_error(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:

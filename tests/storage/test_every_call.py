@@ -86,6 +86,7 @@ def assert_same(command: Command, done: subprocess.CompletedProcess[str]) -> Non
     assert_same_run(command.disk / "runs" / "a", command.after / "runs" / "a")
 
 
+@pytest.mark.long
 @pytest.mark.proof("F1 each call of a training or an evaluation fails once")
 def test_a_failing_call_is_survived_or_is_one_message_and_nothing_is_lost(
     proof: Proof, commands: list[Command]

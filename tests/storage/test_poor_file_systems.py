@@ -76,6 +76,7 @@ def test_a_training_works_without_fsync_and_says_so_once(
     assert_same_run(tmp_path / "run", tmp_path / "other")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", few(["EIO", "EBADF", "EACCES", "EISDIR", "ENODEV", "EROFS"], 6))
 def test_a_training_works_if_folders_cannot_be_synced(
     error: str, train: Run, tmp_path: Path
@@ -86,6 +87,7 @@ def test_a_training_works_if_folders_cannot_be_synced(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_training_works_in_a_folder_that_may_not_be_read(run: Run, config: Path) -> None:
     Path(config.parent, "runs").mkdir(mode=0o333)
     train = [*MLP, "train", config, "--out", "runs/a", "--quiet"]
@@ -94,6 +96,7 @@ def test_a_training_works_in_a_folder_that_may_not_be_read(run: Run, config: Pat
     assert done.stderr.startswith(f"WARNING: runs: {NO_SYNC} (Permission denied)")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", few(["EIO", "ENOSPC", "EDQUOT"], 3))
 def test_a_file_that_cannot_be_synced_because_data_are_lost_is_an_error(
     error: str, train: Run, run: Run, config: Path, tmp_path: Path
@@ -108,6 +111,7 @@ def test_a_file_that_cannot_be_synced_because_data_are_lost_is_an_error(
     assert run(*longer).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "error", few(["ENODEV", "EPERM", "EACCES", "EINVAL", "ENOSYS", "EAGAIN"], 6)
 )
@@ -153,6 +157,7 @@ def test_from_python_the_lack_is_a_warning_of_python(run: Run, config: Path) -> 
     assert (done.returncode, done.stdout) == (0, ".\n"), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", few(["EPERM", "ENOSYS"], 2))
 def test_a_training_works_if_its_cores_may_not_be_asked(error: str, train: Run) -> None:
     done = train("run", faults=failing("sched_getaffinity", error))
@@ -163,6 +168,7 @@ def small_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("out", "before", "words"),
     [
@@ -190,6 +196,7 @@ def test_a_message_names_the_remedy(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_run_that_may_not_be_seen_is_not_called_missing(train: Run, run: Run) -> None:
     assert train("above/run").returncode == 0
     for arguments in (["eval", "above/run"], ["eval", "above/run/best.npz"]):

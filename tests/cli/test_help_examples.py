@@ -1,0 +1,61 @@
+"""The examples at the end of each command's help work, in their order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.commands import walk
+
+from mlp_cli.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+
+# The examples train `mnist`. A file of that name in the working folder is found first.
+SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 2}}"
+
+
+COMMANDS = walk(cli)
+
+
+def examples(name: str) -> list[str]:
+    epilog = COMMANDS[name].epilog or ""
+    return [line.strip() for line in epilog.splitlines() if line.startswith("  ")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_ends_with_two_or_three_examples(name: str) -> None:
+    assert 2 <= len(examples(name)) <= 3
+    for example in examples(name):
+        assert example.startswith(f"mlp {name}")
+        assert len(example) <= 56
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source: Path) -> None:
+    if name == "config preview":
+        pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    (tmp_path / "mnist").write_text(SMALL)
+    program = tmp_path / "bin" / "mlp"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m mlp_cli "$@"\n')
+    program.chmod(0o755)
+    environ = {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+        "MLP_MIRROR": str(mnist_source),
+        "MLP_KERNELS": "numpy",
+    }
+    # What the examples of other commands make.
+    before = ["mlp train mnist --out runs/a"] if name == "eval" else []
+    for example in [*before, *examples(name)]:
+        done = subprocess.run(
+            example, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, (example, done.stderr)
