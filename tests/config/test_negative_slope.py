@@ -91,7 +91,11 @@ def test_a_run_trains_resumes_and_predicts_with_its_slope(tmp_path: Path) -> Non
     np.testing.assert_array_equal(found[None], found[0.01])
     assert np.abs(found[0.5] - found[0.01]).max() > 1e-4
 
-    with np.load(runs[0.5].path / "best.npz") as arrays:
+    with (
+        np.load(runs[0.5].path / "best.npz") as arrays,
+        np.load(runs[0.01].path / "best.npz") as of,
+    ):
+        assert np.abs(arrays["layers.2.weight"] - of["layers.2.weight"]).max() > 1e-4
         a = probes().reshape(8, -1) / 255
         for layer in range(3):
             z = a @ arrays[f"layers.{layer}.weight"].T + arrays[f"layers.{layer}.bias"]

@@ -104,36 +104,50 @@ def _derive_by(slope: Any) -> Any:
     return derive
 
 
-def _tree(loops: Sequence[tuple[int, Any]], branch: Callable[[int, Any, Any], Any]) -> Any:
+def _tree(loops: Sequence[tuple[int, Any]], branch: Callable[..., Any]) -> Any:
     """Return a function of a code, and of what the loops take, that runs the loop of that code.
 
-    `loops` have rising codes. Numba optimises what a function calls again with the function, so a
-    tree of few levels compiles faster than a chain.
+    `loops` have rising codes. Each `branch` has four ways, because it takes as long to compile as a
+    loop, and Numba optimises what it calls once more: two ways would need twice as many branches.
     """
     if len(loops) == 1:
         return loops[0][1]
-    half = len(loops) // 2
-    return branch(loops[half][0], _tree(loops[:half], branch), _tree(loops[half:], branch))
+    size = -(-len(loops) // 4)
+    parts = [loops[start : start + size] for start in range(0, len(loops), size)]
+    parts += parts[-1:] * (4 - len(parts))  # the last again, for what is missing
+    return branch([part[0][0] for part in parts], *(_tree(part, branch) for part in parts))
 
 
-def _activate_branch(code: int, lower: Any, upper: Any) -> Any:
+def _activate_branch(codes: Sequence[int], one: Any, two: Any, three: Any, four: Any) -> Any:
+    _, second, third, fourth = codes
+
     @jit
     def branch(f, z, b, kept, K, stride, constant):
-        if f < code:
-            lower(f, z, b, kept, K, stride, constant)
+        if f < second:
+            one(f, z, b, kept, K, stride, constant)
+        elif f < third:
+            two(f, z, b, kept, K, stride, constant)
+        elif f < fourth:
+            three(f, z, b, kept, K, stride, constant)
         else:
-            upper(f, z, b, kept, K, stride, constant)
+            four(f, z, b, kept, K, stride, constant)
 
     return branch
 
 
-def _derive_branch(code: int, lower: Any, upper: Any) -> Any:
+def _derive_branch(codes: Sequence[int], one: Any, two: Any, three: Any, four: Any) -> Any:
+    _, second, third, fourth = codes
+
     @jit
     def branch(f, delta, a, constant):
-        if f < code:
-            lower(f, delta, a, constant)
+        if f < second:
+            one(f, delta, a, constant)
+        elif f < third:
+            two(f, delta, a, constant)
+        elif f < fourth:
+            three(f, delta, a, constant)
         else:
-            upper(f, delta, a, constant)
+            four(f, delta, a, constant)
 
     return branch
 
