@@ -205,7 +205,7 @@ def test_texts_of_files_reach_the_terminal_escaped(mlp: Mlp, config: Path, tmp_p
     (run / "result.json").write_text(json.dumps({**result, "dataset": ESCAPE}))
     arguments = ["train", run / "config.yaml", "--out", run, "--resume"]
     text, as_json = mlp(*arguments), mlp(*arguments, "--json")
-    assert f" on {SHOWN}\n" in text.stdout
+    assert f"  {SHOWN}\n" in text.stdout
     assert json.loads(as_json.stdout)["dataset"] == ESCAPE
     arrays, header = opened(run / "best.npz")
     header["config"]["data"]["path"] = f"/own{ESCAPE}"
