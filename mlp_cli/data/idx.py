@@ -9,6 +9,7 @@ system cannot map a raw file into memory, it takes its own size.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import math
 import os
@@ -66,6 +67,8 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
         try:
             return np.memmap(file, np.uint8, "r", len(start), shape).view(np.ndarray)
         except OSError as error:
+            if error.errno == errno.ENOMEM:  # then there is none to read it into either
+                raise
             lack = f"the file system cannot map files into memory ({reason(error)})"
             harm = "They are read instead, which takes more memory"
             warnings.warn(StorageWarning(path, f"{lack}. {harm}."), stacklevel=2)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from mlp_cli.config.load import load_config
+from mlp_cli.config.load import differences, load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.identity import other_data, refusal, unknown_data
@@ -45,8 +45,10 @@ def check_same_data(
     CheckpointError
         If the checkpoint holds no record of its data, or no configuration.
     """
-    record, path = checkpoint.data(), checkpoint.path
-    elsewhere = config.data.path != trained_by(checkpoint).data.path
+    record, path, stored = checkpoint.data(), checkpoint.path, trained_by(checkpoint)
+    if set(differences(stored, config)) - {"data.path", "training.epochs"}:
+        return  # the checkpoint of another run, which `restore` refuses
+    elsewhere = config.data.path != stored.data.path
     why = other_data(record, dataset, dataset.record.digests)
     if elsewhere and not moved and (why or not record.digests):
         raise _elsewhere(path, why)
