@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 PANES = Path(__file__).parent / "panes"
 WIDTHS = [60, 80, 120]
-CHANGING = re.compile("epoch|test|validation|time|Stopped|\\d+ %")  # rows that change
+CHANGING = re.compile(
+    r"epoch|test|validation|time|Stopped|continued|errors|accuracy|loss|runs/a/best|\d+ %"
+)  # rows that change
 
 CONFIG = """\
 data: {dataset: synthetic, validation: 2000}
@@ -47,7 +49,7 @@ def check(name: str, columns: int, pane: Pane) -> None:
     rows = []
     for row in pane.rows:
         if CHANGING.match(row):
-            row = re.sub(r"\d", "0", re.sub(r"[\d,.]+(?=/s|,| s\b| samples|\. To)", "0", row))
+            row = re.sub(r"\d", "0", re.sub(r"[\d,.]+(?=/s|,| s\b| samples|\. To|$)", "0", row))
         rows.append(row)
     text = "\n".join(rows).rstrip() + "\n"
     path = PANES / f"{name}-{columns}.txt"
@@ -57,9 +59,9 @@ def check(name: str, columns: int, pane: Pane) -> None:
     assert text == path.read_text()
 
 
-def long_training(columns: int, folder: Path) -> Pane:
-    arguments = ["train", "small.yaml", "--set", "training.epochs=500", "--out", "runs/a"]
-    sent = []
+def stopped_training(columns: int, folder: Path, arguments: Sequence[str]) -> Pane:
+    """Press Ctrl-C as soon as the bar shows a loss."""
+    sent: list[None] = []
 
     def watch(process: subprocess.Popen[bytes], written: str) -> None:
         if not sent and "left, loss" in written:
@@ -80,7 +82,8 @@ def test_a_training(columns: int, folder: Path) -> None:
 @pytest.mark.serial
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_an_interrupted_training_and_its_continuation(columns: int, folder: Path) -> None:
-    stopped = long_training(columns, folder)
+    many = ("--set", "training.epochs=500", "--out", "runs/a")
+    stopped = stopped_training(columns, folder, ["train", "small.yaml", *many])
     assert stopped.returncode == -signal.SIGINT
     bars = [line for line in re.split("[\r\n]", stopped.written) if "%|" in line]
     assert bars
@@ -91,6 +94,20 @@ def test_an_interrupted_training_and_its_continuation(columns: int, folder: Path
 
     command = "".join(stopped.rows).partition("To go on:")[2].split("mlp ")[1].split()
     assert command == ["train", "--resume", "--out", "runs/a"]
+    again = stopped_training(columns, folder, command)
+    assert again.returncode == -signal.SIGINT
+    check("continued", columns, again)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_score(columns: int, folder: Path) -> None:
+    on_terminal(["train", "small.yaml", "--out", "runs/a", "--quiet"], columns, cwd=folder)
+    pane = on_terminal(["eval", "runs/a"], columns, cwd=folder)
+    assert pane.returncode == 0
+    scores, _, table = "\n".join(pane.rows).partition("\n\n")
+    check("eval", columns, pane._replace(rows=scores.split("\n")))
+    assert max(map(len, table.split("\n"))) <= 60
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
