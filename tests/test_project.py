@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -86,19 +87,27 @@ def test_the_citation_has_the_version_licence_and_author_of_the_project() -> Non
 def test_every_test_runs_in_one_stage_of_the_checks() -> None:
     # Without compiled code, the README's command runs the tests not marked `long`.
     assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
-    apart = re.search(r'-m "long and serial" tests/{([\w,]+)}', CI)
-    again = re.search(r"grep -vxE 'tests/\(([\w|]+)\)/'", CI)
-    assert apart is not None
-    assert again is not None
-    # What is left out with the extras has run before, in full.
-    no_tests = {"golden", "helpers", "__pycache__"}
-    assert set(again[1].split("|")) == {*apart[1].split(","), *no_tests}
-    for selection in ("long and not serial", "not serial", "serial"):
-        assert CI.count(f'-m "{selection}"') == 1
-    # A test that is skipped without an extra runs with it.
-    for path in (ROOT / "tests").glob("*/test_*.py"):
-        if path.parent.name in apart[1].split(",") and EXTRA.search(path.read_text()):
-            assert path.stem.removeprefix("test_") in CI, path
+    for selection in ("long and not serial", "long and serial"):
+        assert f'-m "{selection}" "${{without_extras[@]}}"' in CI
+    for selection in ("not serial", "serial"):
+        assert f'-m "{selection}" "${{with_extras[@]}}"' in CI
+    listed = {name: selected(name) for name in ("without_extras", "with_extras")}
+    for path in (ROOT / "tests").glob("**/test_*.py"):
+        own = path.relative_to(ROOT)
+        of = own if own.parent.name == "tests" else own.parent
+        assert any(of.as_posix() in paths for paths in listed.values()), path
+        # A test that is skipped without an extra.
+        if path != Path(__file__) and EXTRA.search(path.read_text()):
+            assert {own.as_posix(), of.as_posix()} & listed["with_extras"], path
+
+
+def selected(name: str) -> set[str]:
+    """Return the paths in a list of `.ci/run`."""
+    code = f'eval "$(sed -n "/^{name}=(/,/)$/p" .ci/run)"; printf "%s\\n" "${{{name}[@]}}"'
+    done = subprocess.run(
+        ["bash", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
 
 
 EXTRA = re.compile(r"needs_numba|needs the extra|needs matplotlib")
