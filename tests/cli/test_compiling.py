@@ -128,7 +128,7 @@ def test_a_call_from_python_says_that_it_waits(
 def test_a_signal_at_any_instant_of_a_first_run_ends_it_soon(
     proof: Proof, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    for trial in proof.trials(quick=4, long=50):
+    for trial in proof.trials(quick=1, long=50):
         number = SIGNALS[trial % 3]
         run = tmp_path / f"run-{trial}"
         process = start("train", config, "--out", run, cache=tmp_path / f"cache-{trial}")
