@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -58,8 +59,10 @@ def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
     done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    announced, reported = done.stderr.splitlines()
+    announced, *meanwhile, reported = done.stderr.splitlines()
     assert announced.startswith(ANNOUNCED)
+    assert meanwhile
+    assert all(re.fullmatch(r"compiling for \d+ s …", line) for line in meanwhile)
     assert reported.startswith("Compiled the kernels in ")
 
 

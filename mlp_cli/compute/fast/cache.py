@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from mlp_cli.errors import reason
 
 # Seconds: the longest wait for a process that compiles, and the pause between two tries.
 LONGEST_WAIT, PAUSE = 300.0, 0.1
+EVERY = 5.0  # seconds, in which a process that compiles says so again
 
 
 class KernelCache:
@@ -56,6 +58,7 @@ class KernelCache:
         self._log: Note = say_nothing
         self._lock: int | None = None  # a descriptor of the folder
         self._began = 0.0
+        self._ended = threading.Event()
         function._cache = self
 
     @property
@@ -65,7 +68,7 @@ class KernelCache:
 
     @contextmanager
     def reporting(self, warn: Note, log: Note) -> Iterator[None]:
-        """In the block, `warn` before anything that takes long, and `log` its end.
+        """In the block, `warn` before anything that takes long, and `log` its progress and its end.
 
         No lock is held after the block.
         """
@@ -73,6 +76,7 @@ class KernelCache:
         try:
             yield
         finally:
+            self._ended.set()
             self._warn = self._log = say_nothing
             self._unlock()
 
@@ -93,11 +97,13 @@ class KernelCache:
                 f"the kernels must be compiled. This takes about half a minute, {often}. "
                 "MLP_KERNELS=numpy does without them."
             )
-            self._began = time.monotonic()
+            self._began, self._ended = time.monotonic(), threading.Event()
+            threading.Thread(target=self._tell, args=(self._ended,), daemon=True).start()
         return found
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep compiled code if there is a folder for it."""
+        self._ended.set()
         done = f"Compiled the kernels in {time.monotonic() - self._began:.0f} s"
         if self._files is not None:
             try:
@@ -110,6 +116,11 @@ class KernelCache:
                 )
         self._unlock()
         self._log(f"{done}.")
+
+    def _tell(self, ended: threading.Event) -> None:
+        """Tell now and then how long the compiling has taken, until it has ended."""
+        while not ended.wait(EVERY):
+            self._log(f"compiling for {time.monotonic() - self._began:.0f} s …")
 
     def _load(self, signature: Any, context: Any) -> Any:
         """Load the code; if its files are damaged, remove them.
