@@ -114,7 +114,8 @@ def test_a_score(columns: int, folder: Path) -> None:
 def test_an_error_and_a_warning(columns: int, folder: Path) -> None:
     pane = on_terminal(["train", "small.yaml", "--resume"], columns, cwd=folder)
     assert pane.returncode == 2
-    check("error", columns, pane)
+    rows = [row.replace("train -h'", "train --help'") for row in pane.rows]  # of Click 8.1
+    check("error", columns, pane._replace(rows=rows))
 
 
 @pytest.mark.parametrize(

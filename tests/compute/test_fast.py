@@ -312,7 +312,12 @@ def test_large_products_are_computed_by_mkl_and_small_ones_by_the_blas_of_numpy(
 def test_mkl_is_not_loaded_if_it_could_fail(before: str, tmp_path: Path) -> None:
     code = f"{before}\nfrom mlp_cli.compute.fast import FastKernels\nprint(FastKernels.name)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        # With the working directory in the path, NumPy itself fails in a deleted one.
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"numba {metadata.version('numba')}\n"
 
