@@ -288,6 +288,7 @@ def test_without_a_configuration_the_default_one_is_shown_and_checked(mlp: Mlp) 
     assert (named.stdout, named.stderr) == (mlp("config", "show").stdout, "")
 
 
+@pytest.mark.long
 def test_without_a_configuration_the_default_one_is_trained(mlp: Mlp, tmp_path: Path) -> None:
     (tmp_path / "mnist").write_text("not the shipped one")
     small = ("--set", "data.dataset=synthetic", "--set", "model.hidden=[4]")

@@ -40,11 +40,13 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
             yield (*path, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", list(commands(cli)), ids=" ".join)
 def test_help_to_a_full_disk(command: tuple[str, ...]) -> None:
     assert_refused(*command, "--help")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("call", ["-h", "--version", "config list --json", "config schema"])
 def test_a_list_to_a_full_disk(call: str) -> None:
     assert_refused(*call.split())

@@ -96,6 +96,7 @@ def test_a_run_is_its_own_configuration(mlp: Mlp, config: Path, tmp_path: Path) 
     assert "differs from the run's in seed" in other.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("made", [False, True])
 def test_without_a_run_or_a_configuration_nothing_is_started(
     made: bool, mlp: Mlp, tmp_path: Path
@@ -109,6 +110,7 @@ def test_without_a_run_or_a_configuration_nothing_is_started(
     assert (tmp_path / "b").exists() == made
 
 
+@pytest.mark.long
 def test_the_summary_names_what_is_trained(mlp: Mlp, config: Path) -> None:
     done = mlp("train", config, "--set", "schedule.name=cosine", "--out", "a", "--threads", 1)
     said = dict(line.split("  ", 1) for line in done.stderr.splitlines()[:7])

@@ -118,6 +118,7 @@ def test_an_error_and_a_warning(columns: int, folder: Path) -> None:
     check("error", columns, pane._replace(rows=rows))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("environ", "colours"),
     [
@@ -160,6 +161,7 @@ def test_the_line_of_an_epoch_fits_80_columns(
     assert len(capsys.readouterr().err.rstrip("\n")) <= 80
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("command", ["", "config", *walk(cli)])
 def test_help_fits_the_terminal_and_its_short_lines_are_whole(

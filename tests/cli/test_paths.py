@@ -174,6 +174,7 @@ def test_predictions_do_not_replace_a_device(target: str, train: Train, tmp_path
     assert not (tmp_path / target).is_file()
 
 
+@pytest.mark.long
 @pytest.mark.proof("C12 a umask")
 def test_permissions_follow_the_umask(proof: Proof, train: Train, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()

@@ -62,6 +62,7 @@ def parse(words: list[str]) -> None:
     command.make_context(name, list(rest))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("slip", "meant"), COMMAND_LINES)
 def test_the_message_about_a_command_line_holds_one_that_runs(
     slip: str, meant: str, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -38,6 +38,7 @@ def test_its_exit_code_does_not_need_standard_error(group: str, closed: str) -> 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "call", ["--version", "--help", "config --help", "config list", "config schema"]
 )

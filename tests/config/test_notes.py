@@ -159,6 +159,7 @@ def test_no_shipped_configuration_warns(name: str) -> None:
     assert message == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["train --quiet", "gradcheck"])
 def test_the_command_warns_before_anything_else_even_if_quiet(
     command: str, mlp: Callable[..., subprocess.CompletedProcess[str]], config: Path

@@ -109,6 +109,7 @@ def test_what_is_no_configuration_is_exit_2(
         assert_refused(mlp(*command, config), 2, f"{config}{reason}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("call", ["config list", "train mnist"])
 def test_a_shipped_configuration_that_may_not_be_read_is_exit_7(call: str, tmp_path: Path) -> None:
     for name in ("mlp_cli", "configs"):

@@ -42,6 +42,7 @@ def test_mnists_digests_are_the_published_ones(mnist_source: Path, tmp_path: Pat
     assert named.digests == own.digests == {file.name: file.sha256 for file in mnist.MNIST_FILES}
 
 
+@pytest.mark.long
 def test_the_digits_that_the_program_draws_have_digests_too() -> None:
     found = load_dataset(from_dict({"data": {"dataset": "synthetic"}}, ""), Path()).record.digests
     expected = [hashlib.sha256(idx(array)).hexdigest() for array in synthetic.draw_digits()]

@@ -136,6 +136,7 @@ def test_a_numba_that_does_not_load_is_one_message(
     assert again.returncode == 0
 
 
+@pytest.mark.long
 def test_the_schema_is_json_and_both_help_options_agree(mlp: Mlp) -> None:
     schema = json.loads(mlp("config", "schema").stdout)
     assert "training" in schema["properties"]

@@ -109,6 +109,7 @@ def test_a_run_is_resumed_whatever_a_record_holds(name: str, text: str, runs: Ru
     check(runs, name, f"{text}\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", few(NAMES, 2))
 def test_a_run_is_resumed_after_any_damage(name: str, runs: Runs) -> None:
     whole = LINE if name == "metrics.jsonl" else RESULT

@@ -87,6 +87,7 @@ class Training:
         return process.returncode != 0
 
 
+@pytest.mark.long
 def test_every_key_is_drawn_with_several_values(images: Path) -> None:
     found: dict[str, set[str]] = {option.key: set() for option in options()}
     for seed in range(100):

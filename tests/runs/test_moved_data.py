@@ -80,6 +80,7 @@ def assert_at(run: Path, folder: Path) -> None:
     assert json.loads((run / "result.json").read_text())["dataset"] == str(folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("named", ["by the option", "by the configuration"])
 @pytest.mark.parametrize("kind", ["moved", "a link", "a linked parent", "packed", "relative"])
 def test_a_run_whose_data_moved_goes_on_bit_for_bit(

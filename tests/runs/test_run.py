@@ -104,6 +104,7 @@ def test_a_terminal_shows_progress_bars(config: Path, tmp_path: Path) -> None:
     assert b"samples/s" in shown
 
 
+@pytest.mark.long
 def test_a_folder_with_a_run_is_refused_resumed_or_overwritten(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:

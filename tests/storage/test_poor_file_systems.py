@@ -62,6 +62,7 @@ def failing(call: str, error: str, *paths: Path) -> list[str]:
     return [*only, "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", few(["EOPNOTSUPP", "ENOSYS", "EINVAL"], 3))
 def test_a_training_works_without_fsync_and_says_so_once(
     error: str, train: Run, tmp_path: Path
@@ -143,6 +144,7 @@ def test_a_training_works_without_locks_and_says_so(error: str, train: Run) -> N
     )
 
 
+@pytest.mark.long
 def test_from_python_the_lack_is_a_warning_of_python(run: Run, config: Path) -> None:
     code = (
         "import warnings, mlp_cli\n"
