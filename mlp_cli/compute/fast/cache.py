@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache
+from numba.core import caching
 
 from mlp_cli.compute.fast.settings import SETTINGS
 from mlp_cli.compute.kernels import Note, say_nothing
@@ -35,7 +35,9 @@ from mlp_cli.errors import reason
 
 # Seconds: the longest wait for a process that compiles, and the pause between two tries.
 LONGEST_WAIT, PAUSE = 300.0, 0.1
-EVERY = 5.0  # seconds, in which a process that compiles says so again
+EVERY = 5.0  # seconds, after which a process that compiles says so again
+
+_FunctionCache: Any = caching.FunctionCache  # Numba gives it no types
 
 
 class KernelCache:
@@ -172,7 +174,7 @@ def _find_files(function: Any) -> Any:
     """Return Numba's cache in the first folder that can be written, or None."""
     before = SETTINGS["CACHE_DIR"]
     try:
-        return FunctionCache(function)
+        return _FunctionCache(function)
     except RuntimeError:  # there is no folder, unless a variable keeps Numba from looking for one
         if SETTINGS.get("CACHE_LOCATOR_CLASSES"):
             raise
@@ -183,7 +185,7 @@ def _find_files(function: Any) -> Any:
         SETTINGS["CACHE_DIR"] = str(folder)
         try:
             with suppress(RuntimeError):
-                return FunctionCache(function)
+                return _FunctionCache(function)
         finally:
             SETTINGS["CACHE_DIR"] = before  # other functions of this process stay where they are
     return None
