@@ -23,7 +23,7 @@ def result_text(result: dict[str, Any]) -> str:
     if result["test_accuracy"] is not None:
         low, high = (100 * bound for bound in result["test_error_ci95"])
         lines["test accuracy"] = (
-            f"{100 * result['test_accuracy']:.2f} %, {result['test_errors']} errors"
+            f"{100 * result['test_accuracy']:.2f} %, {result['test_errors']:,} errors"
         )
         lines["test error rate"] = f"{low:.2f} to {high:.2f} % at 95 % confidence"
     if result["val_accuracy"] is not None:
@@ -65,7 +65,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
         [
             *_members(evaluation.members),
             f"{visible(evaluation.dataset)}, {evaluation.split}: {scores.n:,} images",
-            f"errors    {scores.errors}",
+            f"errors    {scores.errors:,}",
             f"accuracy  {100 * scores.accuracy:.2f} % "
             f"(error rate {low:.2f} to {high:.2f} % at 95 % confidence)",
             f"loss      {scores.loss:.4f}",
