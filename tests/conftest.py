@@ -11,11 +11,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
+from helpers.killed_runs import Runs, make_runs
+from helpers.own_images import write_own_images
 from helpers.proofs import Proof, table
+from helpers.quick_training import Train, train_quietly, write_quick_config
 from helpers.servers import Server
-from helpers.stand_ins import Fetch, idx, serve_packed
+from helpers.stand_ins import Fetch, serve_packed
 
 from mlp_cli.data import download, transfer
 
@@ -59,22 +61,6 @@ def mnist_source() -> Path:
     return Path(folder)
 
 
-def write_own_images(
-    parent: Path, height: int = 8, width: int = 8, classes: int = 10, train: int = 600
-) -> Path:
-    """Write a folder of four IDX files with separable classes, and return its path."""
-    folder = parent / f"own-{height}x{width}-{classes}"
-    folder.mkdir()
-    generator = np.random.default_rng(3)
-    ink = generator.integers(0, 2, (classes, height, width)) * 200
-    for name, n in (("train", train), ("t10k", train // 4)):
-        labels = (np.arange(n) % classes).astype(np.uint8)
-        images = np.clip(ink[labels] + generator.integers(0, 55, (n, height, width)), 0, 255)
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(images.astype(np.uint8)))
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
-    return folder
-
-
 @pytest.fixture
 def own_images(tmp_path: Path) -> Callable[..., Path]:
     """Write a folder of images as `write_own_images` does."""
@@ -92,6 +78,24 @@ def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
         "training: {epochs: 3, batch_size: 32}\n"
     )
     return path
+
+
+@pytest.fixture
+def quick_config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
+    """The path of a configuration that trains in a moment."""
+    return write_quick_config(tmp_path, own_images(train=200))
+
+
+@pytest.fixture
+def train(tmp_path: Path, quick_config: Path) -> Train:
+    """Run `mlp train --quiet` in an empty folder, for that configuration."""
+    return train_quietly(tmp_path, quick_config)
+
+
+@pytest.fixture(scope="session")
+def killed_runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs to stop and to kill; those that are never stopped are trained once."""
+    return make_runs(tmp_path_factory.mktemp("kill"))
 
 
 @pytest.fixture

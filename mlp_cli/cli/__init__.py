@@ -4,6 +4,6 @@
 `download_data`, `init` and `config` hold a command each, or a group of them; `version` is
 `--version`. `options`, `config_options` and `printing` hold what several commands share, and
 `signals` turns an interruption into a clean end. `hints` and `corrections` find the line that a
-wrong command line was meant to be.
-`storage_warnings` shows what a file system lacks, and `stack` mends a small stack.
+wrong command line was meant to be. `storage_warnings` shows what a file system lacks, and `stack`
+mends a small stack.
 """

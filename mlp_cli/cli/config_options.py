@@ -11,7 +11,7 @@ import click
 
 from mlp_cli.cli.options import Command, GivenPath, option
 from mlp_cli.errors import ConfigError
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import exists
 
 
 def config_options(*, has_default: bool = True) -> Callable[[Command], Callable[..., Any]]:
@@ -113,9 +113,7 @@ def run_config(out: Path) -> Path:
         If it may not be read.
     """
     own = out / "config.yaml"
-    with storage_errors("read", own):
-        is_there = own.exists()
-    if not is_there:
+    if not exists(own):
         raise ConfigError(
             f"--resume {out}: there is no {own}, so there is no run to continue. Check the name, "
             f"or name the configuration: `mlp train CONFIG --resume --out {out}` starts a run."

@@ -109,8 +109,6 @@ def _with_line(message: str, arguments: Sequence[str] | None) -> str:
 
 def _complain(message: str, usage: str = "") -> None:
     stream = sys.stderr
-    if stream is None:  # the caller closed it
-        return
     text = f"{usage}{coloured(LABEL, RED, stream)}{visible_lines(message)}"
     with suppress(OSError):  # the exit code says it as well
         click.echo(text, file=stream, color=shows_colours(stream))

@@ -77,6 +77,8 @@ def train(
         raise click.UsageError("--resume and --overwrite exclude each other.")
     if (resume or overwrite) and out is None:
         raise click.UsageError("--resume and --overwrite need --out, which names the run.")
+    if overwrite and config_path is None:  # the default would replace a run of another one
+        raise click.UsageError("--overwrite needs a configuration. Name it, as in mlp train mnist.")
     if data_path is not None and not resume:
         raise click.UsageError("--data-path needs --resume. For a new run: --set data.path=DIR.")
 
@@ -86,8 +88,7 @@ def train(
 
     with ProgressObserver(quiet=quiet) as observer, storage_warnings_to(observer.warn):
         if config_path is None:
-            resumed = out if resume else None
-            config_path = run_config(resumed) if resumed else default_config(observer.log)
+            config_path = run_config(out) if resume and out else default_config(observer.log)
         config = load_config(config_path, overrides, warn=observer.warn)
         hidden, batch_size = config.model.hidden, config.training.batch_size
         engine = choose_engine(hidden, batch_size, os.environ, threads, warn=observer.warn)

@@ -9,6 +9,8 @@ records        the readers of a run's JSON
 state          whether the run has finished
 saver          what is written, and when
 resume         whether a run can be continued, and from where
+same_data      whether it is continued on the same data, and where they are now
 interruption   how a training is asked to stop
-progress       bars and lines on stderr
+progress       bars and lines on stderr, in the colours of `colour`
+summary        what a training tells when it starts, and when it is stopped
 """

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlp_cli.errors import ConfigError, StorageWarning, reason
 from mlp_cli.storage.files import opened_folder, storage_errors
+from mlp_cli.storage.folders import try_lock
 
 MOMENT = 0.1  # seconds
 
@@ -45,14 +45,17 @@ class FolderLock:
 
     def _lock(self, descriptor: int) -> bool:
         try:
-            _lock_exclusively(descriptor)
-        except BlockingIOError as error:
-            raise in_use(self.path) from error
+            locked = try_lock(descriptor)
+            if not locked:  # a lock of `is_locked` lasts a moment
+                time.sleep(MOMENT)
+                locked = try_lock(descriptor)
         except OSError as error:
             lack = f"the file system has no locks ({reason(error)})"
             advice = "Do not train one run in two processes at once"
             warnings.warn(StorageWarning(self.path, f"{lack}. {advice}."), stacklevel=2)
             return False
+        if not locked:
+            raise in_use(self.path)
         return True
 
     def _forget(self) -> None:
@@ -93,30 +96,9 @@ def is_locked(path: Path) -> bool:
     with ExitStack() as at_the_end:
         with storage_errors("open", path):
             descriptor = at_the_end.enter_context(opened_folder(path))
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        with suppress(OSError):
+            return not try_lock(descriptor, shared=True)
     return False
-
-
-def _lock_exclusively(descriptor: int) -> None:
-    """Lock an open folder. A shared lock of `is_locked`, which lasts a moment, is waited for.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds the lock.
-    OSError
-        If the file system has no locks.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(MOMENT)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def in_use(path: Path) -> ConfigError:

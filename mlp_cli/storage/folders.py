@@ -103,14 +103,15 @@ def wait_for_other_fetchers(
         with storage_errors("open", folder):
             descriptor = at_the_end.enter_context(opened_folder(folder))
         until, waiting = time.monotonic() + patience, False
-        while not _try_lock(descriptor) and time.monotonic() < min(until, deadline):
-            if not waiting:
-                on_wait()
-            waiting = True
-            with suppress(OSError):  # of a folder that cannot be listed, nothing is known
-                if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
-                    until = time.monotonic() + patience
-            time.sleep(0.1)
+        with suppress(OSError):  # this file system has no locks
+            while not try_lock(descriptor) and time.monotonic() < min(until, deadline):
+                if not waiting:
+                    on_wait()
+                waiting = True
+                with suppress(OSError):  # of a folder that cannot be listed, nothing is known
+                    if any(_changed_within(MINUTE, path) for path in folder.glob(".*.tmp")):
+                        until = time.monotonic() + patience
+                time.sleep(0.1)
         yield
 
 
@@ -121,12 +122,16 @@ def _changed_within(seconds: float, path: Path) -> bool:
         return True
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open folder; return False if another process holds the lock."""
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open folder, perhaps with others; return False if another process holds the lock.
+
+    Raises
+    ------
+    OSError
+        If the file system has no locks.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # this file system has no locks
-        pass
     return True

@@ -14,19 +14,9 @@ from typing import Any
 import pytest
 from helpers.privileges import without_root
 from helpers.proofs import Proof
-from helpers.quick_training import FILES, ROOT, Train, train_quietly, write_quick_config
+from helpers.quick_training import FILES, ROOT, Train
 
 NEVER = ("HOME", "TERM", "LANG", "LC_ALL", "TZ", "COLUMNS", "NO_COLOR")
-
-
-@pytest.fixture
-def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    return write_quick_config(tmp_path, own_images(train=200))
-
-
-@pytest.fixture
-def train(tmp_path: Path, config: Path) -> Train:
-    return train_quietly(tmp_path, config)
 
 
 def close(*descriptors: int) -> Callable[[], None]:

@@ -1,5 +1,4 @@
-"""What a training says when it starts, is stopped and goes on; and a run that is its own
-configuration."""
+"""What a training says when it starts, is stopped and goes on, and the run as a configuration."""
 
 from __future__ import annotations
 
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from mlp_cli.compute.machine import available_cores
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,6 +109,38 @@ def test_without_a_run_or_a_configuration_nothing_is_started(
     assert "there is no run to continue" in done.stderr
     assert "mlp train CONFIG --resume --out b" in done.stderr
     assert (tmp_path / "b").exists() == made
+
+
+@pytest.mark.long
+def test_a_run_is_not_overwritten_by_the_default_configuration(
+    mlp: Mlp, config: Path, tmp_path: Path
+) -> None:
+    assert mlp("train", config, "--out", "a").returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    refused = mlp("train", "--overwrite", "--out", "a")
+    assert refused.returncode == 2
+    assert "--overwrite needs a configuration" in refused.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("options", "environ", "named"),
+    [(["--threads", 99], {}, "threads"), ([], {"OMP_NUM_THREADS": "99"}, "OMP_NUM_THREADS")],
+)
+def test_a_training_takes_one_thread_a_core_and_says_so(
+    options: list[object],
+    environ: dict[str, str],
+    named: str,
+    mlp: Mlp,
+    config: Path,
+    tmp_path: Path,
+) -> None:
+    cores = available_cores()
+    done = mlp("train", config, "--out", "a", *options, MLP_OVERSUBSCRIBE="", **environ)
+    assert done.returncode == 0
+    assert f"WARNING: {named}=99, but this process may use {cores} core" in done.stderr
+    assert json.loads((tmp_path / "a" / "env.json").read_text())["threads"] == cores
 
 
 @pytest.mark.long

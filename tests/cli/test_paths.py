@@ -7,24 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers.privileges import without_root
 from helpers.proofs import Proof
-from helpers.quick_training import FILES, ROOT, Train, snapshot, train_quietly, write_quick_config
-
-
-@pytest.fixture
-def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    return write_quick_config(tmp_path, own_images(train=200))
-
-
-@pytest.fixture
-def train(tmp_path: Path, config: Path) -> Train:
-    return train_quietly(tmp_path, config)
-
+from helpers.quick_training import FILES, ROOT, Train, snapshot
 
 PATHS = ["a b", "é", "日本😀", "$(id)'\"`", "-x", "new\nline", "tab\t", "%s{}", "x" * 200]
 PATHS += ["\udcff\udc80"]  # bytes that are not UTF-8
@@ -33,12 +21,12 @@ PATHS += ["\udcff\udc80"]  # bytes that are not UTF-8
 @pytest.mark.long
 @pytest.mark.proof("E1 a path with unusual characters")
 def test_paths_with_unusual_characters_work(
-    proof: Proof, train: Train, config: Path, tmp_path: Path
+    proof: Proof, train: Train, quick_config: Path, tmp_path: Path
 ) -> None:
     for name in proof.points(PATHS, quick=2):
         folder = tmp_path / f"in {name}"
         folder.mkdir()
-        shutil.copy(config, folder / f"{name}.yaml")
+        shutil.copy(quick_config, folder / f"{name}.yaml")
         given = ["--config", folder / f"{name}.yaml", "--json"]
         strict = {"PYTHONIOENCODING": "utf-8:strict"}
         done = train(*given, "--out", f"./{name}/run", environ=strict, cwd=folder)

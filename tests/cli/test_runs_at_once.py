@@ -5,22 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers.proofs import Proof
-from helpers.quick_training import FILES, ROOT, Train, snapshot, train_quietly, write_quick_config
-
-
-@pytest.fixture
-def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    return write_quick_config(tmp_path, own_images(train=200))
-
-
-@pytest.fixture
-def train(tmp_path: Path, config: Path) -> Train:
-    return train_quietly(tmp_path, config)
+from helpers.quick_training import FILES, ROOT, Train, snapshot
 
 
 @pytest.mark.long
@@ -61,13 +50,13 @@ def test_a_run_in_use_is_refused_and_left_unchanged(
 @pytest.mark.serial
 @pytest.mark.proof("R2 trainings that start in the same second")
 def test_trainings_that_start_at_once_get_folders_of_their_own(
-    proof: Proof, config: Path, tmp_path: Path
+    proof: Proof, quick_config: Path, tmp_path: Path
 ) -> None:
     many = 64 if proof.long else 4
     for _ in proof.trials(quick=1, long=1):
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "mlp_cli", "train", "--config", config, "--quiet"],
+                [sys.executable, "-m", "mlp_cli", "train", "--config", quick_config, "--quiet"],
                 cwd=tmp_path,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.PIPE,

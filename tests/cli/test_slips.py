@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import write_own_images
+from helpers.own_images import write_own_images
 from helpers.slips import CHANGES, COMMAND_LINES, FILES
 
 from mlp_cli import SilentObserver, load_config, train

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import idx
 from helpers.proofs import Proof
-from helpers.quick_training import Train, train_quietly, write_quick_config
-
-
-@pytest.fixture
-def config(tmp_path: Path, own_images: Callable[..., Path]) -> Path:
-    return write_quick_config(tmp_path, own_images(train=200))
-
-
-@pytest.fixture
-def train(tmp_path: Path, config: Path) -> Train:
-    return train_quietly(tmp_path, config)
+from helpers.quick_training import Train
+from helpers.stand_ins import idx
 
 
 def images(folder: Path, train: int, test: int, classes: int, ink: int | None = None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import idx
+from helpers.stand_ins import idx
 
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import idx
 from helpers.craft import flipped
 from helpers.proofs import Proof
+from helpers.stand_ins import idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -12,8 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from conftest import write_own_images
-
+from helpers.own_images import write_own_images
 from helpers.runs import assert_same_run
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_own_images
 from helpers.changes import CHANGES, RESIZED, change, pack
 from helpers.craft import opened, sealed
+from helpers.own_images import write_own_images
 from helpers.selection import few
 from helpers.stand_ins import idx
 from helpers.stopping import Stop, resume

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import write_own_images
 from helpers.changes import CHANGES, RESIZED, Change, change, pack
 from helpers.craft import opened, sealed
+from helpers.own_images import write_own_images
 from helpers.runs import assert_same_run
 from helpers.selection import few
 from helpers.stopping import Stop, resume

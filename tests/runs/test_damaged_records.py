@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_own_images
+from helpers.own_images import write_own_images
 from helpers.runs import assert_same_run, records
 from helpers.selection import few
 from helpers.stopping import Stop, resume

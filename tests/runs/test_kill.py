@@ -26,63 +26,57 @@ from helpers.killed_runs import (
     Runs,
     handles_signals,
     instants,
-    make_runs,
 )
 from helpers.proofs import Proof
 
 pytestmark = pytest.mark.serial
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return make_runs(tmp_path_factory.mktemp("kill"))
-
-
 @pytest.mark.long
 @pytest.mark.proof("C2, M1 SIGKILL at random instants, then resume")
-def test_killed_runs_resume_to_the_same_bits(runs: Runs, proof: Proof) -> None:
+def test_killed_runs_resume_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=6, long=300):
         name = NAMES[seed % len(NAMES)]
-        out = runs.folder / f"killed-{seed}"
-        _, longest = runs.reference(name)
+        out = killed_runs.folder / f"killed-{seed}"
+        _, longest = killed_runs.reference(name)
         wait = instants(seed, longest)
         for program in random.Random(seed).sample([CALM, BUSY], 2):
-            process = runs.start(name, out, program)
+            process = killed_runs.start(name, out, program)
             time.sleep(next(wait))
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
         for run in [out / "metrics.jsonl"] if (out / "metrics.jsonl").exists() else []:
             for line in run.read_bytes().split(b"\n")[:-1]:
                 json.loads(line)
-        runs.finish(name, out)
-        runs.compare(name, out)
+        killed_runs.finish(name, out)
+        killed_runs.compare(name, out)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S1 SIGINT at a random instant, then resume")
-def test_a_run_stopped_by_sigint_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
-    _stop(runs, proof, signal.SIGINT)
+def test_a_run_stopped_by_sigint_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
+    _stop(killed_runs, proof, signal.SIGINT)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S2 SIGTERM at a random instant, then resume")
-def test_a_run_stopped_by_sigterm_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
-    _stop(runs, proof, signal.SIGTERM)
+def test_a_run_stopped_by_sigterm_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
+    _stop(killed_runs, proof, signal.SIGTERM)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S3 SIGHUP at a random instant, then resume")
-def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(runs: Runs, proof: Proof) -> None:
-    _stop(runs, proof, signal.SIGHUP)
+def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
+    _stop(killed_runs, proof, signal.SIGHUP)
 
 
-def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
+def _stop(killed_runs: Runs, proof: Proof, number: signal.Signals) -> None:
     quick, long = (4, 100) if number != signal.SIGHUP else (2, 50)
     for seed in proof.trials(quick=quick, long=long):
         name = NAMES[seed % len(NAMES)]
-        out = runs.folder / f"stopped-{number}-{seed}"
-        _, longest = runs.reference(name)
-        process = runs.start(name, out, random.Random(seed).choice([CALM, BUSY]))
+        out = killed_runs.folder / f"stopped-{number}-{seed}"
+        _, longest = killed_runs.reference(name)
+        process = killed_runs.start(name, out, random.Random(seed).choice([CALM, BUSY]))
         while number == signal.SIGINT and not handles_signals(process.pid):
             time.sleep(0.001)
         time.sleep(next(instants(seed + 1000, longest)))
@@ -93,16 +87,16 @@ def _stop(runs: Runs, proof: Proof, number: signal.Signals) -> None:
         assert process.returncode in (-number, 0), stderr  # 0 if it had just ended
         assert "Traceback" not in stderr and "ignored" not in stderr, stderr
         assert stdout or process.returncode
-        runs.finish(name, out)
-        runs.compare(name, out)
+        killed_runs.finish(name, out)
+        killed_runs.compare(name, out)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S1 a shell loop stops when its training is interrupted")
-def test_a_shell_loop_stops_with_its_training(runs: Runs, proof: Proof) -> None:
+def test_a_shell_loop_stops_with_its_training(killed_runs: Runs, proof: Proof) -> None:
     name = "momentum, cosine"
-    _, longest = runs.reference(name)
-    command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(runs.config)]
+    _, longest = killed_runs.reference(name)
+    command = [sys.executable, "-m", "mlp_cli", "train", "--config", str(killed_runs.config)]
     loop = (
         f"for i in 1 2 3; do {shlex.join(command)} --quiet"
         " --set training.epochs=12 --out loop-$0-$i; echo $i; done"
@@ -111,7 +105,7 @@ def test_a_shell_loop_stops_with_its_training(runs: Runs, proof: Proof) -> None:
         number = [signal.SIGINT, signal.SIGTERM][seed % 2]
         process = subprocess.Popen(
             ["bash", "-c", loop, str(seed)],
-            cwd=runs.folder,
+            cwd=killed_runs.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
@@ -130,35 +124,35 @@ def test_a_shell_loop_stops_with_its_training(runs: Runs, proof: Proof) -> None:
 
 @pytest.mark.long
 @pytest.mark.proof("S3 SIGTSTP, SIGCONT")
-def test_a_suspended_run_continues_to_the_same_bits(runs: Runs, proof: Proof) -> None:
+def test_a_suspended_run_continues_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
     for seed in proof.trials(quick=2, long=50):
         name = NAMES[seed % len(NAMES)]
-        out = runs.folder / f"suspended-{seed}"
-        _, longest = runs.reference(name)
-        process = runs.start(name, out)
+        out = killed_runs.folder / f"suspended-{seed}"
+        _, longest = killed_runs.reference(name)
+        process = killed_runs.start(name, out)
         time.sleep(next(instants(seed, longest)))
         process.send_signal(signal.SIGSTOP)  # as SIGTSTP does if it is not handled
         time.sleep(0.1)
         process.send_signal(signal.SIGCONT)
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
-        runs.compare(name, out)
+        killed_runs.compare(name, out)
 
 
 @pytest.mark.long
 @pytest.mark.proof("S1 a second signal is not waited for")
-def test_a_second_signal_ends_a_training_at_once(runs: Runs, proof: Proof) -> None:
+def test_a_second_signal_ends_a_training_at_once(killed_runs: Runs, proof: Proof) -> None:
     """The first signal waits for the end of a long chunk, the second does not."""
     for seed in proof.trials(quick=1, long=20):
-        out = runs.folder / f"twice-{seed}"
+        out = killed_runs.folder / f"twice-{seed}"
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "mlp_cli", "train", "--config", str(runs.config),
+                sys.executable, "-m", "mlp_cli", "train", "--config", str(killed_runs.config),
                 "--set", "model.hidden=[4000,4000,4000]", "--set", "training.batch_size=500",
                 "--set", "optimizer={name: sgd}",
                 "--out", str(out), "--threads", "1",
             ],
-            cwd=runs.folder,
+            cwd=killed_runs.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "MLP_KERNELS": "numpy"},
             stderr=subprocess.PIPE,
             text=True,

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_own_images
 from helpers.drawing import draw_config
 from helpers.networks import KERNELS
+from helpers.own_images import write_own_images
 from helpers.proofs import Proof
 from helpers.runs import assert_equal_position, assert_same_run
 

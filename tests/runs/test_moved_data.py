@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_own_images
 from golden.make import FOLDER, write_data
 from helpers.changes import CHANGES, change, pack
 from helpers.craft import opened, sealed
+from helpers.own_images import write_own_images
 from helpers.runs import assert_same_run
 from helpers.stopping import Stop, resume
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_own_images
 from helpers.networks import KERNELS
+from helpers.own_images import write_own_images
 from helpers.runs import assert_same_run
 from helpers.selection import few
 from pydantic import ValidationError

@@ -17,7 +17,6 @@ the length, and the first message names MLP_KERNELS=numpy for those who would ra
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import threading
@@ -32,6 +31,7 @@ from numba.core import caching
 from mlp_cli.compute.fast.settings import SETTINGS
 from mlp_cli.compute.kernels import Note, say_nothing
 from mlp_cli.errors import reason
+from mlp_cli.storage.folders import try_lock
 
 # Seconds: the longest wait for a process that compiles, and the pause between two tries.
 LONGEST_WAIT, PAUSE = 300.0, 0.1
@@ -154,15 +154,11 @@ class KernelCache:
         with suppress(OSError):  # the file system has no locks
             self._lock = os.open(folder, os.O_RDONLY)
             deadline, warned = time.monotonic() + LONGEST_WAIT, False
-            while time.monotonic() < deadline:
-                try:
-                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                except BlockingIOError:
-                    if not warned:
-                        self._warn("another process is compiling the kernels. Waiting for it.")
-                    warned = True
-                    time.sleep(PAUSE)
+            while not try_lock(self._lock) and time.monotonic() < deadline:
+                if not warned:
+                    self._warn("another process is compiling the kernels. Waiting for it.")
+                warned = True
+                time.sleep(PAUSE)
 
     def _unlock(self) -> None:
         if self._lock is not None:
