@@ -28,7 +28,7 @@ from mlp_cli.sweep.outcome import conclude, score_winner
 from mlp_cli.sweep.plan import Claimed, Plan
 from mlp_cli.sweep.processes import Ended, Processes, describe_signal
 from mlp_cli.sweep.progress import SweepProgress
-from mlp_cli.sweep.same_sweep import check_same_sweep
+from mlp_cli.sweep.same_sweep import check_same_data, check_same_sweep
 from mlp_cli.sweep.search import Searcher, check_installed
 from mlp_cli.sweep.space import Values
 from mlp_cli.sweep.trials import Job, trial_config
@@ -75,22 +75,25 @@ def run_sweep(
     folder.check()
     base = trial_config(sweep, {})
     base, source = obtain_source(base, options.data_dir, options.mirrors, progress)
-    if source.name == "synthetic":  # perhaps because MNIST could not be fetched
-        sweep = replace(sweep, changes={**sweep.changes, "data.dataset": "synthetic"})
+    if base.data.dataset != trial_config(sweep, {}).data.dataset:  # MNIST could not be fetched
+        sweep = replace(sweep, changes={**sweep.changes, "data.dataset": base.data.dataset})
     folder.make()
     sweep = check_same_sweep(sweep, folder)
+    check_same_data(source.split(base), folder)
     if options.retry_failed:
         _forget_failures(folder)
     with interruption.immediate():  # nothing is to be saved yet
-        engine = build_engine(options.engine)
+        # With one thread, as this process is forked.
+        engine = build_engine(options.engine._replace(threads=1))
         engine.compile(np.dtype(base.training.dtype), progress.warn, progress.log)
     history = History(sweep, folder)
     shop = Workshop(history, source, options.engine, options.data_dir)
     with interruption.deferred():
         worker = _Worker(shop, options, progress, interruption)
-        if not worker.work():
-            return None
-        return worker.result()
+        if worker.work():
+            return worker.result()
+        progress.log("Stopped and saved. The same command continues.")
+        return None
 
 
 def _forget_failures(folder: SweepFolder) -> None:

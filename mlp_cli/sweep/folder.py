@@ -33,6 +33,7 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.sweep = path / "sweep.yaml"
+        self.data = path / "data.json"
         self.trials = path / "trials"
         self.confirm = path / "confirm"
         self.result = path / "result.json"

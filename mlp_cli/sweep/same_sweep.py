@@ -1,11 +1,12 @@
-"""Continuing a sweep: whether its file still says what its folder holds."""
+"""Continuing a sweep: whether its file and its data are still those of its folder."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from mlp_cli.errors import ConfigError
+from mlp_cli.data.dataset import Dataset
+from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.storage.files import atomic_write, exists
 from mlp_cli.sweep.definition import Sweep
 from mlp_cli.sweep.folder import SweepFolder
@@ -39,6 +40,28 @@ def check_same_sweep(sweep: Sweep, folder: SweepFolder) -> Sweep:
                 return sweep
         atomic_write(folder.sweep, sweep.to_yaml().encode())
     return sweep
+
+
+def check_same_data(dataset: Dataset, folder: SweepFolder) -> None:
+    """Refuse to continue a sweep on other images, or keep the digests of its first ones.
+
+    Raises
+    ------
+    DataError
+        If the data are others.
+    StorageError
+        If the digests cannot be read or written.
+    """
+    found = {"name": dataset.name, "digests": dataset.train_digests}
+    with folder.locked():
+        stored = folder.read_json(folder.data)
+        if stored is None:
+            folder.write_json(folder.data, found)
+        elif stored.get("digests") != found["digests"]:
+            raise DataError(
+                f"{dataset.name}: these are not the images that the sweep in {folder.path} was "
+                "begun with. Put those back, or sweep the new ones in another folder."
+            )
 
 
 def _differences(stored: Sweep, sweep: Sweep) -> list[str]:

@@ -136,9 +136,8 @@ def _suggest(trial: Any, dimension: Dimension) -> Any:
     key, domain, of = dimension.key, dimension.domain, _distribution(dimension)
     if isinstance(domain, Choices):
         return domain.values[trial.suggest_categorical(key, of.choices)]
-    if domain.whole:
-        return trial.suggest_int(key, of.low, of.high, step=of.step, log=of.log)
-    return trial.suggest_float(key, of.low, of.high, step=of.step, log=of.log)
+    suggest = trial.suggest_int if domain.whole else trial.suggest_float
+    return domain.nearest(suggest(key, of.low, of.high, step=of.step, log=of.log))
 
 
 def _inner(dimension: Dimension, value: Any) -> Any:

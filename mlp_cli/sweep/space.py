@@ -47,29 +47,41 @@ class Range:
     @property
     def grid(self) -> Sequence[Any] | None:
         """All values, or None if there are too many to count."""
-        step = self.step or (1 if self.whole and not self.log else None)
-        if step is None:
-            return None
-        # A tenth of a step covers the rounding of decimal fractions.
-        count = math.floor((self.high - self.low) / step + 0.1) + 1
-        return [self._number(self.low + i * step) for i in range(count)]
+        return [self._at_step(i) for i in range(self._count)] if self._count else None
 
     def at(self, u: float) -> Any:
         """Return the value at a position u in [0, 1)."""
-        if not self.log and (grid := self.grid):
-            return grid[int(u * len(grid))]
+        if self._count:
+            return self._at_step(int(u * self._count))
         low, high = self.low, self.high
-        if self.log:
-            if self.whole:  # each integer stands for the numbers that are rounded to it
-                low, high = low - 0.5, high + 0.5
-            found = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
-        else:
-            found = low + u * (high - low)
-        return self._number(min(max(found, self.low), self.high))
+        if not self.log:
+            return self.nearest(low + u * (high - low))
+        if self.whole:  # each integer stands for the numbers that are rounded to it
+            low, high = low - 0.5, high + 0.5
+        return self.nearest(math.exp(math.log(low) + u * (math.log(high) - math.log(low))))
 
-    def _number(self, value: float) -> Any:
-        """Return the number without the digits that only rounding makes."""
-        return round(value) if self.whole else float(f"{value:.12g}")
+    @property
+    def _count(self) -> int:
+        """The number of values, or 0 if they have no steps."""
+        step = self._step
+        if step is None:
+            return 0
+        # A tenth of a step covers the rounding of decimal fractions.
+        return math.floor((self.high - self.low) / step + 0.1) + 1
+
+    @property
+    def _step(self) -> float | None:
+        return self.step or (1 if self.whole and not self.log else None)
+
+    def _at_step(self, i: int) -> Any:
+        return self.nearest(self.low + i * (self._step or 0))
+
+    def nearest(self, value: float) -> Any:
+        """Return the value of the range near `value`, with few digits."""
+        if self.whole:
+            return min(max(round(value), self.low), self.high)
+        digits = 12 if self.step else 6  # multiples of a step lose only what rounding added
+        return min(max(float(f"{value:.{digits}g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)
