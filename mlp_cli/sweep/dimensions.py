@@ -48,14 +48,14 @@ class DimensionReader:
     def _order(
         self,
         key: str,
-        found: Mapping[str, Dimension],
+        found: dict[str, Dimension],
         ordered: dict[str, Dimension],
         above: tuple[str, ...],
     ) -> None:
         """Put the keys of a condition before the key that has it."""
         if key in above:
             self._fault(key, f"its condition depends on itself, by {', '.join(above)}.")
-            return
+            found[key] = Dimension(key, found[key].domain)
         for other in found[key].condition:
             if other in found and other not in ordered:
                 self._order(other, found, ordered, (*above, key))

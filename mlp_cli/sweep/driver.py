@@ -6,7 +6,6 @@ the runs' folders.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -176,8 +175,8 @@ class _Worker:
             return
         if code < 0:
             message = describe_signal(code)
-        stopped = code == 0 or -code in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if state.state == "open":
+            stopped = code == 0
             if stopped or (code < 0 and self._tries[job] < TRIES):
                 return  # the run continues later
             found = {"seed": job.seed, "exit_code": code, "message": message}

@@ -64,7 +64,7 @@ class SweepFolder:
         Raises
         ------
         ConfigError
-            If it holds files but no `sweep.yaml`.
+            If it holds files of others and no `sweep.yaml`.
         StorageError
             If it cannot be read, or is no folder.
         """
@@ -73,7 +73,11 @@ class SweepFolder:
                 names = os.listdir(self.path)  # noqa: PTH208 - also tells files from folders
             except FileNotFoundError:
                 return
-        if names and "sweep.yaml" not in names:
+        ours = {
+            path.name for path in (self.sweep, self.data, self.trials, self.confirm, self.result)
+        }
+        foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
+        if foreign and "sweep.yaml" not in names:
             raise ConfigError(
                 f"--out {self.path}: the folder is not empty and holds no sweep. Choose another "
                 "folder."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from mlp_cli.compute.select import EngineChoice
 from mlp_cli.data.dataset import Source
@@ -92,24 +94,42 @@ class _Judge(SilentObserver):
 
 
 class _Stop:
-    """Stops a training that is pruned or interrupted, or whose sweep was killed."""
+    """Stops a training that is pruned, that gets a signal, or whose sweep has ended.
+
+    It replaces the signal handlers of the process, and so belongs into a process of its own.
+
+    Parameters
+    ----------
+    interruption
+        That of the sweep: a signal may have come before the handlers were replaced.
+    judge
+        Says whether the training is pruned.
+    """
 
     def __init__(self, interruption: Interruption, judge: _Judge) -> None:
         self._interruption, self._judge, self._parent = interruption, judge, os.getppid()
+        self._signalled = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._signalled = True
 
     @property
     def pending(self) -> bool:
         """Whether the training should save itself and end."""
         is_orphan = os.getppid() != self._parent
-        return self._judge.pruned or self._interruption.pending or is_orphan
+        asked = self._signalled or self._interruption.pending
+        return asked or self._judge.pruned or is_orphan
 
     def deferred(self) -> AbstractContextManager[None]:
-        """Hold interruptions back during the block."""
-        return self._interruption.deferred()
+        """Do nothing: signals only set a flag."""
+        return nullcontext()
 
     def immediate(self) -> AbstractContextManager[None]:
-        """Let an interruption end the block at once."""
-        return self._interruption.immediate()
+        """Do nothing: what takes long was done before the process began."""
+        return nullcontext()
 
 
 def exit_code(train: Callable[[], None], report: int) -> int:
