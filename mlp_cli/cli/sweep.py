@@ -27,15 +27,17 @@ from mlp_cli.errors import CheckFailedError
 @click.command(
     cls=HelpfulCommand,
     short_help="Search hyperparameters.",
-    epilog=examples("mlp sweep rates.yaml --out sweeps/rates"),
+    epilog=examples(
+        "mlp sweep rates.yaml --out sweeps/rates",
+        "mlp sweep rates.yaml --out sweeps/rates --jobs 1 --json",
+    ),
 )
 @click.argument("file", type=GivenPath(dir_okay=False), metavar="SWEEP.yaml")
 @option(
     "--out",
     type=GivenPath(file_okay=False),
-    required=True,
     metavar="DIR",
-    help="The sweep's folder. The same command continues the sweep there.",
+    help="The sweep's folder, which is needed. The same command continues the sweep there.",
 )
 @option(
     "--jobs",
@@ -52,7 +54,7 @@ from mlp_cli.errors import CheckFailedError
 @json_option
 def sweep(
     file: Path,
-    out: Path,
+    out: Path | None,
     jobs: int | None,
     test: bool,
     fail_fast: bool,
@@ -67,6 +69,9 @@ def sweep(
     Any number of these commands may work on one folder at the same time. If one is stopped or
     killed, the same command continues.
     """
+    if out is None:
+        raise click.UsageError("--out is missing: the folder of the sweep, as in --out sweeps/a.")
+
     from mlp_cli.compute.machine import available_cores
     from mlp_cli.compute.select import choose_engine, hold_blas
     from mlp_cli.sweep.progress import SweepProgress
