@@ -36,12 +36,11 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start `mlp sweep` in a process group of its own."""
     return subprocess.Popen(
         command(*arguments),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
+        **{"env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options},
     )
 
 
