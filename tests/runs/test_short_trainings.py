@@ -98,7 +98,7 @@ def first_line(*arguments: object, folder: Path, **environ: str) -> str:
 @needs_numba
 @pytest.mark.parametrize(
     ("options", "environ"),
-    [([], {"MLP_KERNELS": "fast"}), (["--set", "training.epochs=1000000000"], {})],
+    [([], {"MLP_KERNELS": "fast"}), (["--set", "training.epochs=1000000"], {})],
     ids=["the kernels are named", "the training is long"],
 )
 def test_other_trainings_compile(
