@@ -58,6 +58,6 @@ def choose_kernels(
         return choice
     log(
         "The compiled kernels are not ready, and this training is too short to be worth compiling "
-        "for. NumPy computes it. To compile them: MLP_KERNELS=fast"
+        "for, so NumPy's kernels compute it. MLP_KERNELS=fast compiles them."
     )
     return by_numpy

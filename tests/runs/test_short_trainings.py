@@ -34,8 +34,8 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
 
 TOO_SHORT = (
-    "The compiled kernels are not ready, and this training is too short to be worth compiling for. "
-    "NumPy computes it. To compile them: MLP_KERNELS=fast\n"
+    "The compiled kernels are not ready, and this training is too short to be worth compiling for, "
+    "so NumPy's kernels compute it. MLP_KERNELS=fast compiles them.\n"
 )
 # Python then finds no Numba.
 WITHOUT_NUMBA = """
