@@ -29,10 +29,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 WORTH_A_BARRIER, WORTH_A_BARRIER_FAST = 8_000_000, 600_000
 
 # Multiplications in the forward passes of a training. With fewer, compiling takes longer than it
-# saves: compiling takes about 20 s, and for 10¹² multiplications the compiled kernels take 20 s less
-# than NumPy's. For each layer in each step they save another 30 µs, as for LAYER multiplications.
-# On the rows N, S, M, L and batch1 of `benchmarks/throughput.py`, on two processors, they saved 0.4
-# to 2.3 times as much as this rule says.
+# saves: compiling takes about 20 s, and the compiled kernels save 20 s of 10¹² multiplications. For
+# each layer in each step they save another 30 µs, as for LAYER multiplications. On the rows N, S,
+# M, L and batch1 of `benchmarks/throughput.py`, on two processors, they saved 0.4 to 2.3 times as
+# much as this rule says.
 WORTH_COMPILING, LAYER = 1_000_000_000_000, 1_500_000
 
 
