@@ -29,6 +29,7 @@ from mlp_cli.runs.claim import Mode, check_out, claim
 from mlp_cli.runs.fetching import obtain_source
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.kernels import choose_kernels
 from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result, read_steps
 from mlp_cli.runs.resume import (
@@ -124,7 +125,8 @@ def train_run(
             checkpoint = load_checkpoint(folder.last)
             check_same_data(checkpoint, config, dataset, observer.warn, moved=moved)
         with interruption.immediate():  # nothing is to be saved yet
-            engine = build_engine(options.engine)
+            choice = choose_kernels(options.engine, config, dataset, checkpoint, observer.log)
+            engine = build_engine(choice)
             at_the_end.callback(engine.threads.close)
             engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
         with interruption.deferred():
