@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from helpers.runs import assert_same_run
-from helpers.sweeps import block, finished, prepare, run, running, wait_until
+from helpers.sweeps import add_program, block, finished, prepare, run, running, wait_until
 
 NEEDS_PARALLEL = pytest.mark.skipif(
     shutil.which("parallel") is None, reason="needs GNU parallel: apt-get install parallel"
@@ -90,3 +91,13 @@ def test_a_rate_that_diverges_does_not_keep_the_others_from_training(
         script = script.replace("make", "make rates='0.01 1e38' widths='8 16'")
     run(script.replace("0.03 0.1 0.3 1", "0.01 1e38").replace("128 512", "8 16"), folder)
     assert sorted(finished(folder).values()) == [False, False, True, True]
+
+
+def test_make_keeps_a_result_that_was_written_just_before_an_interrupt(config: Path) -> None:
+    folder = prepare(config)
+    add_program(folder, "mlp", f'"{sys.executable}" -m mlp_cli "$@"; sleep 60')
+    with running(block("make -j"), folder) as shell:
+        wait_until(lambda: list(folder.glob("runs/make/*/result.json")), shell)
+        os.killpg(shell.pid, signal.SIGINT)
+        shell.communicate(timeout=60)
+    assert any(finished(folder).values())

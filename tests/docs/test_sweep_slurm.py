@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,11 @@ def test_a_stopped_task_is_queued_again_and_ends_like_one_run(
 
     with running(START, folder, **TASK) as shell:
         begin(folder, shell)
+        sent = time.time()
         (os.killpg if to_all else os.kill)(shell.pid, number)
         out, _ = shell.communicate(timeout=60)
     assert shell.returncode == 128 + signal.SIGTERM, out
+    assert (folder / RUN / "last.npz").stat().st_mtime >= sent - 0.01  # a clock tick of the kernel
     assert (folder / "requeued").exists() == requeued
     if requeued:
         assert (folder / "requeued").read_text() == "requeue 41_3\n"
