@@ -17,11 +17,12 @@ class Place(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change as it was given, by `--set` or by Python code."""
+    """A change as it was given: by `--set`, by Python code, or by a sweep."""
 
     path: KeyPath
     value: Any
-    by_python: bool
+    by_python: bool = False
+    by_sweep: bool = False
 
 
 class Places:
@@ -72,3 +73,8 @@ class Places:
     def by_python(self) -> bool:
         """Whether Python code asks for changes, so that messages show changes as Python."""
         return any(change.by_python for change in self._changes.values())
+
+    @property
+    def by_sweep(self) -> bool:
+        """Whether a sweep makes changes, so that messages show changes as its file has them."""
+        return any(change.by_sweep for change in self._changes.values())

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.sweeps import block, finished, prepare, run, running, wait_until
+from helpers.shell_sweeps import block, finished, prepare, run, running, wait_until
 
 LOOP, SEEDS, AT_ONCE = block("for rate in"), block("for seed in"), block("xargs -P")
 RATES = "0.03 0.1 0.3 1;"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers.runs import assert_same_run
-from helpers.sweeps import add_program, block, finished, prepare, run, running, wait_until
+from helpers.shell_sweeps import add_program, block, finished, prepare, run, running, wait_until
 
 NEEDS_PARALLEL = pytest.mark.skipif(
     shutil.which("parallel") is None, reason="needs GNU parallel: apt-get install parallel"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from helpers.documents import ROOT
 from helpers.runs import assert_same_run
-from helpers.sweeps import add_program, finished, prepare, run, running, wait_until
+from helpers.shell_sweeps import add_program, finished, prepare, run, running, wait_until
 
 SCRIPT = ROOT / "scripts" / "sweep.sbatch"
 START = f"exec bash '{SCRIPT}'"

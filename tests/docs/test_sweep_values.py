@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.sweeps import block, prepare, run
+from helpers.shell_sweeps import block, prepare, run
 
 pytestmark = pytest.mark.long
 

@@ -1,81 +1,77 @@
-"""Sweeps in the shell: blocks of docs/sweeps.md and scripts, run as they stand on small images."""
+"""Small sweeps on small images, and what their folders hold."""
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from helpers.documents import DOCS, ROOT, blocks
+ROOT = Path(__file__).parents[2]
+GRID = """\
+search:
+  optimizer.learning_rate: [0.01, 0.1, 0.3]
+  model.hidden: [[4], [8]]
+"""
 
 
-def block(text: str, language: str = "sh") -> str:
-    """The block of docs/sweeps.md that holds the text."""
-    (found,) = [each for each in blocks(DOCS / "sweeps.md", language) if text in each]
+def write_sweep(folder: Path, images: Path, text: str = GRID, epochs: int = 2) -> Path:
+    """Write a sweep file over images of the user's own, and return its path."""
+    path = folder / "sweep.yaml"
+    path.write_text(
+        f"config: {{data: {{path: {images}, validation: 100}}, model: {{hidden: [8]}}, "
+        f"training: {{epochs: {epochs}, batch_size: 32}}}}\n{text}"
+    )
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    """Return the command line of `mlp sweep`, with warnings as errors."""
+    return [sys.executable, "-W", "error", "-m", "mlp_cli", "sweep", *map(str, arguments)]
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start `mlp sweep` in a process group of its own."""
+    return subprocess.Popen(
+        command(*arguments),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `mlp sweep` to its end."""
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def table(sweep: Path) -> dict[str, Any]:
+    """Return the results, metrics and configurations of all runs, without their times."""
+    found: dict[str, Any] = {"": timeless(json.loads((sweep / "result.json").read_text()))}
+    for folder in sorted(sweep.glob("*/*/seed-*")):
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        found[str(folder.relative_to(sweep))] = (
+            timeless(json.loads((folder / "result.json").read_text())),
+            [timeless(json.loads(line)) for line in lines],
+            (folder / "config.yaml").read_text(),
+        )
     return found
 
 
-def prepare(config: Path) -> Path:
-    """Return a folder in which `mlp` is this program, and `mnist` the configuration."""
-    folder = config.parent / "sweep"
-    (folder / "bin").mkdir(parents=True)
-    add_program(folder, "mlp", f'exec "{sys.executable}" -m mlp_cli "$@"')
-    (folder / "mnist").write_text(config.read_text())
-    (folder / "scripts").symlink_to(ROOT / "scripts")
-    return folder
+def timeless(value: Any) -> Any:
+    """Return JSON without the keys that depend on the clock."""
+    if isinstance(value, dict):
+        return {key: timeless(of) for key, of in value.items() if "second" not in key}
+    return [timeless(of) for of in value] if isinstance(value, list) else value
 
 
-def add_program(folder: Path, name: str, script: str) -> None:
-    """Put a program, given as a shell script, on the path of the sweep in the folder."""
-    (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "bin" / name).chmod(0o755)
-
-
-@contextmanager
-def running(script: str, folder: Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a script in a folder that `prepare` made.
-
-    Yields the shell. When the block is left, nothing of it goes on.
-    """
-    shell = subprocess.Popen(
-        ["bash", "-c", script],
-        cwd=folder,
-        env={
-            **os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}/bin:{os.environ['PATH']}",
-            **environ,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield shell
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
-        shell.communicate()
-
-
-def run(script: str, folder: Path, **environ: str) -> tuple[int, str]:
-    """Run a script to its end; return its exit code and what it printed."""
-    with running(script, folder, **environ) as shell:
-        out, _ = shell.communicate(timeout=300)
-    return shell.returncode, out
-
-
-def wait_until(condition: Callable[[], object], shell: subprocess.Popen[str]) -> None:
-    """Wait for a condition, and fail if the shell ends before it."""
-    while not condition():
-        assert shell.poll() is None, shell.communicate()[0]
-        time.sleep(0.01)
-
-
-def finished(folder: Path) -> dict[str, bool]:
-    """Every run by its name, and whether it has a result."""
-    return {run.name: (run / "result.json").exists() for run in (folder / "runs").glob("*/*")}
+def stamps(sweep: Path) -> dict[str, int]:
+    """Return when each file of the runs was written."""
+    return {str(path): path.stat().st_mtime_ns for path in sweep.glob("*/*/seed-*/*")}
