@@ -35,7 +35,7 @@ from mlp_cli.runs.interruption import DeferredInterrupt
 from mlp_cli.runs.progress import ProgressObserver
 from mlp_cli.runs.records import read_metrics
 from mlp_cli.runs.train import RunOptions, train_run
-from mlp_cli.storage.paths import given_mirror, given_path
+from mlp_cli.storage.paths import given_mirror, given_path, usual_data_dir
 from mlp_cli.training.observer import Observer
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -220,4 +220,4 @@ def _choose(
 
 
 def _data_dir(given: str | os.PathLike[str] | None) -> Path:
-    return given_path((os.environ.get("MLP_DATA_DIR") or "data") if given is None else given)
+    return usual_data_dir() if given is None else given_path(given)

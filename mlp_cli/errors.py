@@ -10,6 +10,7 @@ from outside, `reason` says why something failed, and `did_you_mean` corrects a 
     ├── ConfigError        2  a configuration or option is wrong, or a run is missing
     ├── DataError          3  data are missing or damaged
     ├── DownloadError      4  a fetch was tried and failed; trying again may help
+    ├── ClusterError       4  a Dask scheduler cannot be reached; trying again may help
     ├── CheckpointError    5  a checkpoint is damaged or does not fit its use
     ├── DivergedError      6  a loss, gradient or weight is not finite
     └── StorageError       7  disk or permission
@@ -48,6 +49,12 @@ class DataError(MlpError):
 
 class DownloadError(MlpError):
     """A fetch was tried and failed; trying again may help."""
+
+    exit_code = 4
+
+
+class ClusterError(MlpError):
+    """A Dask scheduler cannot be reached, or the connection to it was lost."""
 
     exit_code = 4
 

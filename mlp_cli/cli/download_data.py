@@ -9,7 +9,6 @@ import click
 
 from mlp_cli.cli.options import (
     HelpfulCommand,
-    all_mirrors,
     data_dir_option,
     examples,
     mirror_option,
@@ -17,6 +16,7 @@ from mlp_cli.cli.options import (
 )
 from mlp_cli.cli.printing import show
 from mlp_cli.cli.storage_warnings import storage_warnings_to
+from mlp_cli.storage.paths import all_mirrors
 
 
 @click.command(

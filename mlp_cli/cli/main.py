@@ -36,8 +36,9 @@ LABEL = "Error: "  # of a message, as Click writes it
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
-missing or damaged; 4 a download failed, worth retrying; 5 checkpoint damaged; 6 training diverged;
-7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
+missing or damaged; 4 a download failed or a Dask scheduler is lost, worth retrying; 5 checkpoint
+damaged; 6 training diverged; 7 disk or permission. SIGINT and SIGTERM save, then end the process
+by that signal.
 """
 
 

@@ -201,21 +201,6 @@ def _given_mirrors(ctx: click.Context, param: click.Parameter, mirrors: Sequence
         raise click.BadParameter(str(error), ctx, param) from error
 
 
-def all_mirrors(mirrors: Sequence[str]) -> list[str]:
-    """Return the user's mirrors in the order of trial: those of `--mirror`, then MLP_MIRROR.
-
-    Raises
-    ------
-    ConfigError
-        If MLP_MIRROR is a path that `given_path` refuses.
-    """
-    variable = os.environ.get("MLP_MIRROR", "")
-    try:
-        return [*mirrors, *([given_mirror(variable)] if variable else [])]
-    except ConfigError as error:
-        raise ConfigError(f"MLP_MIRROR: {error}") from error
-
-
 def current_signals() -> Signals:
     """Return the signals that `main` handles, or new ones if the command runs without `main`."""
     found = click.get_current_context().find_object(Signals)

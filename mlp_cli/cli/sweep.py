@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import click
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
-    all_mirrors,
     current_signals,
     data_dir_option,
     examples,
@@ -22,6 +22,7 @@ from mlp_cli.cli.options import (
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.cli.storage_warnings import storage_warnings_to
 from mlp_cli.errors import CheckFailedError
+from mlp_cli.storage.paths import all_mirrors
 
 
 @click.command(
@@ -43,7 +44,12 @@ from mlp_cli.errors import CheckFailedError
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Runs that train at once. Default: one for each core.",
+    help="Runs that train at once. Default: one for each core, of all workers with --cluster.",
+)
+@option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Train on the workers of a Dask scheduler, as in tcp://host:8786, or of a scheduler file.",
 )
 @option("--test", is_flag=True, help="Score the confirmed trial on the test set.")
 @option("--fail-fast", is_flag=True, help="Stop at the first run that fails.")
@@ -56,6 +62,7 @@ def sweep(
     file: Path,
     out: Path | None,
     jobs: int | None,
+    cluster: str | None,
     test: bool,
     fail_fast: bool,
     retry_failed: bool,
@@ -91,8 +98,9 @@ def sweep(
             out=out,
             data_dir=data_dir,
             mirrors=all_mirrors(mirrors),
-            jobs=jobs or max(1, available_cores() // engine.threads),
+            jobs=jobs or (sys.maxsize if cluster else max(1, available_cores() // engine.threads)),
             engine=engine,
+            cluster=cluster,
             test=test,
             fail_fast=fail_fast,
             retry_failed=retry_failed,

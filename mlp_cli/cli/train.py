@@ -13,7 +13,6 @@ from mlp_cli.cli.config_options import config_options, default_config, run_confi
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
-    all_mirrors,
     current_signals,
     data_dir_option,
     data_path_option,
@@ -24,6 +23,7 @@ from mlp_cli.cli.options import (
 )
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.cli.storage_warnings import storage_warnings_to
+from mlp_cli.storage.paths import all_mirrors
 
 
 @click.command(

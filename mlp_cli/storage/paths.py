@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlp_cli.errors import ConfigError, visible
@@ -53,3 +54,29 @@ def given_mirror(mirror: str) -> str:
         If it is a path that `given_path` refuses.
     """
     return mirror.strip() if "://" in mirror else str(given_path(mirror))
+
+
+def usual_data_dir() -> Path:
+    """Return the folder of the data if the user names none: MLP_DATA_DIR, or `data`.
+
+    Raises
+    ------
+    ConfigError
+        If MLP_DATA_DIR is a path that `given_path` refuses.
+    """
+    return given_path(os.environ.get("MLP_DATA_DIR") or "data")
+
+
+def all_mirrors(mirrors: Sequence[str]) -> list[str]:
+    """Return the user's mirrors in the order of trial: those that are given, then MLP_MIRROR.
+
+    Raises
+    ------
+    ConfigError
+        If MLP_MIRROR is a path that `given_path` refuses.
+    """
+    variable = os.environ.get("MLP_MIRROR", "")
+    try:
+        return [*mirrors, *([given_mirror(variable)] if variable else [])]
+    except ConfigError as error:
+        raise ConfigError(f"MLP_MIRROR: {error}") from error

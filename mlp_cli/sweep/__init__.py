@@ -14,7 +14,10 @@ that holds it trains that run.
     search       TPE and CMA-ES, by Optuna, from the history
     pruning      which trials end early
     work         one training of a trial, in a process of its own
-    processes    those processes, forked from one that has loaded everything
+    executor     what trains runs: processes or a cluster
+    processes    processes of this machine, forked from one that has loaded everything
+    cluster      the workers of a Dask scheduler
+    cluster_task what those workers do
     progress     what the user sees
     driver       the loop on one page: claim, train, look, until nothing is left
     outcome      the best trial and `result.json`

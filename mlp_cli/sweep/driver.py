@@ -6,8 +6,8 @@ the runs' folders.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,22 +16,25 @@ from typing import Any
 import numpy as np
 
 from mlp_cli.compute.select import EngineChoice, build_engine
+from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
 from mlp_cli.runs.fetching import obtain_source
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.storage.files import exists, storage_errors
+from mlp_cli.sweep.cluster import cluster
 from mlp_cli.sweep.definition import Sweep
+from mlp_cli.sweep.executor import Ended, Executor
 from mlp_cli.sweep.folder import SweepFolder
 from mlp_cli.sweep.history import History
 from mlp_cli.sweep.outcome import conclude, score_winner
-from mlp_cli.sweep.plan import Claimed, Plan
-from mlp_cli.sweep.processes import Ended, Processes, describe_signal
+from mlp_cli.sweep.plan import Plan
+from mlp_cli.sweep.processes import Processes
 from mlp_cli.sweep.progress import SweepProgress
 from mlp_cli.sweep.same_sweep import check_same_data, check_same_sweep
 from mlp_cli.sweep.search import Searcher, check_installed
 from mlp_cli.sweep.space import Values
 from mlp_cli.sweep.trials import Job, trial_config
-from mlp_cli.sweep.work import Workshop, exit_code, train_job
+from mlp_cli.sweep.work import Workshop, run_job
 
 TICK = 0.2  # seconds between two looks at what other processes have done
 TRIES = 3  # times that a run is begun whose process is killed
@@ -41,7 +44,8 @@ TRIES = 3  # times that a run is begun whose process is killed
 class SweepOptions:
     """Where a sweep finds its data and leaves its runs, and how it is worked on.
 
-    `jobs` is how many runs train at once, each by `engine`.
+    `jobs` is how many runs train at once, each by `engine`. `cluster` is the address of a Dask
+    scheduler whose workers train them, or its scheduler file; None for processes of this machine.
     """
 
     out: Path
@@ -49,6 +53,7 @@ class SweepOptions:
     mirrors: Sequence[str]
     jobs: int
     engine: EngineChoice
+    cluster: str | None = None
     test: bool = False
     fail_fast: bool = False
     retry_failed: bool = False
@@ -81,18 +86,38 @@ def run_sweep(
     check_same_data(source.split(base), folder)
     if options.retry_failed:
         _forget_failures(folder)
-    with interruption.immediate():  # nothing is to be saved yet
-        # With one thread, as this process is forked.
-        engine = build_engine(options.engine._replace(threads=1))
-        engine.compile(np.dtype(base.training.dtype), progress.warn, progress.log)
     history = History(sweep, folder)
     shop = Workshop(history, source, options.engine, options.data_dir)
-    with interruption.deferred():
-        worker = _Worker(shop, options, progress, interruption)
+    with _executor(shop, base, options, progress, interruption) as executor:
+        worker = _Worker(history, executor, options, progress, interruption)
         if worker.work():
             return worker.result()
         progress.log("Stopped and saved. The same command continues.")
         return None
+
+
+@contextmanager
+def _executor(
+    shop: Workshop,
+    base: Config,
+    options: SweepOptions,
+    progress: SweepProgress,
+    interruption: Interruption,
+) -> Iterator[Executor]:
+    """Give the block what trains the runs. Interruptions are deferred to the end of the block."""
+    if options.cluster is not None:
+        with (
+            cluster(shop, options.cluster, options.jobs, progress.warn) as executor,
+            interruption.deferred(),
+        ):
+            yield executor
+        return
+    with interruption.immediate():  # nothing is to be saved yet
+        # With one thread, as this process is forked.
+        engine = build_engine(options.engine._replace(threads=1))
+        engine.compile(np.dtype(base.training.dtype), progress.warn, progress.log)
+    with interruption.deferred():
+        yield Processes(options.jobs, partial(run_job, shop, interruption))
 
 
 def _forget_failures(folder: SweepFolder) -> None:
@@ -104,20 +129,20 @@ def _forget_failures(folder: SweepFolder) -> None:
 
 
 class _Worker:
-    """One process that works on a sweep, with the processes that it forks."""
+    """One process that works on a sweep, with what trains its runs."""
 
     def __init__(
         self,
-        shop: Workshop,
+        history: History,
+        executor: Executor,
         options: SweepOptions,
         progress: SweepProgress,
         interruption: Interruption,
     ) -> None:
-        self._shop, self._options, self._progress = shop, options, progress
-        self._interruption, self._history = interruption, shop.history
-        self._searcher = Searcher(shop.history)
-        self._plan = Plan(shop.history, self._searcher)
-        self._processes = Processes(options.jobs)
+        self._history, self._executor, self._options = history, executor, options
+        self._progress, self._interruption = progress, interruption
+        self._searcher = Searcher(history)
+        self._plan = Plan(history, self._searcher)
         self._values: dict[Job, Values] = {}  # of the runs that this process has begun
         self._tries: dict[Job, int] = {}
         self._error: MlpError | None = None  # that ends the sweep
@@ -136,45 +161,34 @@ class _Worker:
         try:
             while not self._interruption.pending and self._error is None:
                 self._start()
-                self._progress.running(len(self._processes.jobs))
-                if self._processes.jobs:
-                    self._processes.wait(TICK, self._settle)
-                elif self._plan.is_finished():
+                self._progress.running(len(self._executor.jobs))
+                if not self._executor.jobs and self._plan.is_finished():
                     return True
-                else:  # other processes train what is left
-                    time.sleep(TICK)
+                self._executor.wait(TICK, self._settle)  # other processes may train what is left
         finally:
-            self._processes.stop(self._settle)
+            self._executor.stop(self._settle)
         if self._error is not None:
             raise self._error
         return False
 
     def _start(self) -> None:
         """Begin as many runs as there are free places."""
-        while self._processes.free and not self._interruption.pending:
-            claimed = self._plan.next(self._processes.jobs)
+        while self._executor.free and not self._interruption.pending:
+            claimed = self._plan.next(self._executor.jobs)
             if claimed is None:
                 return
-            job, values, lock = claimed
-            self._values[job] = values
+            job = claimed.job
+            self._values[job] = claimed.values
             self._tries[job] = self._tries.get(job, 0) + 1
-            self._processes.start(job, lock, partial(self._train, claimed))
-
-    def _train(self, claimed: Claimed, report: int) -> int:
-        """Train a run, in a process of its own."""
-        job, values, lock = claimed
-        stop = self._interruption
-        return exit_code(partial(train_job, self._shop, job, values, lock, stop), report)
+            self._executor.start(claimed)
 
     def _settle(self, ended: Ended) -> None:
-        """Note how a process ended; the lock of its run is still held."""
+        """Note how a training ended; the lock of its run is still held."""
         job, code, message = ended
         state = self._history.run(job)
         if state.state == "open" and code == StorageError.exit_code:
             self._error = self._error or StorageError(message)
             return
-        if code < 0:
-            message = describe_signal(code)
         if state.state == "open":
             stopped = code == 0
             if stopped or (code < 0 and self._tries[job] < TRIES):

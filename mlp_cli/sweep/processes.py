@@ -14,20 +14,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from mlp_cli.storage.strict_json import from_json
+from mlp_cli.sweep.executor import Ended, Settle
+from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job
 
-Train = Callable[[int], int]  # trains, and returns the exit code; gets a descriptor to report to
-
-
-class Ended(NamedTuple):
-    """A process that has ended: its run, its exit code (below 0 a signal) and its report."""
-
-    job: Job
-    code: int
-    message: str
+# Trains, and returns the exit code; gets the run and a descriptor to report to.
+Train = Callable[[Claimed, int], int]
 
 
 @dataclass(frozen=True)
@@ -39,10 +33,10 @@ class _Process:
 
 
 class Processes:
-    """At most `size` processes, each of which trains one run."""
+    """At most `size` processes, each of which calls `train` for one run."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, train: Train) -> None:
+        self.size, self._train = size, train
         self._running: dict[int, _Process] = {}  # by the descriptor of its report
 
     @property
@@ -55,19 +49,8 @@ class Processes:
         """How many more processes may start."""
         return self.size - len(self._running)
 
-    def start(self, job: Job, lock: int, train: Train) -> None:
-        """Start a process that trains a run.
-
-        Parameters
-        ----------
-        job
-            The run.
-        lock
-            A descriptor that holds the lock of the run's folder. It is closed when the process has
-            ended, and `wait` has returned it.
-        train
-            Called in the new process.
-        """
+    def start(self, claimed: Claimed) -> None:
+        """Start a process that trains a run."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # what waits there would be written twice
         report, writing = os.pipe()
@@ -81,13 +64,13 @@ class Processes:
                     os.close(other.lock)
                 os.close(report)
                 if os.getppid() == parent:
-                    code = train(writing)
+                    code = self._train(claimed, writing)
             finally:
                 os._exit(code)
         os.close(writing)
-        self._running[report] = _Process(job, pid, report, lock)
+        self._running[report] = _Process(claimed.job, pid, report, claimed.lock)
 
-    def wait(self, seconds: float, settle: Callable[[Ended], object]) -> None:
+    def wait(self, seconds: float, settle: Settle) -> None:
         """Wait until a process ends, but not longer than this.
 
         `settle` is called for each that has ended, while the lock of its run is still held.
@@ -104,6 +87,8 @@ class Processes:
             try:
                 code = os.waitstatus_to_exitcode(status)
                 message = str(from_json(content)) if content else ""
+                if code < 0:
+                    message = _describe_signal(code)
                 settle(Ended(process.job, code, message))
             finally:
                 del self._running[report]
@@ -116,14 +101,14 @@ class Processes:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, number)
 
-    def stop(self, settle: Callable[[Ended], object]) -> None:
+    def stop(self, settle: Settle) -> None:
         """Let all trainings save themselves and end."""
         self.signal(signal.SIGTERM)
         while self._running:
             self.wait(60.0, settle)
 
 
-def describe_signal(code: int) -> str:
+def _describe_signal(code: int) -> str:
     """Return how a process with this exit code below 0 was ended."""
     number = signal.Signals(-code)
     hint = ", as the system does if memory runs out" if number == signal.SIGKILL else ""

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,8 +19,8 @@ from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.train import RunOptions, train_run
 from mlp_cli.storage.strict_json import to_json
 from mlp_cli.sweep.history import History
+from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.pruning import should_prune
-from mlp_cli.sweep.space import Values
 from mlp_cli.sweep.trials import Job, first_seed, trial_config
 from mlp_cli.training.metrics import EpochMetrics
 from mlp_cli.training.observer import SilentObserver
@@ -37,25 +38,23 @@ class Workshop:
     data_dir: Path
 
 
-def train_job(
-    shop: Workshop, job: Job, values: Values, lock: int, interruption: Interruption
-) -> None:
-    """Train a run of a sweep, or continue it.
+def run_job(shop: Workshop, interruption: Interruption, claimed: Claimed, report: int) -> int:
+    """Train a run of a sweep or continue it, and return the exit code of the process.
 
     Parameters
     ----------
-    shop, job, values
-        What is shared, the run, and the values of its trial.
-    lock
-        A descriptor of the run's folder that holds its lock.
+    shop, claimed
+        What is shared, and the run.
     interruption
         Says whether to save and stop.
-
-    Raises
-    ------
-    MlpError
-        What ended the training.
+    report
+        A descriptor to which what went wrong is written.
     """
+    return _exit_code(partial(_train_job, shop, claimed, interruption), report)
+
+
+def _train_job(shop: Workshop, claimed: Claimed, interruption: Interruption) -> None:
+    job, values, lock = claimed
     judge = _Judge(shop.history, job)
     options = RunOptions(
         data_dir=shop.data_dir,
@@ -71,26 +70,38 @@ def train_job(
     train_run(config, options, judge, _Stop(interruption, judge))
 
 
+def is_judged(history: History, job: Job) -> bool:
+    """Return whether a run may end its trial early: the first seed's, if the sweep has a rule."""
+    is_first = job.seed == first_seed(history.sweep) and not job.confirms
+    return is_first and history.sweep.prune.rule != "none"
+
+
+def prune(history: History, number: int, epoch: int) -> bool:
+    """Look at the curves after an epoch, and return whether the trial ends.
+
+    If so, that is noted in the trial's folder. The run must be locked.
+    """
+    others = [history.curve(other) for other in history.started() if other != number]
+    curve = history.curve(number)
+    if not should_prune(history.sweep.prune, curve, others):
+        return False
+    found = {"epoch": epoch, "value": min(curve)}
+    history.folder.write_json(history.folder.pruned(number), found)
+    return True
+
+
 class _Judge(SilentObserver):
     """Ends a trial early if the sweep's rule says so."""
 
     def __init__(self, history: History, job: Job) -> None:
         self._history, self._number = history, job.trial
-        is_first = job.seed == first_seed(history.sweep) and not job.confirms
-        self._judges = is_first and history.sweep.prune.rule != "none"
+        self._judges = is_judged(history, job)
         self.pruned = False
 
     def epoch(self, metrics: EpochMetrics, epochs: int) -> None:
-        """Look at the curves. That a trial is pruned is noted while its run is still locked."""
-        if not self._judges or metrics.epoch == epochs:
-            return
-        history, number = self._history, self._number
-        others = [history.curve(other) for other in history.started() if other != number]
-        curve = history.curve(number)
-        if should_prune(history.sweep.prune, curve, others):
-            found = {"epoch": metrics.epoch, "value": min(curve)}
-            history.folder.write_json(history.folder.pruned(number), found)
-            self.pruned = True
+        """Look at the curves."""
+        if self._judges and metrics.epoch < epochs:
+            self.pruned = prune(self._history, self._number, metrics.epoch)
 
 
 class _Stop:
@@ -132,7 +143,7 @@ class _Stop:
         return nullcontext()
 
 
-def exit_code(train: Callable[[], None], report: int) -> int:
+def _exit_code(train: Callable[[], None], report: int) -> int:
     """Train, and return the exit code of the process; write what went wrong to `report`."""
     try:
         train()

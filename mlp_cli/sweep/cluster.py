@@ -1,0 +1,323 @@
+"""The workers of a Dask cluster train the runs of a sweep; this process keeps their folders.
+
+A run is sent in slices: a task gets the files of the run, trains for a while, and returns the files
+that it has changed. Between two slices the files are in the run's folder, so there is no other
+state. A worker that dies costs at most a slice. If the scheduler or this process dies, the same
+command continues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mlp_cli._version import __version__
+from mlp_cli.config.schema import Config
+from mlp_cli.errors import ClusterError, ConfigError, reason
+from mlp_cli.runs.folder import RunFolder
+from mlp_cli.storage.files import atomic_write, exists, storage_errors
+from mlp_cli.storage.strict_json import from_json
+from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice, version
+from mlp_cli.sweep.executor import Ended, Settle
+from mlp_cli.sweep.plan import Claimed
+from mlp_cli.sweep.trials import Job, trial_config
+from mlp_cli.sweep.work import Workshop, is_judged, prune
+
+CONNECT_SECONDS = 10
+LOOK_SECONDS = 2.0  # between two looks at the workers
+SLICE_SECONDS = 5.0  # of training in a slice, or more if the files are large:
+BYTES_PER_SECOND = 500_000
+
+
+@dataclass(frozen=True)
+class _Run:
+    claimed: Claimed
+    config: Config
+    task: Any  # Dask drops the task if nobody holds this
+
+
+class Cluster:
+    """Trains runs on the workers of a Dask cluster, one in each of their threads.
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client`.
+    shop
+        What all runs share.
+    size
+        The most runs to train at once.
+    warn
+        Is told if there is no worker.
+    """
+
+    def __init__(
+        self, client: Any, shop: Workshop, size: int, warn: Callable[[str], object]
+    ) -> None:
+        self._client, self._shop, self._size, self._warn = client, shop, size, warn
+        self._folder = shop.history.folder
+        data = self._folder.read_json(self._folder.data)
+        self._digests = data["digests"] if data is not None else {}
+        self._running: dict[Future[SliceResult], _Run] = {}
+        self._places, self._next_look, self._has_warned = 0, 0.0, False
+        self._stopping = False
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The runs that are being trained."""
+        return [run.claimed.job for run in self._running.values()]
+
+    @property
+    def free(self) -> int:
+        """How many more runs may start. Workers may come and go."""
+        return max(0, min(self._places, self._size) - len(self._running))
+
+    def start(self, claimed: Claimed) -> None:
+        """Send the first slice of a run."""
+        config = trial_config(self._shop.history.sweep, claimed.values, claimed.job.seed)
+        self._send(claimed, config)
+
+    def wait(self, seconds: float, settle: Settle) -> None:
+        """Wait until a slice returns, but not longer than this; settle its run, or send the next.
+
+        Raises
+        ------
+        ClusterError
+            If the connection to the scheduler is lost.
+        MlpError
+            If a worker cannot train any run; the message names it.
+        """
+        self._look()
+        if not self._running:
+            time.sleep(seconds)
+        answers, _ = wait(self._running, seconds, "FIRST_COMPLETED")
+        for answer in answers:
+            self._receive(answer, settle)
+
+    def stop(self, settle: Settle) -> None:
+        """Keep what has come back, and cancel all tasks."""
+        self._stopping = True
+        answers, _ = wait(self._running, 0)
+        for answer in answers:
+            self._receive(answer, settle)
+        with suppress(Exception):  # the scheduler may be gone, and this is only a courtesy to it
+            self._client.cancel([run.task for run in self._running.values()])
+        for run in self._running.values():
+            settle(Ended(run.claimed.job, 0, ""))
+            os.close(run.claimed.lock)
+        self._running.clear()
+
+    def _look(self) -> None:
+        """Look whether the scheduler is there, and how many threads its workers have."""
+        if self._client.status != "running":
+            raise _lost(self._client)
+        if time.monotonic() < self._next_look:
+            return
+        try:
+            threads = self._client.nthreads()
+        except OSError as error:
+            raise _lost(self._client) from error
+        each = self._shop.engine.threads
+        self._places = sum(max(1, number // each) for number in threads.values())
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if not self._places and not self._has_warned:
+            address = self._client.scheduler.address
+            self._warn(f"The scheduler has no workers yet. Start some: dask worker {address}")
+            self._has_warned = True
+
+    def _send(self, claimed: Claimed, config: Config) -> None:
+        """Send the next slice of a run: as long as its files are worth."""
+        folder, files = RunFolder(self._folder.run(claimed.job)), {}
+        for name in FILES:
+            with storage_errors("read", folder.path / name):
+                if exists(folder.path / name):
+                    files[name] = (folder.path / name).read_bytes()
+        size = sum(map(len, files.values()))
+        task = self._client.submit(
+            train_slice,
+            Slice(
+                run=str(folder.path),
+                config=config.to_dict(),
+                files=files,
+                seconds=max(SLICE_SECONDS, size / BYTES_PER_SECOND),
+                one_epoch=is_judged(self._shop.history, claimed.job),
+                engine=self._shop.engine,
+                digests=self._digests,
+            ),
+            pure=False,
+        )
+        loop = self._client.loop.asyncio_loop
+        answer = asyncio.run_coroutine_threadsafe(self._result(task), loop)
+        self._running[answer] = _Run(claimed, config, task)
+
+    async def _result(self, task: Any) -> SliceResult:
+        result: SliceResult = await self._client.gather(task, asynchronous=True)
+        return result
+
+    def _receive(self, answer: Future[SliceResult], settle: Settle) -> None:
+        """Keep what a slice has returned, and settle its run if that was the last."""
+        run = self._running.pop(answer)
+        goes_on = False
+        try:
+            ended = self._keep(run, answer)
+            if ended is not None:
+                settle(ended)
+            else:
+                self._send(run.claimed, run.config)
+                goes_on = True
+        finally:
+            if not goes_on:
+                os.close(run.claimed.lock)
+
+    def _keep(self, run: _Run, answer: Future[SliceResult]) -> Ended | None:
+        """Write the files of a slice, and return how the run has ended, None if it goes on."""
+        from distributed import KilledWorker
+
+        job, history = run.claimed.job, self._shop.history
+        try:
+            result = answer.result()
+        except (CancelledError, asyncio.CancelledError) as error:
+            if self._stopping:
+                return Ended(job, 0, "")
+            raise _lost(self._client) from error
+        except KilledWorker as error:
+            text = f"{error.allowed_failures + 1} workers died while they trained it"
+            return Ended(job, -signal.SIGKILL, text)
+        except Exception as error:
+            self._check_versions()
+            return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")
+        if result.unfit and result.error is not None:
+            raise type(result.error)(f"{result.worker}: {result.error}")
+        folder = RunFolder(self._folder.run(job))
+        for name, content in result.files.items():
+            if content is not None:
+                atomic_write(folder.path / name, content)
+            else:
+                with storage_errors("remove", folder.path / name):
+                    (folder.path / name).unlink(missing_ok=True)
+        if result.error is not None:
+            return Ended(job, result.error.exit_code, f"{result.error} ({result.worker})")
+        if self._stopping or history.run(job).state != "open":
+            return Ended(job, 0, "")
+        ended_epoch = folder.metrics.name in result.files
+        if ended_epoch and is_judged(history, job):
+            pruned = prune(history, job.trial, len(history.curve(job.trial)))
+            return Ended(job, 0, "") if pruned else None
+        return None
+
+    def _check_versions(self) -> None:
+        """Refuse a scheduler or a worker that has no `mlp_cli`, or another version of it."""
+        found: dict[str, Any] = self._client.run(version, on_error="return")
+        try:
+            found["the scheduler"] = self._client.run_on_scheduler(version)
+        except Exception as error:
+            found["the scheduler"] = error
+        for name, here in found.items():
+            if here != __version__:
+                told = reason(here) if isinstance(here, Exception) else f"it is {here}"
+                raise ConfigError(
+                    f"{name} cannot use mlp-cli {__version__}: {told}. Install it on all machines: "
+                    f"pip install 'mlp-cli[cluster]=={__version__}'"
+                )
+
+
+@contextmanager
+def cluster(
+    shop: Workshop, given: str, size: int, warn: Callable[[str], object]
+) -> Iterator[Cluster]:
+    """Connect to a Dask cluster for the time of the block.
+
+    Parameters
+    ----------
+    shop
+        What all runs share.
+    given
+        The address of the scheduler, or its scheduler file.
+    size
+        The most runs to train at once.
+    warn
+        Is told if there is no worker.
+
+    Raises
+    ------
+    ConfigError
+        If Dask is missing, or if `given` is neither an address nor a scheduler file.
+    ClusterError
+        If no scheduler answers.
+    """
+    if find_spec("distributed") is None:
+        raise ConfigError("--cluster needs Dask. Run: pip install 'mlp-cli[cluster]'")
+    address = _address(given)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"distributed|tornado|dask|asyncio")
+        import distributed
+
+        for name in list(logging.root.manager.loggerDict):  # what matters is raised anyway
+            if name.split(".")[0] in ("distributed", "tornado", "asyncio"):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        try:
+            # First, because a client does not give up on a server that is none of Dask's.
+            kind = asyncio.run(asyncio.wait_for(_kind(address), CONNECT_SECONDS))
+            if kind != "Scheduler":
+                raise ValueError(f"this is no Dask scheduler, but a {kind}")
+            client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except ValueError as error:
+            raise ConfigError(f"--cluster {given}: {reason(error)}.") from error
+        except OSError as error:
+            raise ClusterError(
+                f"--cluster {given}: no Dask scheduler answers at {address}. Start one with "
+                "`dask scheduler`; it prints its address."
+            ) from error
+        try:
+            yield Cluster(client, shop, size, warn)
+        finally:
+            with suppress(Exception):  # it may have lost the scheduler
+                client.close(timeout=2)
+
+
+async def _kind(address: str) -> str:
+    """Return the kind of server that answers at an address."""
+    from distributed import Security, rpc
+
+    arguments = Security().get_connection_args("client")
+    async with rpc(address, connection_args=arguments) as server:
+        return str((await server.identity())["type"])
+
+
+def _address(given: str) -> str:
+    """Return the address of a scheduler, which may stand in its scheduler file."""
+    if "://" in given:
+        return given
+    path = Path(given)
+    if exists(path):
+        with storage_errors("read", path):
+            text = path.read_bytes()
+        try:
+            return str(from_json(text)["address"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"--cluster {given}: this is not a Dask scheduler file.") from error
+    if ":" in given:
+        return f"tcp://{given}"
+    raise ConfigError(
+        f"--cluster {given}: there is no such scheduler file. Give one, or the address of a "
+        "scheduler, as in tcp://host:8786."
+    )
+
+
+def _lost(client: Any) -> ClusterError:
+    return ClusterError(
+        f"the connection to the Dask scheduler at {client.scheduler.address} is lost. All that its "
+        "workers have sent is kept. Start the scheduler and its workers again if they are gone; "
+        "the same command continues."
+    )
