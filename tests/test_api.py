@@ -181,7 +181,6 @@ def test_the_gradient_of_a_configuration_is_checked() -> None:
     assert [layer.gradient for layer in found.layers] == [(5, 784), (10, 5)]
 
 
-@pytest.mark.serial
 def test_ctrl_c_saves_and_raises_and_the_run_can_be_resumed(config: Path, tmp_path: Path) -> None:
     class Interrupting(SilentObserver):
         def chunk(self, state: object, epochs: int, rows: int, loss: float) -> None:

@@ -113,12 +113,10 @@ def selected(name: str) -> set[str]:
 EXTRA = re.compile(r"needs_numba|needs the extra|needs matplotlib")
 
 
-QUIET = re.compile(
-    r"time\.(monotonic|process_time|perf_counter)\(|tracemalloc|send_signal|os\.kill"
-)
+QUIET = re.compile(r"time\.(monotonic|process_time|perf_counter)\(\) - |tracemalloc|\bseconds <")
 
 
-def test_what_measures_time_or_memory_or_sends_signals_is_marked_serial() -> None:
+def test_what_measures_time_or_memory_is_marked_serial() -> None:
     unmarked = []
     for path in (ROOT / "tests").rglob("test_*.py"):
         text = path.read_text()

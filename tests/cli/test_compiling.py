@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
-pytestmark = [needs_numba, pytest.mark.long, pytest.mark.serial]
+pytestmark = [needs_numba, pytest.mark.long]
 
 ANNOUNCED = "WARNING: the kernels must be compiled. This takes about half a minute, once on a"
 WAITING = "WARNING: another process is compiling the kernels. Waiting for it."
@@ -80,6 +80,7 @@ def compiling_elsewhere(tmp_path: Path) -> Iterator[Path]:
     os.close(descriptor)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_the_waiting_for_another_process(
     number: signal.Signals, mlp: Mlp, config: Path, compiling_elsewhere: Path, tmp_path: Path
@@ -96,6 +97,7 @@ def test_a_signal_ends_the_waiting_for_another_process(
     assert mlp("train", config, "--out", run, "--resume").returncode == 0
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_gradient_check_that_compiles(
     number: signal.Signals, config: Path, tmp_path: Path
@@ -127,6 +129,7 @@ def test_a_call_from_python_says_that_it_waits(
     process.communicate()
 
 
+@pytest.mark.serial
 @pytest.mark.proof("S6 a signal at a random instant of a first run")
 def test_a_signal_at_any_instant_of_a_first_run_ends_it_soon(
     proof: Proof, mlp: Mlp, config: Path, tmp_path: Path

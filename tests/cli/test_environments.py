@@ -64,7 +64,6 @@ ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("E1, E2 environments in which it works")
 def test_a_training_works_in_unusual_environments(
     proof: Proof, train: Train, tmp_path: Path
@@ -94,7 +93,6 @@ LIMITS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
 def test_too_little_memory_or_too_many_threads_is_one_message(
     proof: Proof, train: Train, tmp_path: Path

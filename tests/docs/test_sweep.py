@@ -19,7 +19,7 @@ LOOP, _, SEEDS, AT_ONCE, *_ = blocks(DOCS / "sweeps.md", "sh")
 RATES = "0.03 0.1 0.3 1;"
 assert RATES in LOOP
 
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 
 @contextmanager
@@ -80,7 +80,6 @@ def test_a_sweep_stops_at_a_failure_that_is_no_result(config: Path) -> None:
     assert finished(runs) == {"rate-0.01-width-128": True, "rate-0.01-width-512": True}
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("script", [LOOP, SEEDS], ids=["rates", "seeds"])
 def test_a_sweep_stops_at_an_interrupt(script: str, config: Path) -> None:
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 100000"))

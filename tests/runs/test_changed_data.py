@@ -174,7 +174,6 @@ def test_a_finished_run_prints_its_result_whatever_became_of_the_data(runs: Runs
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_a_killed_run_whose_data_changed_ends_with_exit_code_3(
     mlp: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
