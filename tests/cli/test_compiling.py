@@ -25,14 +25,16 @@ pytestmark = [needs_numba, pytest.mark.long]
 
 ANNOUNCED = "WARNING: the kernels must be compiled. This takes about half a minute, once on a"
 WAITING = "WARNING: another process is compiling the kernels. Waiting for it."
+SOONER = {"NUMBA_OPT": "0"}  # without LLVM's optimisations, unless a test needs them
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
+def start(*arguments: object, cache: Path, **environ: str) -> subprocess.Popen[str]:
     """Start `mlp` in a process that finds its compiled kernels in `cache`, if it has any."""
+    environ = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), **environ}
     return subprocess.Popen(
         [sys.executable, "-m", "mlp_cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)},
+        env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,21 +46,21 @@ def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_pa
     for trial in proof.trials(quick=1, long=3):
         folder = tmp_path / str(trial)
         processes = [
-            start("train", config, "--quiet", "--out", folder / str(run), cache=folder)
+            start("train", config, "--quiet", "--out", folder / str(run), cache=folder, **SOONER)
             for run in range(4)
         ]
         outputs = sorted(process.communicate(timeout=300)[1] for process in processes)
         assert outputs[:3] == [f"{WAITING}\n"] * 3
         assert outputs[3].startswith(ANNOUNCED) and outputs[3].count("\n") == 1
         assert [process.returncode for process in processes] == [0] * 4
-        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder)
+        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder, **SOONER)
         assert later.communicate(timeout=60)[1] == ""
 
 
 def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"), **SOONER)
     announced, *meanwhile, reported = done.stderr.splitlines()
     assert announced.startswith(ANNOUNCED)
     assert meanwhile
@@ -138,7 +140,7 @@ def test_a_signal_at_any_instant_of_a_first_run_ends_it_soon(
         number = SIGNALS[trial % 3]
         run = tmp_path / f"run-{trial}"
         process = start("train", config, "--out", run, cache=tmp_path / f"cache-{trial}")
-        time.sleep(random.Random(trial).uniform(0.5, 20))
+        time.sleep(random.Random(trial + 1).uniform(0.5, 20))
         process.send_signal(number)
         sent = time.monotonic()
         _, stderr = process.communicate(timeout=60)

@@ -79,6 +79,7 @@ def test_a_training(columns: int, folder: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.serial
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_an_interrupted_training_and_its_continuation(columns: int, folder: Path) -> None:
     many = ("--set", "training.epochs=500", "--out", "runs/a")

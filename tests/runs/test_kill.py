@@ -72,8 +72,7 @@ def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(killed_runs: Runs, pro
 
 
 def _stop(killed_runs: Runs, proof: Proof, number: signal.Signals) -> None:
-    quick, long = (4, 100) if number != signal.SIGHUP else (2, 50)
-    for seed in proof.trials(quick=quick, long=long):
+    for seed in proof.trials(quick=2, long=100 if number != signal.SIGHUP else 50):
         name = NAMES[seed % len(NAMES)]
         out = killed_runs.folder / f"stopped-{number}-{seed}"
         _, longest = killed_runs.reference(name)
