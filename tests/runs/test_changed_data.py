@@ -84,7 +84,7 @@ def refused(run: Path, config: Config, words: str) -> str:
 
 
 @pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize("name", few(CHANGES, 2))
+@pytest.mark.parametrize("name", few(CHANGES, 4))
 def test_a_run_whose_training_images_or_labels_have_changed_is_refused(
     name: str, stop: str, runs: Runs
 ) -> None:
