@@ -80,7 +80,7 @@ def sweep(
         raise click.UsageError("--out is missing: the folder of the sweep, as in --out sweeps/a.")
 
     from mlp_cli.compute.machine import available_cores
-    from mlp_cli.compute.select import choose_engine, hold_blas
+    from mlp_cli.compute.select import choose_engine, hold_blas, want_fast
     from mlp_cli.sweep.progress import SweepProgress
     from mlp_cli.sweep.reading import read_sweep
 
@@ -88,7 +88,8 @@ def sweep(
         found = read_sweep(file)
         # One thread for each run, unless the user says more: so the results do not depend on jobs.
         threads = None if os.environ.get("OMP_NUM_THREADS") else 1
-        engine = choose_engine((), 1, os.environ, threads, warn=progress.warn)
+        kernels = "fast" if want_fast(os.environ) else "numpy"
+        engine = choose_engine((), 1, os.environ, threads, kernels, progress.warn)
         hold_blas(os.environ)  # before anything imports NumPy
 
         from mlp_cli.sweep.driver import SweepOptions, run_sweep

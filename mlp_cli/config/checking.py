@@ -80,7 +80,7 @@ class Source:
 
     def add_sweep_value(self, line: int, name: str, key: str, value: Any) -> None:
         """Apply a change that a sweep makes, in a line of its file; `name` shows the place."""
-        place, path = self._places.of_change(line, name), tuple(key.split("."))
+        place, path = self._places.of_sweep(line, name), tuple(key.split("."))
         self._places.add_change(place, Change(path, value, by_sweep=True))
         self._change(path, value, place)
 

@@ -50,6 +50,11 @@ class Places:
         """Return the place of the change of this number, counted from 0. It is after every line."""
         return Place(MAX_BYTES + number, short(text))
 
+    @staticmethod
+    def of_sweep(line: int, name: str) -> Place:
+        """Return a line of a sweep file as a place, which is after every line of the file."""
+        return Place(MAX_BYTES + line, name)
+
     def add_change(self, place: Place, change: Change) -> None:
         """Note what was given at the place of a change."""
         self._changes[place] = change
