@@ -29,7 +29,7 @@ FACE = {"__init__", "__main__"}  # they import on first use
 # Which modules or departments may import a library. All but config may import NumPy.
 HOMES = {
     "click": "cli",
-    "distributed": "sweep.cluster sweep.cluster_task",
+    "distributed": "sweep.cluster sweep.cluster_client sweep.cluster_task",
     "llvmlite": "compute.fast",
     "matplotlib": "reports.figures",
     "numba": "compute.fast",

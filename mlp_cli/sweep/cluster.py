@@ -9,32 +9,25 @@ command continues.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from mlp_cli._version import __version__
 from mlp_cli.config.schema import Config
-from mlp_cli.errors import ClusterError, ConfigError, reason
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
-from mlp_cli.storage.strict_json import from_json
-from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice, version
+from mlp_cli.sweep.cluster_client import check_versions, connected, lost
+from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice
 from mlp_cli.sweep.executor import Ended, Settle
 from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job, trial_config
 from mlp_cli.sweep.work import Workshop, is_judged, prune
 
-CONNECT_SECONDS = 10
 LOOK_SECONDS = 2.0  # between two looks at the workers
 SLICE_SECONDS = 5.0  # of training in a slice, or more if the files are large:
 BYTES_PER_SECOND = 500_000
@@ -121,13 +114,13 @@ class Cluster:
     def _look(self) -> None:
         """Look whether the scheduler is there, and how many threads its workers have."""
         if self._client.status != "running":
-            raise _lost(self._client)
+            raise lost(self._client)
         if time.monotonic() < self._next_look:
             return
         try:
             threads = self._client.nthreads()
         except OSError as error:
-            raise _lost(self._client) from error
+            raise lost(self._client) from error
         each = self._shop.engine.threads
         self._places = sum(max(1, number // each) for number in threads.values())
         self._next_look = time.monotonic() + LOOK_SECONDS
@@ -190,12 +183,12 @@ class Cluster:
         except (CancelledError, asyncio.CancelledError) as error:
             if self._stopping:
                 return Ended(job, 0, "")
-            raise _lost(self._client) from error
+            raise lost(self._client) from error
         except KilledWorker as error:
             text = f"{error.allowed_failures + 1} workers died while they trained it"
             return Ended(job, -signal.SIGKILL, text)
         except Exception as error:
-            self._check_versions()
+            check_versions(self._client)
             return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")
         if result.unfit and result.error is not None:
             raise type(result.error)(f"{result.worker}: {result.error}")
@@ -215,21 +208,6 @@ class Cluster:
             pruned = prune(history, job.trial, len(history.curve(job.trial)))
             return Ended(job, 0, "") if pruned else None
         return None
-
-    def _check_versions(self) -> None:
-        """Refuse a scheduler or a worker that has no `mlp_cli`, or another version of it."""
-        found: dict[str, Any] = self._client.run(version, on_error="return")
-        try:
-            found["the scheduler"] = self._client.run_on_scheduler(version)
-        except Exception as error:
-            found["the scheduler"] = error
-        for name, here in found.items():
-            if here != __version__:
-                told = reason(here) if isinstance(here, Exception) else f"it is {here}"
-                raise ConfigError(
-                    f"{name} cannot use mlp-cli {__version__}: {told}. Install it on all machines: "
-                    f"pip install 'mlp-cli[cluster]=={__version__}'"
-                )
 
 
 @contextmanager
@@ -251,73 +229,8 @@ def cluster(
 
     Raises
     ------
-    ConfigError
-        If Dask is missing, or if `given` is neither an address nor a scheduler file.
-    ClusterError
-        If no scheduler answers.
+    ConfigError, ClusterError
+        As `connected`.
     """
-    if find_spec("distributed") is None:
-        raise ConfigError("--cluster needs Dask. Run: pip install 'mlp-cli[cluster]'")
-    address = _address(given)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"distributed|tornado|dask|asyncio")
-        import distributed
-
-        for name in list(logging.root.manager.loggerDict):  # what matters is raised anyway
-            if name.split(".")[0] in ("distributed", "tornado", "asyncio"):
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        try:
-            # First, because a client does not give up on a server that is none of Dask's.
-            kind = asyncio.run(asyncio.wait_for(_kind(address), CONNECT_SECONDS))
-            if kind != "Scheduler":
-                raise ValueError(f"this is no Dask scheduler, but a {kind}")
-            client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except ValueError as error:
-            raise ConfigError(f"--cluster {given}: {reason(error)}.") from error
-        except OSError as error:
-            raise ClusterError(
-                f"--cluster {given}: no Dask scheduler answers at {address}. Start one with "
-                "`dask scheduler`; it prints its address."
-            ) from error
-        try:
-            yield Cluster(client, shop, size, warn)
-        finally:
-            with suppress(Exception):  # it may have lost the scheduler
-                client.close(timeout=2)
-
-
-async def _kind(address: str) -> str:
-    """Return the kind of server that answers at an address."""
-    from distributed import Security, rpc
-
-    arguments = Security().get_connection_args("client")
-    async with rpc(address, connection_args=arguments) as server:
-        return str((await server.identity())["type"])
-
-
-def _address(given: str) -> str:
-    """Return the address of a scheduler, which may stand in its scheduler file."""
-    if "://" in given:
-        return given
-    path = Path(given)
-    if exists(path):
-        with storage_errors("read", path):
-            text = path.read_bytes()
-        try:
-            return str(from_json(text)["address"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(f"--cluster {given}: this is not a Dask scheduler file.") from error
-    if ":" in given:
-        return f"tcp://{given}"
-    raise ConfigError(
-        f"--cluster {given}: there is no such scheduler file. Give one, or the address of a "
-        "scheduler, as in tcp://host:8786."
-    )
-
-
-def _lost(client: Any) -> ClusterError:
-    return ClusterError(
-        f"the connection to the Dask scheduler at {client.scheduler.address} is lost. All that its "
-        "workers have sent is kept. Start the scheduler and its workers again if they are gone; "
-        "the same command continues."
-    )
+    with connected(given) as client:
+        yield Cluster(client, shop, size, warn)

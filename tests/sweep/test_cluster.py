@@ -1,0 +1,217 @@
+"""Sweeps on a Dask cluster, whose scheduler and workers are processes of their own."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.dask_cluster import Cluster
+from helpers.proofs import Proof
+from helpers.sweeps import run, start, table
+
+pytest.importorskip("distributed", reason="needs the extra cluster")
+pytestmark = [pytest.mark.long, pytest.mark.serial]
+
+TRIALS = "search:\n  optimizer.learning_rate: {low: 0.01, high: 0.08, step: 0.01}\n"
+ONE = "search:\n  optimizer.learning_rate: [0.05]\n"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Give a cluster with two workers."""
+    made = Cluster(tmp_path / "cluster", 2)
+    yield made
+    made.stop()
+
+
+def write_digits(folder: Path, text: str = TRIALS, epochs: int = 2, extra: str = "") -> Path:
+    """Write a sweep file over the built-in digits, which every worker has."""
+    path = folder / "digits.yaml"
+    path.write_text(
+        f"config: {{data: {{dataset: synthetic, validation: 100{extra}}}, model: {{hidden: [8]}}, "
+        f"training: {{epochs: {epochs}, batch_size: 32}}}}\n{text}"
+    )
+    return path
+
+
+def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    while not list(path.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def test_a_cluster_gives_the_table_of_a_local_sweep(tmp_path: Path, cluster: Cluster) -> None:
+    file = write_digits(tmp_path, f"{TRIALS}seeds: 2\nconfirm: {{top: 2, seeds: 2}}\n")
+    assert run(file, "--out", tmp_path / "plain").returncode == 0
+    done = run(file, "--out", tmp_path / "out", "--cluster", cluster.address)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 8 * 2 + 2 * 2  # the runs, and nothing of Dask
+    assert table(tmp_path / "out") == table(tmp_path / "plain")
+
+
+def test_a_long_run_is_trained_in_slices_to_the_same_end(tmp_path: Path, cluster: Cluster) -> None:
+    file = write_digits(tmp_path, ONE, epochs=400)
+    process = start(file, "--out", tmp_path / "out", "--cluster", cluster.address)
+    wait_for(tmp_path / "out", "trials/*/*/last.npz", process)
+    assert not list((tmp_path / "out").glob("trials/*/*/result.json"))
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert run(file, "--out", tmp_path / "plain").returncode == 0
+    assert table(tmp_path / "out") == table(tmp_path / "plain")
+
+
+def test_trials_are_pruned_at_the_ends_of_their_epochs(tmp_path: Path, cluster: Cluster) -> None:
+    rule = "prune: {rule: halving, first: 1, factor: 4}\n"
+    file, out = write_digits(tmp_path, TRIALS + rule, epochs=5), tmp_path / "out"
+    done = run(file, "--out", out, "--cluster", cluster.address)
+    assert done.returncode == 0, done.stderr
+    pruned = [path.parent for path in out.glob("trials/*/pruned.json")]
+    finished = [path.parents[1] for path in out.glob("trials/*/*/result.json")]
+    assert len(pruned) >= 2
+    assert len(finished) >= 1
+    assert sorted(pruned + finished) == sorted((out / "trials").iterdir())
+    for folder in pruned:
+        lines = (folder / "seed-0/metrics.jsonl").read_text().splitlines()
+        assert len(lines) in (1, 4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_keeps_what_came_back_and_dies_by_the_signal(
+    number: signal.Signals, tmp_path: Path, cluster: Cluster
+) -> None:
+    file, out = write_digits(tmp_path, epochs=30), tmp_path / "out"
+    assert run(file, "--out", tmp_path / "plain").returncode == 0
+    process = start(file, "--out", out, "--cluster", cluster.address)
+    wait_for(out, "trials/00001/*/result.json", process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == -number
+    assert err.endswith("Stopped and saved. The same command continues.\n")
+    assert run(file, "--out", out, "--cluster", cluster.address).returncode == 0
+    assert table(out) == table(tmp_path / "plain")
+
+
+def test_a_lost_scheduler_is_one_message_and_the_same_command_continues(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    file, out = write_digits(tmp_path, epochs=60), tmp_path / "out"
+    process = start(file, "--out", out, "--cluster", cluster.address)
+    wait_for(out, "trials/00000/*/result.json", process)
+    began = time.monotonic()
+    cluster.stop()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 4
+    assert err.count("Error: ") == 1
+    assert "the connection to the Dask scheduler at tcp://127.0.0.1:" in err
+    assert "the same command continues" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert run(file, "--out", out).returncode == 0  # on this machine
+    assert len(table(out)) == 9
+
+
+def test_a_sweep_waits_for_workers(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        file = write_digits(tmp_path)
+        process = start(file, "--out", tmp_path / "out", "--cluster", cluster.address)
+        wait_for(tmp_path / "out", "trials", process)
+        time.sleep(3)
+        cluster.start_worker()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        told = f"The scheduler has no workers yet. Start some: dask worker {cluster.address}"
+        assert err.count(told) == 1
+    finally:
+        cluster.stop()
+
+
+def test_a_worker_without_the_data_is_named(tmp_path: Path, mnist_source: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        file = tmp_path / "mnist.yaml"
+        file.write_text(f"config: {{data: {{download: false}}}}\n{TRIALS}")
+        arguments = (file, "--out", tmp_path / "out", "--data-dir", mnist_source)
+        nowhere = cluster.start_worker({"MLP_DATA_DIR": str(tmp_path / "nowhere")})
+        done = run(*arguments, "--cluster", cluster.address)
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.count("Error: worker tcp://127.0.0.1:") == 1
+        assert f"{tmp_path / 'nowhere'}" in done.stderr
+        assert not list((tmp_path / "out").glob("trials/*/failed.json")), nowhere
+    finally:
+        cluster.stop()
+
+
+def test_a_worker_with_another_version_is_named(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "sitecustomize.py").write_text("import mlp_cli._version as v\nv.__version__ = '9'")
+        path = f"{other}:{Path(__file__).parents[2]}"
+        cluster.start_worker({"PYTHONPATH": path})
+        file = write_digits(tmp_path)
+        done = run(file, "--out", tmp_path / "out", "--cluster", cluster.address)
+        assert done.returncode == 2, done.stderr
+        assert "Error: worker tcp://127.0.0.1:" in done.stderr
+        assert "it has mlp-cli 9, and the sweep is run by" in done.stderr
+    finally:
+        cluster.stop()
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "told"),
+    [
+        ("tcp://127.0.0.1:9", 4, "no Dask scheduler answers at tcp://127.0.0.1:9. Start one with"),
+        ("tcp://127.0.0.1", 2, "missing port number in address '127.0.0.1'."),
+        ("foo://host:8786", 2, "unknown address scheme 'foo'"),
+        ("scheduler.json", 2, "there is no such scheduler file. Give one, or the address of a"),
+        ("digits.yaml", 2, "this is not a Dask scheduler file."),
+    ],
+)
+def test_a_wrong_address_is_one_message(given: str, code: int, told: str, tmp_path: Path) -> None:
+    file = write_digits(tmp_path)
+    done = run(file.name, "--out", "out", "--cluster", given, cwd=tmp_path)
+    assert done.returncode == code
+    assert done.stderr.startswith(f"Error: --cluster {given}: {told}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.proof("a sweep on a cluster whose processes are killed")
+def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_sweep(
+    tmp_path: Path, cluster: Cluster, proof: Proof
+) -> None:
+    text = (
+        "search:\n  optimizer.learning_rate: {low: 0.01, high: 0.2, step: 0.01}\n"
+        "  model.hidden: [[2], [3]]\nconfirm: {top: 2, seeds: 2}\n"
+    )
+    file, out = write_digits(tmp_path, text, epochs=20), tmp_path / "out"
+    assert run(file, "--out", tmp_path / "plain").returncode == 0
+    cluster.start_worker()
+    arguments = (file, "--out", out, "--cluster", cluster.address)
+    process = start(*arguments)
+    for trial in proof.trials(8, 60):
+        time.sleep(random.Random(trial).uniform(1, 4))
+        if trial == 3:  # `mlp sweep` dies
+            process.kill()
+            process.communicate()
+            process = start(*arguments)
+        elif trial == 5:  # the scheduler dies, and its workers end with it
+            cluster.stop()
+            _, err = process.communicate(timeout=60)
+            assert process.returncode == 4, err
+            cluster.start_scheduler()
+            for _ in range(3):
+                cluster.start_worker()
+            process = start(*arguments)
+        else:
+            cluster.workers.pop(0).kill()
+            cluster.start_worker()
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert table(out) == table(tmp_path / "plain")
