@@ -13,13 +13,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mlp_cli.config.schema import Config
-from mlp_cli.runs.folder import RunFolder
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
 from mlp_cli.sweep.cluster_client import check_versions, connected, lost
 from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice
@@ -28,6 +27,7 @@ from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job, trial_config
 from mlp_cli.sweep.work import Workshop, is_judged, prune
 
+WRITERS = 8  # threads
 LOOK_SECONDS = 2.0  # between two looks at the workers
 SLICE_SECONDS = 5.0  # of training in a slice, or more if the files are large:
 BYTES_PER_SECOND = 500_000
@@ -63,6 +63,8 @@ class Cluster:
         data = self._folder.read_json(self._folder.data)
         self._digests = data["digests"] if data is not None else {}
         self._running: dict[Future[SliceResult], _Run] = {}
+        # Several, because each file waits for the disk.
+        self._writers = ThreadPoolExecutor(WRITERS)
         self._places, self._next_look, self._has_warned = 0, 0.0, False
         self._stopping = False
 
@@ -94,22 +96,21 @@ class Cluster:
         self._look()
         if not self._running:
             time.sleep(seconds)
-        answers, _ = wait(self._running, seconds, "FIRST_COMPLETED")
-        for answer in answers:
-            self._receive(answer, settle)
+        self._receive(seconds, settle)
 
     def stop(self, settle: Settle) -> None:
         """Keep what has come back, and cancel all tasks."""
         self._stopping = True
-        answers, _ = wait(self._running, 0)
-        for answer in answers:
-            self._receive(answer, settle)
-        with suppress(Exception):  # the scheduler may be gone, and this is only a courtesy to it
-            self._client.cancel([run.task for run in self._running.values()])
-        for run in self._running.values():
-            settle(Ended(run.claimed.job, 0, ""))
-            os.close(run.claimed.lock)
-        self._running.clear()
+        try:
+            self._receive(0, settle)
+        finally:
+            with suppress(Exception):  # the scheduler may be gone, and it is only told for its sake
+                self._client.cancel([run.task for run in self._running.values()])
+            for run in self._running.values():
+                settle(Ended(run.claimed.job, 0, ""))
+                os.close(run.claimed.lock)
+            self._running.clear()
+            self._writers.shutdown()
 
     def _look(self) -> None:
         """Look whether the scheduler is there, and how many threads its workers have."""
@@ -131,16 +132,16 @@ class Cluster:
 
     def _send(self, claimed: Claimed, config: Config) -> None:
         """Send the next slice of a run: as long as its files are worth."""
-        folder, files = RunFolder(self._folder.run(claimed.job)), {}
+        folder, files = self._folder.run(claimed.job), {}
         for name in FILES:
-            with storage_errors("read", folder.path / name):
-                if exists(folder.path / name):
-                    files[name] = (folder.path / name).read_bytes()
+            with storage_errors("read", folder / name):
+                if exists(folder / name):
+                    files[name] = (folder / name).read_bytes()
         size = sum(map(len, files.values()))
         task = self._client.submit(
             train_slice,
             Slice(
-                run=str(folder.path),
+                run=str(folder),
                 config=config.to_dict(),
                 files=files,
                 seconds=max(SLICE_SECONDS, size / BYTES_PER_SECOND),
@@ -158,12 +159,21 @@ class Cluster:
         result: SliceResult = await self._client.gather(task, asynchronous=True)
         return result
 
-    def _receive(self, answer: Future[SliceResult], settle: Settle) -> None:
-        """Keep what a slice has returned, and settle its run if that was the last."""
-        run = self._running.pop(answer)
-        goes_on = False
+    def _receive(self, seconds: float, settle: Settle) -> None:
+        """Wait until a slice returns; keep its files, and settle its run or send the next slice."""
+        answers, _ = wait(self._running, seconds, "FIRST_COMPLETED")
+        kept = [
+            (answer, self._writers.submit(self._keep, self._running[answer], answer))
+            for answer in answers
+        ]
+        for answer, written in kept:
+            self._go_on(answer, written, settle)
+
+    def _go_on(self, answer: Future[SliceResult], written: Future[None], settle: Settle) -> None:
+        """Settle a run if its slice was the last, or send the next."""
+        run, goes_on = self._running.pop(answer), False
         try:
-            ended = self._keep(run, answer)
+            ended = self._end(run, answer, written)
             if ended is not None:
                 settle(ended)
             else:
@@ -173,8 +183,18 @@ class Cluster:
             if not goes_on:
                 os.close(run.claimed.lock)
 
-    def _keep(self, run: _Run, answer: Future[SliceResult]) -> Ended | None:
-        """Write the files of a slice, and return how the run has ended, None if it goes on."""
+    def _keep(self, run: _Run, answer: Future[SliceResult]) -> None:
+        """Write the files of a slice."""
+        folder = self._folder.run(run.claimed.job)
+        for name, content in answer.result().files.items():
+            if content is not None:
+                atomic_write(folder / name, content)
+            else:
+                with storage_errors("remove", folder / name):
+                    (folder / name).unlink(missing_ok=True)
+
+    def _end(self, run: _Run, answer: Future[SliceResult], written: Future[None]) -> Ended | None:
+        """Return how a run has ended, None if it goes on."""
         from distributed import KilledWorker
 
         job, history = run.claimed.job, self._shop.history
@@ -190,21 +210,15 @@ class Cluster:
         except Exception as error:
             check_versions(self._client)
             return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")
-        if result.unfit and result.error is not None:
+        written.result()
+        if result.unfit and result.error is not None and not self._stopping:
             raise type(result.error)(f"{result.worker}: {result.error}")
-        folder = RunFolder(self._folder.run(job))
-        for name, content in result.files.items():
-            if content is not None:
-                atomic_write(folder.path / name, content)
-            else:
-                with storage_errors("remove", folder.path / name):
-                    (folder.path / name).unlink(missing_ok=True)
-        if result.error is not None:
+        if result.error is not None and not result.unfit:
             return Ended(job, result.error.exit_code, f"{result.error} ({result.worker})")
         if self._stopping or history.run(job).state != "open":
             return Ended(job, 0, "")
-        ended_epoch = folder.metrics.name in result.files
-        if ended_epoch and is_judged(history, job):
+        epoch_ended = "metrics.jsonl" in result.files
+        if epoch_ended and is_judged(history, job):
             pruned = prune(history, job.trial, len(history.curve(job.trial)))
             return Ended(job, 0, "") if pruned else None
         return None

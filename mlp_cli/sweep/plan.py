@@ -11,7 +11,7 @@ from mlp_cli.storage.folders import make_folder
 from mlp_cli.sweep.history import History
 from mlp_cli.sweep.search import Searcher
 from mlp_cli.sweep.space import Values
-from mlp_cli.sweep.trials import Job, fresh_seeds
+from mlp_cli.sweep.trials import Job, first_seed, fresh_seeds
 
 
 class Claimed(NamedTuple):
@@ -52,7 +52,7 @@ class Plan:
             If a file or folder of the sweep cannot be read or made.
         """
         while True:
-            for job in self._left():
+            for job in self._left(running):
                 if job not in running and (claimed := self._claim(job)):
                     return claimed
             if not self._ask():
@@ -96,11 +96,17 @@ class Plan:
         self._open |= dict.fromkeys(range(self.known, number))
         self.known = max(self.known, number)
 
-    def _left(self) -> Iterator[Job]:
-        """Yield the runs that are left of the trials whose values are known."""
-        settled = []
+    def _left(self, running: Collection[Job] = ()) -> Iterator[Job]:
+        """Yield the runs that are left of the trials whose values are known.
+
+        A trial whose first run is among `running` is passed over, so its folder is not read.
+        """
+        settled, first = [], first_seed(self._history.sweep)
+        begun = {job.trial for job in running if job.seed == first and not job.confirms}
         try:
             for number in self._open:
+                if number in begun:
+                    continue
                 jobs = self._history.missing(number)
                 if not jobs:
                     settled.append(number)

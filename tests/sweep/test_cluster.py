@@ -67,7 +67,9 @@ def test_a_long_run_is_trained_in_slices_to_the_same_end(tmp_path: Path, cluster
 
 def test_trials_are_pruned_at_the_ends_of_their_epochs(tmp_path: Path, cluster: Cluster) -> None:
     rule = "prune: {rule: halving, first: 1, factor: 4}\n"
-    file, out = write_digits(tmp_path, TRIALS + rule, epochs=5), tmp_path / "out"
+    rates = ", ".join(f"0.0{i}" for i in range(8, 0, -1))  # a trial is worse than those before it
+    text = f"search:\n  optimizer.learning_rate: [{rates}]\n{rule}"
+    file, out = write_digits(tmp_path, text, epochs=5), tmp_path / "out"
     done = run(file, "--out", out, "--cluster", cluster.address)
     assert done.returncode == 0, done.stderr
     pruned = [path.parent for path in out.glob("trials/*/pruned.json")]
