@@ -20,7 +20,7 @@ from typing import Any
 
 from mlp_cli.config.schema import Config
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
-from mlp_cli.sweep.cluster_client import check_versions, connected, lost
+from mlp_cli.sweep.cluster_client import connected, lost, threads_of_workers
 from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice
 from mlp_cli.sweep.executor import Ended, Settle
 from mlp_cli.sweep.plan import Claimed
@@ -65,7 +65,8 @@ class Cluster:
         self._running: dict[Future[SliceResult], _Run] = {}
         # Several, because each file waits for the disk.
         self._writers = ThreadPoolExecutor(WRITERS)
-        self._places, self._next_look, self._has_warned = 0, 0.0, False
+        self._threads: dict[str, int] = {}  # of each worker
+        self._next_look, self._has_warned = 0.0, False
         self._stopping = False
 
     @property
@@ -76,7 +77,9 @@ class Cluster:
     @property
     def free(self) -> int:
         """How many more runs may start. Workers may come and go."""
-        return max(0, min(self._places, self._size) - len(self._running))
+        each = self._shop.engine.threads
+        places = sum(max(1, number // each) for number in self._threads.values())
+        return max(0, min(places, self._size) - len(self._running))
 
     def start(self, claimed: Claimed) -> None:
         """Send the first slice of a run."""
@@ -114,20 +117,15 @@ class Cluster:
 
     def _look(self) -> None:
         """Look whether the scheduler is there, and how many threads its workers have."""
-        if self._client.status != "running":
-            raise lost(self._client)
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_look and self._client.status == "running":
             return
-        try:
-            threads = self._client.nthreads()
-        except OSError as error:
-            raise lost(self._client) from error
-        each = self._shop.engine.threads
-        self._places = sum(max(1, number // each) for number in threads.values())
+        self._threads = threads_of_workers(self._client, self._threads)
         self._next_look = time.monotonic() + LOOK_SECONDS
-        if not self._places and not self._has_warned:
+        if not self._threads and not self._has_warned:
             address = self._client.scheduler.address
-            self._warn(f"The scheduler has no workers yet. Start some: dask worker {address}")
+            self._warn(
+                f"There are no workers, and the sweep waits. Start some: dask worker {address}"
+            )
             self._has_warned = True
 
     def _send(self, claimed: Claimed, config: Config) -> None:
@@ -208,7 +206,6 @@ class Cluster:
             text = f"{error.allowed_failures + 1} workers died while they trained it"
             return Ended(job, -signal.SIGKILL, text)
         except Exception as error:
-            check_versions(self._client)
             return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")
         written.result()
         if result.unfit and result.error is not None and not self._stopping:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,26 +95,40 @@ def _address(given: str) -> str:
     )
 
 
-def check_versions(client: Any) -> None:
-    """Refuse a scheduler or a worker that has no `mlp_cli`, or another version of it.
+def threads_of_workers(client: Any, known: Container[str]) -> dict[str, int]:
+    """Return the number of threads of each worker, by address.
+
+    Those that are not `known` are checked first, because a worker without `mlp_cli` dies when it
+    gets a task.
 
     Raises
     ------
     ConfigError
-        That names it.
+        If a worker or the scheduler has no `mlp_cli`, or another version of it.
+    ClusterError
+        If the connection to the scheduler is lost.
     """
-    found: dict[str, Any] = client.run(version, on_error="return")
+    if client.status != "running":
+        raise lost(client)
     try:
-        found["the scheduler"] = client.run_on_scheduler(version)
-    except Exception as error:
-        found["the scheduler"] = error
+        threads: dict[str, int] = client.nthreads()
+        new = [address for address in threads if address not in known]
+        found = client.run(version, workers=new, on_error="return") if new else {}
+        found = {f"worker {address}": here for address, here in found.items()}
+        try:
+            found["the scheduler"] = client.run_on_scheduler(version)
+        except ImportError as error:
+            found["the scheduler"] = error
+    except OSError as error:
+        raise lost(client) from error
     for name, here in found.items():
-        if here != __version__:
+        if here != __version__ and not isinstance(here, OSError):  # else it has just gone
             told = reason(here) if isinstance(here, Exception) else f"it has {here}"
             raise ConfigError(
-                f"{name} cannot use mlp-cli {__version__}: {told}. Install it on all machines: "
-                f"pip install 'mlp-cli[cluster]=={__version__}'"
+                f"{name} cannot use mlp-cli {__version__}: {told}. Install this version on all "
+                f"machines: pip install 'mlp-cli[cluster]=={__version__}'"
             )
+    return threads
 
 
 def lost(client: Any) -> ClusterError:

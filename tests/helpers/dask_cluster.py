@@ -65,6 +65,13 @@ class Cluster:
         )
         return folder
 
+    def replace_worker(self) -> None:
+        """Kill the oldest worker, and start another."""
+        worker = self.workers.pop(0)
+        worker.kill()
+        worker.wait()
+        self.start_worker()
+
     def stop(self) -> None:
         """Kill all processes."""
         for process in (*self.workers, self.scheduler):
