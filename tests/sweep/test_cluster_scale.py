@@ -46,7 +46,8 @@ def test_a_trial_costs_little_however_many_there_are(tmp_path: Path, proof: Proo
             for number, _ in enumerate(process.stderr):
                 if number % part == 0:
                     spent.append(processor_seconds(process.pid))
-            assert process.wait() == 0
+            process.communicate()
+            assert process.returncode == 0
             costs = [(after - before) / part for before, after in pairwise(spent)]
             assert max(costs) <= DEAREST
             assert costs[-1] <= 1.5 * costs[0]
