@@ -203,7 +203,8 @@ class Cluster:
                 return Ended(job, 0, "")
             raise lost(self._client) from error
         except KilledWorker as error:
-            text = f"{error.allowed_failures + 1} workers died while they trained it"
+            deaths = f"{error.allowed_failures + 1} in a row"
+            text = f"the workers that trained it died ({deaths}), as they do if memory runs out"
             return Ended(job, -signal.SIGKILL, text)
         except Exception as error:
             return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")

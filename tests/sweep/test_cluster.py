@@ -178,6 +178,33 @@ def test_a_worker_with_another_version_or_none_is_named(
         cluster.stop()
 
 
+def test_a_trial_that_kills_its_workers_is_a_failed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(
+        "import os\nfrom mlp_cli.sweep import cluster_task\n"
+        "cluster_task.train_slice = lambda task: os._exit(9)\n"
+    )
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        cluster.start_worker(None, "--preload", str(deadly))
+        arguments = ("--out", tmp_path / "out", "--cluster", cluster.address)
+        process, deaths = start(write_digits(tmp_path, ONE), *arguments), 0
+        while process.poll() is None:
+            if cluster.workers[-1].poll() is not None:
+                deaths += 1
+                cluster.start_worker(None, "--preload", str(deadly))
+            time.sleep(0.1)
+        _, err = process.communicate()
+        assert (process.returncode, deaths) == (1, 3)
+        told = "WARNING: trial 0 failed: the workers that trained it died (1 in a row), as they do"
+        assert told in err
+    finally:
+        cluster.stop()
+
+
 @pytest.mark.parametrize(
     ("given", "code", "told"),
     [
@@ -200,11 +227,12 @@ def test_a_wrong_address_is_one_message(given: str, code: int, told: str, tmp_pa
 def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_sweep(
     tmp_path: Path, cluster: Cluster, proof: Proof
 ) -> None:
+    rates, epochs = (500, 5) if proof.long else (20, 20)
     text = (
-        "search:\n  optimizer.learning_rate: {low: 0.01, high: 0.2, step: 0.01}\n"
+        f"search:\n  optimizer.learning_rate: {{low: 0.001, high: 0.{rates:03}, step: 0.001}}\n"
         "  model.hidden: [[2], [3]]\nconfirm: {top: 2, seeds: 2}\n"
     )
-    file, out = write_digits(tmp_path, text, epochs=20), tmp_path / "out"
+    file, out = write_digits(tmp_path, text, epochs=epochs), tmp_path / "out"
     assert run(file, "--out", tmp_path / "plain").returncode == 0
     cluster.start_worker()
     arguments = (file, "--out", out, "--cluster", cluster.address)
@@ -228,3 +256,4 @@ def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert table(out) == table(tmp_path / "plain")
+    assert len(table(out)) == 1 + 2 * rates + 2 * 2
