@@ -113,7 +113,9 @@ def threads_of_workers(client: Any, known: Container[str]) -> dict[str, int]:
     try:
         threads: dict[str, int] = client.nthreads()
         new = [address for address in threads if address not in known]
-        found = client.run(version, workers=new, on_error="return") if new else {}
+        if not new:
+            return threads
+        found = client.run(version, workers=new, on_error="return")
         found = {f"worker {address}": here for address, here in found.items()}
         try:
             found["the scheduler"] = client.run_on_scheduler(version)
