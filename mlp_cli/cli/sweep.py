@@ -44,7 +44,7 @@ from mlp_cli.storage.paths import all_mirrors
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Runs that train at once. Default: one for each core, of all workers with --cluster.",
+    help="Runs that train at once. Default: one for each core; all that --cluster has room for.",
 )
 @option(
     "--cluster",

@@ -92,7 +92,8 @@ def train_slice(task: Slice) -> SliceResult:
     config = load_config(task.config, warn=lambda _: None)
     try:
         want_fast({}, "fast" if task.engine.fast else "numpy")  # refuses kernels that are missing
-        kept = worker.extensions.setdefault("mlp_cli", _Kept())
+        extensions = worker.extensions
+        kept = extensions.get("mlp_cli") or extensions.setdefault("mlp_cli", _Kept())
         source = kept.source(config, task.digests)
         with tempfile.TemporaryDirectory(dir=worker.local_directory) as folder:
             error = _train(task, config, source, Path(folder))
