@@ -19,7 +19,7 @@ from mlp_cli.config.shipped import find_config
 from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.storage.paths import given_path
 
-__all__ = ["Config", "differences", "dump_config", "from_dict", "load_config"]
+__all__ = ["Config", "differences", "dump_config", "from_dict", "leaves", "load_config"]
 
 
 def load_config(
@@ -109,11 +109,16 @@ def differences(a: Config, b: Config) -> list[str]:
 
     Keys that only one of them has are left out, because the `name` of their section differs too.
     """
-    ours, theirs = dict(_leaves(a.to_dict())), dict(_leaves(b.to_dict()))
+    ours, theirs = dict(leaves(a)), dict(leaves(b))
     return [key for key in ours if key in theirs and ours[key] != theirs[key]]
 
 
-def _leaves(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(config: Config) -> Iterator[tuple[str, Any]]:
+    """Yield each dotted key of a configuration with its value."""
+    yield from _leaves(config.to_dict(), "")
+
+
+def _leaves(data: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")
