@@ -112,16 +112,12 @@ def _settings(comparison: Comparison) -> list[tuple[str, list[Any]]]:
     lines, keys = comparison.lines, comparison.keys
     names = list(map(short_key, keys))
     return [
-        (name if names.count(name) == 1 else key, [_value(line, key) for line in lines])
+        (
+            name if names.count(name) == 1 else key,
+            [line.first.config.get(key, "") for line in lines],
+        )
         for name, key in zip(names, keys, strict=True)
     ]
-
-
-def _value(line: Line, key: str) -> Any:
-    """Return the value of a key in a line, "" without one; several seeds as a tuple."""
-    if key == "seed" and len(line.seeds) > 1:
-        return line.seeds
-    return line.first.config.get(key, "")
 
 
 def _shown(value: Any) -> str:
@@ -221,7 +217,7 @@ def _record(comparison: Comparison, line: Line) -> dict[str, Any]:
     plain = _plain(comparison, line)
     record = {"run": plain["run"], "state": line.state, "n": len(line.runs)}
     for key in comparison.keys:
-        record[key] = value_text(_value(line, key))
+        record[key] = value_text(line.first.config.get(key, ""))
     for name in ("val_error", "test_error"):
         low, high = plain[f"{name}_ci95"] or (None, None)
         record |= {name: plain[name], f"{name}_low": low, f"{name}_high": high}
@@ -241,9 +237,7 @@ def _plain(comparison: Comparison, line: Line) -> dict[str, Any]:
         "state": line.state,
         "seeds": list(line.seeds),
         "config": {
-            key: line.first.config[key]
-            for key in comparison.keys
-            if key != "seed" and key in line.first.config
+            key: line.first.config[key] for key in comparison.keys if key in line.first.config
         },
     }
     for name, figure in {"val_error": line.val_error, "test_error": line.test_error}.items():

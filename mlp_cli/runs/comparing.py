@@ -95,12 +95,14 @@ def differing_keys(lines: Sequence[Line]) -> list[str]:
     """Return the dotted keys whose values differ between lines, those of `data` and `seed` last.
 
     A key that only some have does not count, because the `name` of its section differs too. `seed`
-    is among them if the lines do not all have the same seeds.
+    counts only if each line is one run.
     """
     values: dict[str, set[Any]] = {}
     for line in lines:
         for key, value in line.first.config.items():
-            values.setdefault(key, set()).add(line.seeds if key == "seed" else value)
+            values.setdefault(key, set()).add(value)
+    if any(len(line.runs) > 1 for line in lines):
+        del values["seed"]
     keys = [key for key, found in values.items() if len(found) > 1]
     return sorted(keys, key=lambda key: (key == "seed", key.startswith("data.")))
 

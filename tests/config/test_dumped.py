@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlp_cli.config.dumped import ConfigReader, DumpReader
@@ -14,6 +14,8 @@ from mlp_cli.config.schema import Config
 from mlp_cli.config.shipped import shipped_configs
 from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.errors import ConfigError
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 VALUES = st.one_of(
     st.none(),
@@ -36,6 +38,7 @@ def test_a_shipped_configuration_as_a_run_keeps_it_is_read_fast_and_the_same(nam
     assert Config.model_validate(DumpReader().read(dump_config(config))) == config
 
 
+@relaxed
 @given(st.dictionaries(st.sampled_from(["data", "loss", "seed"]), st.one_of(VALUES, ENTRIES)))
 def test_what_is_read_fast_is_what_the_strict_parser_reads(data: dict[str, object]) -> None:
     found = DumpReader().read(dump(data))
@@ -49,6 +52,7 @@ LINES = st.sampled_from(
 )  # fmt: skip
 
 
+@relaxed
 @given(st.lists(LINES, max_size=5), st.sampled_from(["", "\n"]))
 def test_any_other_text_is_left_to_the_strict_parser_or_read_as_it_does(
     lines: list[str], end: str
