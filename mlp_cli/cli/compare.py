@@ -81,6 +81,7 @@ def compare(
         raise click.UsageError("--csv, --markdown and --json exclude each other.")
 
     from mlp_cli.reports import comparison as reports
+    from mlp_cli.reports import comparison_text as texts
     from mlp_cli.runs.comparing import differing_keys, make_lines, sort_lines
     from mlp_cli.runs.listing import RunReader, find_runs
     from mlp_cli.runs.progress import ProgressObserver
@@ -119,9 +120,9 @@ def compare(
     elif as_csv:
         show(reports.comparison_csv(comparison).removesuffix("\n"))
     elif as_markdown:
-        show(reports.comparison_markdown(comparison))
+        show(texts.comparison_markdown(comparison))
     else:
-        show(reports.comparison_text(comparison, shutil.get_terminal_size().columns))
+        show(texts.comparison_text(comparison, shutil.get_terminal_size().columns))
 
 
 def tell_faults(runs: Sequence[ListedRun]) -> None:

@@ -99,6 +99,7 @@ def _draw_curves(axes: Axes, lines: Sequence[Line]) -> None:
                 label = None
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=6)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="validation error, %", title="Learning curves")
 
 

@@ -46,6 +46,7 @@ def importances(
         key: isinstance(of, optuna.distributions.CategoricalDistribution)
         for key, of in found.items()
     }
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of each study
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for row, error in enumerate(errors):
         values = {

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mlp_cli.errors import visible
-from mlp_cli.reports.comparison import duration, value_text
+from mlp_cli.reports.comparison import value_text
+from mlp_cli.reports.comparison_text import duration
 from mlp_cli.reports.tables import NARROWEST, Column, fitted_table
 from mlp_cli.runs.comparing import short_key
 from mlp_cli.runs.listing import ListedRun

@@ -1,4 +1,4 @@
-"""The fast reader of configurations reads what `dump` writes, and leaves all else to the strict one."""
+"""What `dump` writes is read fast, and any other text is left to the strict parser."""
 
 from __future__ import annotations
 
