@@ -111,7 +111,9 @@ def train(
     threads
         The number of threads. If it is None, it is OMP_NUM_THREADS, or follows from the network.
     kernels
-        "numpy" or "fast". If it is None, MLP_KERNELS decides, or whether the extra is installed.
+        "numpy" or "fast". If it is None, MLP_KERNELS decides. If that is not set, a resumed run
+        keeps its kernels. A new one gets the compiled ones if the extra is installed, unless it is
+        too short to be worth compiling for.
     observer
         Is told what happens. If it is None, progress is shown on stderr: bars on a terminal and in
         a notebook, one line per epoch elsewhere.

@@ -14,14 +14,14 @@ PACKAGE = Path(__file__).parents[1] / "mlp_cli"
 # From the lowest to the highest. A department may import itself and all lower ones, also inside
 # functions. Departments in one row do not import each other.
 FLOORS = [
-    {"_version", "errors", "rng", "nn"},
+    {"_version", "errors", "nn"},
     {"storage"},
     {"config", "compute"},
     {"data"},
     {"training"},
     {"inference", "gradcheck"},
     {"runs"},
-    {"reports", "api"},
+    {"reports", "sweep", "api"},
     {"cli"},
 ]
 FACE = {"__init__", "__main__"}  # they import on first use
@@ -32,7 +32,7 @@ HOMES = {
     "llvmlite": "compute.fast",
     "matplotlib": "reports.figures reports.comparison_figures",
     "numba": "compute.fast",
-    "optuna": "reports.importance",
+    "optuna": "reports.importance sweep.search",
     "pydantic": "config",
     "pydantic_core": "config",
     "requests": "data.transfer",

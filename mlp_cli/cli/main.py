@@ -28,6 +28,7 @@ from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.storage_warnings import storage_warnings_to
+from mlp_cli.cli.sweep import sweep
 from mlp_cli.cli.train import train
 from mlp_cli.cli.version import version_option
 from mlp_cli.errors import ConfigError, MlpError, visible_lines
@@ -50,7 +51,7 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (compare, config, download_data, evaluate, gradcheck, init, runs, train):
+for command in (compare, config, download_data, evaluate, gradcheck, init, runs, sweep, train):
     cli.add_command(command)
 
 

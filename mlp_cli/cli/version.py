@@ -27,7 +27,7 @@ def version_option(command: Command) -> Command:
 
 
 def version_text(environ: Mapping[str, str]) -> str:
-    """Return the versions in a line; the kernels are those that a training would choose."""
+    """Return the versions in a line; the kernels are the fastest that a training may use."""
     numba = _installed("numba")
     kernels = f"numba {numba}" if numba and environ.get("MLP_KERNELS") != "numpy" else "numpy"
     numpy = _installed("numpy") or "not installed"

@@ -52,6 +52,9 @@ class Kernels(Protocol):
         If that takes long, `warn` says so before it begins, and `log` says how it ended.
         """
 
+    def is_ready(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether `compile` would find code that is compiled already."""
+
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program.
 
@@ -67,6 +70,10 @@ class NumPyKernels:
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Do nothing: NumPy is compiled."""
+
+    def is_ready(self, dtype: np.dtype[Any]) -> bool:
+        """Return True."""
+        return True
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""

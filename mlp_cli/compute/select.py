@@ -19,6 +19,7 @@ from mlp_cli.errors import ConfigError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from mlp_cli.compute.engine import Engine
+    from mlp_cli.compute.kernels import Kernels
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -26,6 +27,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 # layer. With fewer, the barriers cost more than a second thread saves. Those of NumPy's kernels go
 # through the interpreter; those of compiled code take less than a microsecond.
 WORTH_A_BARRIER, WORTH_A_BARRIER_FAST = 8_000_000, 600_000
+
+# Multiplications in the forward passes of a training. With fewer, compiling takes longer than it
+# saves: compiling takes about 20 s, and the compiled kernels save 20 s of 10¹² multiplications. For
+# each layer in each step they save another 30 µs, as for LAYER multiplications. On the rows N, S,
+# M, L and batch1 of `benchmarks/throughput.py`, on two processors, they saved 0.4 to 2.3 times as
+# much as this rule says.
+WORTH_COMPILING, LAYER = 1_000_000_000_000, 1_500_000
 
 
 def choose_threads(
@@ -101,11 +109,30 @@ def hold_blas(environ: MutableMapping[str, str]) -> None:
         environ[name] = "1"
 
 
+def is_worth_compiling(sizes: Sequence[int], batch_size: int, images: int, epochs: int) -> bool:
+    """Return whether compiled kernels save a training more time than it takes to compile them.
+
+    Parameters
+    ----------
+    sizes
+        The neurons of the layers, from the inputs to the classes.
+    batch_size, images, epochs
+        The images of a step and of an epoch, and the number of epochs.
+    """
+    steps = epochs * -(-images // batch_size)
+    return steps * sum(batch_size * n * m + LAYER for n, m in pairwise(sizes)) >= WORTH_COMPILING
+
+
 class EngineChoice(NamedTuple):
-    """What computes a training: how many threads, and whether they run compiled kernels."""
+    """What computes a training: how many threads, and whether they run compiled kernels.
+
+    `numpy_threads` is the number of threads if NumPy's kernels take the place of the compiled ones.
+    It is None if they may not, because the user names the kernels.
+    """
 
     threads: int
     fast: bool
+    numpy_threads: int | None = None
 
 
 def choose_engine(
@@ -118,34 +145,49 @@ def choose_engine(
 ) -> EngineChoice:
     """Choose for a network with these hidden layers: `threads` and `kernels` if they are given.
 
-    `warn` is told if there are fewer threads than were wanted.
+    `warn` is told if there are fewer threads than were wanted. If neither `kernels` nor MLP_KERNELS
+    names the kernels, the choice allows NumPy's in place of the compiled ones.
 
     Raises
     ------
     ConfigError
         If the environment or `kernels` name what cannot be had.
     """
-    fast = want_fast(environ, kernels)
-    return EngineChoice(choose_threads(threads, hidden, batch_size, fast, environ, warn), fast)
+    fast, numpy_threads = want_fast(environ, kernels), None
+    if fast and not (environ.get("MLP_KERNELS") if kernels is None else kernels):
+        numpy_threads = choose_threads(threads, hidden, batch_size, False, environ)
+    fast_threads = choose_threads(threads, hidden, batch_size, fast, environ, warn)
+    return EngineChoice(fast_threads, fast, numpy_threads)
 
 
 def build_engine(choice: EngineChoice) -> Engine:
-    """Start the threads, and load the kernels: compiled code, or NumPy.
+    """Start the threads, and load the kernels.
+
+    Raises
+    ------
+    ConfigError
+        As `load_kernels`; or if the system does not give so many threads.
+    """
+    from mlp_cli.compute.engine import Engine
+    from mlp_cli.compute.threads import ThreadTeam
+
+    kernels = load_kernels(choice.fast)
+    return Engine(ThreadTeam(choice.threads), kernels)
+
+
+def load_kernels(fast: bool) -> Kernels:
+    """Load the kernels: compiled code, or NumPy.
 
     Raises
     ------
     ConfigError
         If Numba is installed and does not load, for example because it does not know this NumPy
-        yet, or because a variable NUMBA_… keeps it from compiling; or if the system does not give
-        so many threads.
+        yet, or because a variable NUMBA_… keeps it from compiling.
     """
-    from mlp_cli.compute.engine import Engine
-    from mlp_cli.compute.kernels import NumPyKernels
-    from mlp_cli.compute.threads import ThreadTeam
+    if not fast:
+        from mlp_cli.compute.kernels import NumPyKernels
 
-    threads = ThreadTeam(choice.threads)
-    if not choice.fast:
-        return Engine(threads, NumPyKernels())
+        return NumPyKernels()
     try:
         with warnings.catch_warnings():  # Numba warns, with a traceback, and ignores the variable
             warnings.filterwarnings("error", "Environment variable", RuntimeWarning)
@@ -157,7 +199,7 @@ def build_engine(choice: EngineChoice) -> Engine:
             "MLP_KERNELS=numpy to train without them, or reinstall the extra: "
             "pip install 'mlp-cli[fast]'"
         ) from error
-    return Engine(threads, FastKernels())
+    return FastKernels()
 
 
 def _numba_variables() -> str:

@@ -6,6 +6,7 @@ All faults are reported at once, each with its line or option, what was found an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -66,7 +67,7 @@ class Source:
         for fault in document.faults:
             self._fault(place, (*path, *fault.path), fault.text)
         if document.value is not REFUSED:
-            self._places.add_change(place, Change(path, document.value, by_python=False))
+            self._places.add_change(place, Change(path, document.value))
             self._change(path, document.value, place)
 
     def add_value(self, number: int, key: str, value: Any) -> None:
@@ -76,6 +77,12 @@ class Source:
         if path is not None:
             self._places.add_change(place, Change(path, value, by_python=True))
             self._change(path, value, place)
+
+    def add_sweep_value(self, line: int, name: str, key: str, value: Any) -> None:
+        """Apply a change that a sweep makes, in a line of its file; `name` shows the place."""
+        place, path = self._places.of_sweep(line, name), tuple(key.split("."))
+        self._places.add_change(place, Change(path, value, by_sweep=True))
+        self._change(path, value, place)
 
     def _checked_path(self, key: str, place: Place) -> KeyPath | None:
         """Return the path of a dotted key, or None after noting its fault. Blanks do not count."""
@@ -120,6 +127,15 @@ class Source:
         ConfigError
             If there is any fault.
         """
+        config = self.check()
+        if config is None or self._faults:
+            raise ConfigError(
+                list_faults(self._places.origin.name, self.faults(), self.kept_note())
+            )
+        return config
+
+    def check(self) -> Config | None:
+        """Return the configuration, or None after noting its faults."""
         # A section whose lines are all commented out is null, and means its defaults.
         given = {
             key: value
@@ -127,7 +143,7 @@ class Source:
             if value is not None or key not in SECTIONS
         }
         try:
-            config = Config.model_validate(given)
+            return Config.model_validate(given)
         except ValidationError as error:
             known = {option.key: option.allowed for option in options()}
             entries = error.errors(include_url=False)
@@ -136,17 +152,12 @@ class Source:
             for entry in entries:
                 self._add_invalid(entry, known, suggestions)
             self._add_conflicts(given)
-        if not self._faults:
-            return config
+            return None
+
+    def faults(self) -> list[str]:
+        """Return the faults, each after its place, in the order of the places."""
         ordered = sorted(self._faults, key=lambda fault: fault[0].order)
-        listed = [f"{place.name}: {text}" for place, text in ordered[:MAX_FAULTS]]
-        if len(self._faults) > MAX_FAULTS:
-            listed.append(f"and {len(self._faults) - MAX_FAULTS} more.")
-        if len(listed) > 1:
-            listed.insert(0, f"{self._places.origin.name}: {len(self._faults)} faults.")
-        if note := self.kept_note():
-            listed.append(note)
-        raise ConfigError("\n  ".join(listed))
+        return [f"{place.name}: {text}" for place, text in ordered]
 
     def kept_note(self) -> str:
         """Return which values stay although changes replace what they were given for, or ""."""
@@ -197,6 +208,16 @@ class Source:
         key = ".".join(map(str, path))
         key = short(key if key == key.strip() else f"'{key}'")
         self._faults.append((place, f"{key}: {text}" if key else text))
+
+
+def list_faults(origin: str, faults: Sequence[str], note: str = "") -> str:
+    """Return one message for all faults of what `origin` names, with a note at its end."""
+    listed = list(faults[:MAX_FAULTS])
+    if len(faults) > MAX_FAULTS:
+        listed.append(f"and {len(faults) - MAX_FAULTS} more.")
+    if len(listed) > 1:
+        listed.insert(0, f"{origin}: {len(faults)} faults.")
+    return "\n  ".join([*listed, *([note] if note else [])])
 
 
 def _common_errors(section: str, data: dict[str, Any]) -> list[Any]:

@@ -17,11 +17,12 @@ class Place(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change as it was given, by `--set` or by Python code."""
+    """A change as it was given: by `--set`, by Python code, or by a sweep."""
 
     path: KeyPath
     value: Any
-    by_python: bool
+    by_python: bool = False
+    by_sweep: bool = False
 
 
 class Places:
@@ -49,6 +50,11 @@ class Places:
         """Return the place of the change of this number, counted from 0. It is after every line."""
         return Place(MAX_BYTES + number, short(text))
 
+    @staticmethod
+    def of_sweep(line: int, name: str) -> Place:
+        """Return a line of a sweep file as a place, which is after every line of the file."""
+        return Place(MAX_BYTES + line, name)
+
     def add_change(self, place: Place, change: Change) -> None:
         """Note what was given at the place of a change."""
         self._changes[place] = change
@@ -72,3 +78,8 @@ class Places:
     def by_python(self) -> bool:
         """Whether Python code asks for changes, so that messages show changes as Python."""
         return any(change.by_python for change in self._changes.values())
+
+    @property
+    def by_sweep(self) -> bool:
+        """Whether a sweep makes changes, so that messages show changes as its file has them."""
+        return any(change.by_sweep for change in self._changes.values())

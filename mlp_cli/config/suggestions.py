@@ -68,7 +68,7 @@ class Suggestions:
             return ""
         line = ""
         if change:
-            line = as_changes(found, python=change.by_python)
+            line = "" if change.by_sweep else as_changes(found, python=change.by_python)
         elif self._places.of(key) != self._places.origin and not self._is_given(found, key):
             line = as_yaml(found, key, self._sections, self._moved)
         return f"{text} Write {line}." if line else text
@@ -85,6 +85,16 @@ class Suggestions:
             return ""
         chosen = shown(self._data[section].get("name") or next(iter(CHOICES[section])))
         change = self._places.change(path)
+        if change and change.by_sweep:
+            return (
+                f"belongs to {section}.name {' and '.join(owners)}, but a trial's name is {chosen}."
+                f" Remove it, or search it only `if: {{{section}.name: {owners[0]}}}`."
+            )
+        if self._places.by_sweep:
+            return (
+                f"belongs to {section}.name {' and '.join(owners)}, but a trial's name is {chosen}."
+                f" Write `{section}.{name}: null` under `set` of the sweep."
+            )
         remedy = {f"{section}.name": owners[0]} if change else {f"{section}.{name}": None}
         line = as_changes(remedy, python=self._places.by_python)
         return (

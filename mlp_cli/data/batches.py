@@ -14,7 +14,7 @@ from mlp_cli.data.dataset import Split
 from mlp_cli.data.distortion import Distorter
 from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.ops import NUMPY, Ops
-from mlp_cli.rng import generator
+from mlp_cli.nn.rng import generator
 
 
 def epoch_order(seed: int, epoch: int, rows: Rows) -> Rows:

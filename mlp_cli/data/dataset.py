@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from mlp_cli.config.schema import Config
+from mlp_cli.config.sections import DataConfig
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.digest import digest
 from mlp_cli.data.idx import read_idx
 from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.buffers import Pixels, Rows
-from mlp_cli.rng import generator
+from mlp_cli.nn.rng import generator
 from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.header import DataRecord
 
@@ -91,30 +92,77 @@ class Dataset:
         }
 
 
+@dataclass(frozen=True)
+class Source:
+    """The images of a data set before any are held out, so several trainings can share them.
+
+    `train` and `test` are images (n, height, width) and labels (n,). `test` is None if `data.test`
+    is false.
+    """
+
+    name: str
+    train: tuple[Pixels, Pixels]
+    test: tuple[Pixels, Pixels] | None
+
+    def split(self, config: Config) -> Dataset:
+        """Return the data set, with `data.validation` images held out as the seed chooses.
+
+        Raises
+        ------
+        ConfigError
+            If there are too few training images to hold out that many.
+        """
+        images, labels = self.train
+        n, validation = len(images), config.data.validation
+        if validation >= n:
+            raise ConfigError(
+                f"data.validation: cannot hold out {validation} images, because {self.name} has "
+                f"{n} training images. Give a number below {n}."
+            )
+        held_out = np.zeros(n, bool)
+        held_out[generator(config.seed, "validation").permutation(n)[:validation]] = True
+        flat = images.reshape(n, -1)
+        return Dataset(
+            name=self.name,
+            image_shape=(images.shape[1], images.shape[2]),
+            classes=int(labels.max()) + 1,
+            train=Split(flat, labels, np.flatnonzero(~held_out)),
+            validation=Split(flat, labels, np.flatnonzero(held_out)),
+            test=None if self.test is None else whole(*self.test),
+        )
+
+
 def load_dataset(config: Config, data_dir: Path) -> Dataset:
-    """Load the data set that a configuration names.
+    """Load the data set that a configuration names, and split it. Nothing is fetched.
+
+    Raises
+    ------
+    MlpError
+        As `load_source` and `Source.split`.
+    """
+    return load_source(config.data, data_dir).split(config)
+
+
+def load_source(data: DataConfig, data_dir: Path) -> Source:
+    """Load the images of a data set. Nothing is fetched.
 
     It is the folder `data.path`, the synthetic digits, or MNIST in the folder that
-    `mnist.mnist_folder` finds. Nothing is fetched.
-    The seed chooses the `data.validation` images that are held out of the training set.
+    `mnist.mnist_folder` finds.
 
     Raises
     ------
     DataError
         If a file is missing, is not MNIST's, or is malformed.
-    ConfigError
-        If there are too few training images to hold out `data.validation` of them.
     StorageError
         If a file cannot be read.
     """
-    data = config.data
     if data.path is not None:
-        return _from_files(data.path, _own_files(Path(data.path), data.test), config)
+        return _from_files(data.path, _own_files(Path(data.path), data.test))
     if data.dataset == "synthetic":
         images, labels, test_images, test_labels = synthetic.draw_digits()
         test = (test_images, test_labels) if data.test else None
-        return _split("synthetic", images, labels, test, config)
-    return _from_files("mnist", _verified_files(mnist.mnist_folder(data_dir), data.test), config)
+        return Source("synthetic", (images, labels), test)
+    return _from_files("mnist", _verified_files(mnist.mnist_folder(data_dir), data.test))
 
 
 def needed_files(test: bool) -> tuple[mnist.MnistFile, ...]:
@@ -155,7 +203,7 @@ def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
     return paths
 
 
-def _from_files(name: str, paths: dict[mnist.MnistFile, Path], config: Config) -> Dataset:
+def _from_files(name: str, paths: dict[mnist.MnistFile, Path]) -> Source:
     images, labels = _read_pair(paths[mnist.TRAIN_IMAGES], paths[mnist.TRAIN_LABELS])
     test = None
     if mnist.TEST_IMAGES in paths:
@@ -171,7 +219,7 @@ def _from_files(name: str, paths: dict[mnist.MnistFile, Path], config: Config) -
                 f"{paths[mnist.TEST_LABELS]}: it has label {test[1].max()}, but the training "
                 f"labels are 0 to {classes - 1}. Add training images of it, or remove it here."
             )
-    return _split(name, images, labels, test, config)
+    return Source(name, (images, labels), test)
 
 
 def _size(images: Pixels) -> str:
@@ -186,32 +234,6 @@ def _read_pair(images_path: Path, labels_path: Path) -> tuple[Pixels, Pixels]:
             f"{len(images)} images. Use two files that belong together."
         )
     return images, labels
-
-
-def _split(
-    name: str,
-    images: Pixels,
-    labels: Pixels,
-    test: tuple[Pixels, Pixels] | None,
-    config: Config,
-) -> Dataset:
-    n, validation = len(images), config.data.validation
-    if validation >= n:
-        raise ConfigError(
-            f"data.validation: cannot hold out {validation} images, because {name} has {n} "
-            f"training images. Give a number below {n}."
-        )
-    held_out = np.zeros(n, bool)
-    held_out[generator(config.seed, "validation").permutation(n)[:validation]] = True
-    flat = images.reshape(n, -1)
-    return Dataset(
-        name=name,
-        image_shape=(images.shape[1], images.shape[2]),
-        classes=int(labels.max()) + 1,
-        train=Split(flat, labels, np.flatnonzero(~held_out)),
-        validation=Split(flat, labels, np.flatnonzero(held_out)),
-        test=None if test is None else whole(*test),
-    )
 
 
 def whole(images: Pixels, labels: Pixels) -> Split:

@@ -29,7 +29,7 @@ from mlp_cli.nn.buffers import Array, columns_first
 from mlp_cli.nn.network import Network, owned_slices
 from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import SGD, Optimizer
-from mlp_cli.rng import generator
+from mlp_cli.nn.rng import generator
 from mlp_cli.training.build import build_network, build_regularisers
 
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}

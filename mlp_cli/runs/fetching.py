@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlp_cli.config.schema import Config
-from mlp_cli.data.dataset import Dataset, load_dataset, needed_files
+from mlp_cli.config.sections import DataConfig
+from mlp_cli.data.dataset import Source, load_source, needed_files
 from mlp_cli.data.mnist import mnist_folder
 from mlp_cli.data.replacing import unused_files
 from mlp_cli.errors import DataError, DownloadError
 from mlp_cli.training.observer import Observer
 
 
-def obtain_data(
+def obtain_source(
     config: Config, data_dir: Path, mirrors: Sequence[str], observer: Observer
-) -> tuple[Config, Dataset]:
-    """Load the data that a configuration names, fetching MNIST where that is allowed.
+) -> tuple[Config, Source]:
+    """Load the images that a configuration names, fetching MNIST where that is allowed.
 
     Returns the configuration too. If MNIST cannot be had and `data.fallback` allows it, that
     configuration says `dataset: synthetic`.
@@ -24,11 +25,11 @@ def obtain_data(
     Raises
     ------
     DataError, DownloadError
-        If the data cannot be had.
+        If the images cannot be had.
     """
     data = config.data
     try:
-        return config, _load(config, data_dir, mirrors, observer)
+        return config, _load(data, data_dir, mirrors, observer)
     except (DataError, DownloadError) as error:
         if data.path is not None or data.fallback is None:
             raise
@@ -37,21 +38,20 @@ def obtain_data(
             "as the configuration's data.fallback says."
         )
     synthetic = data.model_copy(update={"dataset": "synthetic"})
-    config = config.model_copy(update={"data": synthetic})
-    return config, load_dataset(config, data_dir)
+    return config.model_copy(update={"data": synthetic}), load_source(synthetic, data_dir)
 
 
-def _load(config: Config, data_dir: Path, mirrors: Sequence[str], observer: Observer) -> Dataset:
-    data, folder, files = config.data, mnist_folder(data_dir), needed_files(config.data.test)
+def _load(data: DataConfig, data_dir: Path, mirrors: Sequence[str], observer: Observer) -> Source:
+    folder, files = mnist_folder(data_dir), needed_files(data.test)
     try:
-        dataset = load_dataset(config, data_dir)
+        source = load_source(data, data_dir)
     except DataError:
         if data.path is not None or not data.download:
             raise
         from mlp_cli.data.download import fetch_mnist  # only if needed: its import takes 0.2 s
 
         fetch_mnist(folder, mirrors, files=files, log=observer.log, progress=observer.download)
-        dataset = load_dataset(config, data_dir)
-    if dataset.name == "mnist" and (unused := unused_files(folder, files)):
+        source = load_source(data, data_dir)
+    if source.name == "mnist" and (unused := unused_files(folder, files)):
         observer.warn(unused)
-    return dataset
+    return source

@@ -234,7 +234,7 @@ def _state(found: FoundRun) -> tuple[str, str]:
     if "failed" in found.outcomes:
         failure = _failure(trial / "failed.json")
         if failure.get("seed") in (None, _seed(path)) or not found.files:
-            return "failed", str(failure.get("reason", ""))
+            return "failed", str(failure.get("message", ""))
     return ("pruned" if "pruned" in found.outcomes else "stopped"), ""
 
 

@@ -22,6 +22,14 @@ class FolderLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None  # of the folder, in the block of `held`
+        self._adopted: int | None = None
+
+    def adopt(self, descriptor: int | None) -> None:
+        """Take a descriptor of the folder that holds the lock already, as `try_claim` returns it.
+
+        `held` then uses this lock. It does not close the descriptor.
+        """
+        self._adopted = descriptor
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -35,8 +43,11 @@ class FolderLock:
             If the folder cannot be opened.
         """
         with ExitStack() as at_the_end:
-            with storage_errors("open", self.path):
-                descriptor = at_the_end.enter_context(opened_folder(self.path))
+            if self._adopted is None:
+                with storage_errors("open", self.path):
+                    descriptor = at_the_end.enter_context(opened_folder(self.path))
+            else:
+                descriptor = self._adopted
             at_the_end.callback(self._forget)
             locked = self._lock(descriptor)
             self._descriptor = descriptor

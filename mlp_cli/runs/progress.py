@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mlp_cli.errors import visible_lines
 from mlp_cli.runs.colour import YELLOW, coloured, is_screen
@@ -41,7 +41,7 @@ class ProgressObserver:
         self._bar: Any = None
         self._bar_name = ""
 
-    def __enter__(self) -> ProgressObserver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -116,7 +116,7 @@ class ProgressObserver:
         if self._bar is None or self._bar_name != name:
             self._close()
             options = {"desc": name, "leave": False, "dynamic_ncols": True, **options}
-            self._bar = _bar_type()(total=total, **options)
+            self._bar = bar_type()(total=total, **options)
             self._bar_name = name
         return self._bar
 
@@ -130,7 +130,8 @@ def _in_notebook() -> bool:
     return "ipykernel" in sys.modules
 
 
-def _bar_type() -> Any:
+def bar_type() -> Any:
+    """Return the class of progress bars: a notebook has its own."""
     if _in_notebook():
         from tqdm.auto import tqdm as notebook_bar  # takes longer to import
 

@@ -21,13 +21,15 @@ from mlp_cli.compute.select import EngineChoice, build_engine
 from mlp_cli.config.idle import idle_keys
 from mlp_cli.config.load import dump_config, load_config
 from mlp_cli.config.schema import Config
+from mlp_cli.data.dataset import Source
 from mlp_cli.data.identity import known_data
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
 from mlp_cli.runs.claim import Mode, check_out, claim
-from mlp_cli.runs.fetching import obtain_data
+from mlp_cli.runs.fetching import obtain_source
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.kernels import choose_kernels
 from mlp_cli.runs.lock import in_use
 from mlp_cli.runs.records import Result, read_steps
 from mlp_cli.runs.resume import (
@@ -56,6 +58,8 @@ class RunOptions:
     """Where a training finds its data and leaves its results, and what computes it.
 
     `data_path` is where the data of a resumed run are now, None if its configuration says it.
+    `source` holds the images if they are loaded already, and `lock` is a descriptor of the folder
+    `out` that holds its lock already.
     """
 
     data_dir: Path
@@ -66,6 +70,8 @@ class RunOptions:
     engine: EngineChoice
     data_path: Path | None = None
     resume_with: Sequence[str] = ()  # options of `mlp train` that a continuation needs too
+    source: Source | None = None
+    lock: int | None = None
 
 
 def train_run(
@@ -98,8 +104,12 @@ def train_run(
     for sentence in idle_keys(config):
         observer.warn(sentence)
     with explained:
-        config, dataset = obtain_data(config, options.data_dir, options.mirrors, observer)
+        source = options.source
+        if source is None:
+            config, source = obtain_source(config, options.data_dir, options.mirrors, observer)
+        dataset = source.split(config)
     folder, moved = claim(out, options.config_name), options.data_path is not None
+    folder.lock.adopt(options.lock)
     if result is not None:  # of the same data, although data.path is another
         newest = folder.last if exists(folder.last) else folder.best
         check_same_data(load_checkpoint(newest), config, dataset, observer.warn, moved=moved)
@@ -115,7 +125,8 @@ def train_run(
             checkpoint = load_checkpoint(folder.last)
             check_same_data(checkpoint, config, dataset, observer.warn, moved=moved)
         with interruption.immediate():  # nothing is to be saved yet
-            engine = build_engine(options.engine)
+            choice = choose_kernels(options.engine, config, dataset, checkpoint, observer.log)
+            engine = build_engine(choice)
             at_the_end.callback(engine.threads.close)
             engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
         with interruption.deferred():

@@ -26,8 +26,8 @@ from mlp_cli.nn import schedules
 from mlp_cli.nn.backprop import Dropout, Noise
 from mlp_cli.nn.network import Network, owned_slices
 from mlp_cli.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp, UpdateRule
+from mlp_cli.nn.rng import generator
 from mlp_cli.nn.schedules import Schedule
-from mlp_cli.rng import generator
 from mlp_cli.training.steps import Regularisers
 from mlp_cli.training.trainer import Plan, Trainer
 

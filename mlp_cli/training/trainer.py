@@ -25,8 +25,8 @@ from mlp_cli.errors import DivergedError
 from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.optimizers import BLOCK, Optimizer
+from mlp_cli.nn.rng import generator
 from mlp_cli.nn.schedules import Schedule
-from mlp_cli.rng import generator
 from mlp_cli.storage.header import State
 from mlp_cli.training.metrics import EpochMetrics, Scores
 from mlp_cli.training.scoring import Scorer

@@ -29,10 +29,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
-    """Start `mlp` in a process that finds its compiled kernels in `cache`, if it has any."""
+    """Start `mlp` with the compiled kernels, which it finds in `cache` if it has any."""
+    environ = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
     return subprocess.Popen(
         [sys.executable, "-m", "mlp_cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)},
+        env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,7 +112,7 @@ def test_a_signal_ends_a_gradient_check_that_compiles(
     assert (process.returncode, out, err) == (-number, "", "")
 
 
-@pytest.mark.parametrize("call", ["check_gradient({})", "train({}, out='run')"])
+@pytest.mark.parametrize("call", ["check_gradient({})", "train({}, out='run', kernels='fast')"])
 def test_a_call_from_python_says_that_it_waits(
     call: str, compiling_elsewhere: Path, tmp_path: Path
 ) -> None:

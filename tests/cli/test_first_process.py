@@ -114,6 +114,7 @@ def test_a_signal_while_kernels_compile_ends_it_soon(
     seconds: int, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLP_KERNELS", "fast")
     with as_first(tmp_path, "train", config, "--out", "run") as (process, pid):
         assert process.stderr is not None
         assert "the kernels must be compiled" in process.stderr.readline()

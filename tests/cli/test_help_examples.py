@@ -40,6 +40,7 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
     if name == "config preview":
         pytest.importorskip("matplotlib", reason="needs the extra `plot`")
     (tmp_path / "mnist").write_text(SMALL)
+    (tmp_path / "rates.yaml").write_text("search: {optimizer.learning_rate: [0.1, 0.3]}\n")
     program = tmp_path / "bin" / "mlp"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m mlp_cli "$@"\n')

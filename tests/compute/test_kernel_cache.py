@@ -248,6 +248,12 @@ def test_if_no_folder_can_be_written_the_announcement_says_so(run: Run, tmp_path
         assert result == "RESULT 2"
 
 
+def test_code_that_cannot_be_kept_is_ready_in_the_process_that_compiled_it(run: Run) -> None:
+    ask = "atexit.register(lambda: print('READY', cache.is_ready((numba.typeof(1),))))"
+    before = f"import atexit\n{ask}\nc.private_folder = lambda parent: None"
+    assert run(read_only=True, before=before)[-2:] == ["RESULT 2", "READY True"]
+
+
 @pytest.mark.parametrize("named", ["a file", "a folder without rights"])
 def test_a_cache_folder_of_the_users_that_cannot_be_used_is_passed_over(
     named: str, run: Run, tmp_path: Path

@@ -15,7 +15,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import BatchReader, standard_scaling
 from mlp_cli.data.dataset import load_dataset, whole
 from mlp_cli.errors import ConfigError, DataError
-from mlp_cli.rng import generator
+from mlp_cli.nn.rng import generator
 
 
 def own_data(folder: Path, seed: int = 0, **data: object) -> Config:

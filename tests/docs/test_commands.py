@@ -22,7 +22,8 @@ def calls(page: Path) -> list[str]:
     """Every call of `mlp` in a page's shell blocks, without what comes before and after it."""
     found = []
     for block in blocks(page, "sh"):
-        for part in re.split(r"&&|\|\|?|;|>|\bdo\b|\n", block.replace("\\\n", " ")):
+        text = block.replace("\\\n", " ").replace('"$@"', "")  # these words are not known
+        for part in re.split(r"&&|\|\|?|:::|;|>|\bdo\b|\n", text):  # ::: is GNU parallel's
             call = re.search(r"(?:^|\s)(?:\S*/)?(mlp(?:\s.*)?)$", part.rstrip())
             if call is not None:
                 found.append(call[1])

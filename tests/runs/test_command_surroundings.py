@@ -114,7 +114,7 @@ def test_the_kernels_follow_the_variable_and_a_change_is_a_warning(
         assert kernels("--overwrite")[0] == "numpy"
         return
     assert mlp("gradcheck", "--config", config, MLP_KERNELS="fast").returncode == 0
-    found, stderr = kernels("--resume", "--set", "training.epochs=4")
+    found, stderr = kernels("--resume", "--set", "training.epochs=4", MLP_KERNELS="fast")
     assert found.startswith("numba ")
     assert f"kernels: numpy then, {found} now" in stderr
 

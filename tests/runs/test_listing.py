@@ -77,7 +77,7 @@ def test_the_runs_of_a_sweep_have_the_outcome_of_their_trial(tmp_path: Path) -> 
     write_run(tmp_path / "trials/00002/seed-0")
     write_run(tmp_path / "trials/00002/seed-1", finished=False)
     write_run(tmp_path / "trials/00002/seed-2", finished=False)
-    failure = {"seed": 1, "reason": "cannot write"}
+    failure = {"seed": 1, "exit_code": 7, "message": "cannot write"}
     (tmp_path / "trials/00002/failed.json").write_text(json.dumps(failure))
     (tmp_path / "trials/00003").mkdir()
     (tmp_path / "trials/00003/failed.json").write_text("torn {")

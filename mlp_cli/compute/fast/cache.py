@@ -8,11 +8,8 @@ Numba's choice of a folder is NUMBA_CACHE_DIR, then the `__pycache__` of the pro
 user's cache (XDG_CACHE_HOME or `~/.cache`). If none of them can be written, `private_folder` makes
 one among the temporary files.
 
-A short training could start on NumPy's kernels and leave the compiling to another process. It does
-not: the two sets of kernels differ by rounding, so a repeated command would give other bits once
-the compiled kernels are there. A rule by the length of the training would give other bits if more
-epochs are asked for on `--resume`. So the kernels never depend on what was compiled before, nor on
-the length, and the first message names MLP_KERNELS=numpy for those who would rather not wait.
+`is_ready` tells whether code is kept, without compiling. `runs.kernels` asks it before a training
+that is too short to be worth compiling for.
 """
 
 from __future__ import annotations
@@ -27,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from numba.core import caching
+from numba.core.compiler_lock import global_compiler_lock
 
 from mlp_cli.compute.fast.settings import SETTINGS
 from mlp_cli.compute.kernels import Note, say_nothing
@@ -55,6 +53,7 @@ class KernelCache:
     """
 
     def __init__(self, function: Any) -> None:
+        self._function = function
         self._files = _find_files(function.py_func)
         self._warn: Note = say_nothing
         self._log: Note = say_nothing
@@ -67,6 +66,23 @@ class KernelCache:
     def cache_path(self) -> str | None:
         """The folder, or None if nothing can be kept."""
         return None if self._files is None else str(self._files.cache_path)
+
+    def is_ready(self, signature: Any) -> bool:
+        """Return whether a call with this signature need not compile, nor wait for another process.
+
+        Damaged files are removed, and do not count.
+
+        Raises
+        ------
+        MemoryError
+            If the code does not fit in memory.
+        """
+        with global_compiler_lock:
+            if signature in self._function.overloads:  # it was loaded or compiled in this process
+                return True
+            if self._files is None or not any(self._kept_files()):
+                return False  # without Numba's target, whose start takes 0.2 s
+            return self._load(signature, self._function.targetctx) is not None
 
     @contextmanager
     def reporting(self, warn: Note, log: Note) -> Iterator[None]:
@@ -144,10 +160,14 @@ class KernelCache:
         except OSError:  # the files cannot be read, and may be whole
             return None
         except Exception:
-            for file in Path(self._files.cache_path).glob(f"{self._files._impl.filename_base}.*"):
+            for file in self._kept_files():
                 with suppress(OSError):
                     file.unlink()
             return None
+
+    def _kept_files(self) -> Iterator[Path]:
+        """Return the files of the function in the folder, for all signatures."""
+        return Path(self._files.cache_path).glob(f"{self._files._impl.filename_base}.*")
 
     def _wait(self, folder: str) -> None:
         """Lock the folder; wait while another process holds the lock, but not for ever."""

@@ -12,7 +12,7 @@ from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import cache, execute
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
-from mlp_cli.nn.buffers import Array
+from mlp_cli.nn.buffers import Array, Numbers, Rows
 
 
 class _Replay:
@@ -36,9 +36,12 @@ class FastKernels:
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before."""
-        nothing = Recorder(np.zeros(1, np.int64), 1).program(dtype.itemsize)
         with cache.reporting(warn, log):
-            execute(*nothing, np.empty(0, dtype))
+            execute(*_nothing(dtype))
+
+    def is_ready(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether `compile` would find code that is compiled already."""
+        return cache.is_ready(tuple(map(numba.typeof, _nothing(dtype))))
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
@@ -48,3 +51,9 @@ class FastKernels:
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
         return _Replay(recorders, np.empty(0, dtype))
+
+
+def _nothing(dtype: np.dtype[Any]) -> tuple[Rows, Numbers, Array]:
+    """Return arguments with which `execute` does nothing, for parameters of this type."""
+    lines, constants = Recorder(np.zeros(1, np.int64), 1).program(dtype.itemsize)
+    return lines, constants, np.empty(0, dtype)

@@ -1,0 +1,79 @@
+"""Continuing a sweep: whether its file and its data are still those of its folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from mlp_cli.data.dataset import Dataset
+from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.storage.files import atomic_write, exists
+from mlp_cli.sweep.definition import Sweep
+from mlp_cli.sweep.folder import SweepFolder
+from mlp_cli.sweep.reading import read_sweep
+
+MAY_CHANGE = ("confirm", "time_limit")  # they do not change what a trial is
+
+
+def check_same_sweep(sweep: Sweep, folder: SweepFolder) -> Sweep:
+    """Return the sweep to continue with, and keep it in `sweep.yaml`.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds another sweep. More trials are allowed, unless they are a grid.
+    StorageError
+        If `sweep.yaml` cannot be read or written.
+    """
+    with folder.locked():
+        if exists(folder.sweep):
+            stored = read_sweep(folder.sweep)
+            if _was_drawn(stored) and not _was_drawn(sweep):  # MNIST could not be fetched then
+                sweep = replace(sweep, changes={**sweep.changes, **_drawn(stored)})
+            changed = _differences(stored, sweep)
+            if changed:
+                raise ConfigError(
+                    f"--out {folder.path}: the sweep there differs from this one in "
+                    f"{', '.join(changed)}. Give {folder.sweep} to continue it, or another folder."
+                )
+            if stored == sweep:
+                return sweep
+        atomic_write(folder.sweep, sweep.to_yaml().encode())
+    return sweep
+
+
+def check_same_data(dataset: Dataset, folder: SweepFolder) -> None:
+    """Refuse to continue a sweep on other images, or keep the digests of its first ones.
+
+    Raises
+    ------
+    DataError
+        If the data are others.
+    StorageError
+        If the digests cannot be read or written.
+    """
+    found = {"name": dataset.name, "digests": dataset.train_digests}
+    with folder.locked():
+        stored = folder.read_json(folder.data)
+        if stored is None:
+            folder.write_json(folder.data, found)
+        elif stored.get("digests") != found["digests"]:
+            raise DataError(
+                f"{dataset.name}: these are not the images that the sweep in {folder.path} was "
+                "begun with. Put those back, or sweep the new ones in another folder."
+            )
+
+
+def _differences(stored: Sweep, sweep: Sweep) -> list[str]:
+    before, now = stored.to_dict(), sweep.to_dict()
+    grown = stored.method == sweep.method != "grid" and sweep.trials > stored.trials
+    allowed = {*MAY_CHANGE, *(["trials"] if grown else [])}
+    return [key for key in before if before[key] != now[key] and key not in allowed]
+
+
+def _drawn(sweep: Sweep) -> dict[str, Any]:
+    return {key: value for key, value in sweep.changes.items() if key == "data.dataset"}
+
+
+def _was_drawn(sweep: Sweep) -> bool:
+    return _drawn(sweep) == {"data.dataset": "synthetic"}
