@@ -25,6 +25,7 @@ from mlp_cli.storage.files import exists, storage_errors
 from mlp_cli.storage.strict_json import from_json
 
 SWEEP = "sweep.yaml"  # marks the folder of a sweep, which has a `result.json` of its own
+LONGEST = 1e12  # seconds, 30,000 years
 OUTCOMES = ("pruned", "failed")  # of a trial, each in a file such as `pruned.json`
 
 
@@ -183,7 +184,12 @@ class RunReader:
             if "config.yaml" in found.files:
                 plain = leaves(self._configs.read(found.path / "config.yaml"))
                 config = {k: tuple(v) if isinstance(v, list) else v for k, v in plain}
-            return _read(found, config)
+            run = _read(found, config)
+            if max(run.val_accuracy or 0, run.test_accuracy or 0) > 1:
+                raise StorageError(f"{found.path}: an accuracy in it is above 1.")
+            if (run.seconds or 0) > LONGEST:  # sums of such times may be infinite
+                raise StorageError(f"{found.path}: a time in it is above {LONGEST:g} s.")
+            return run
         except (ConfigError, StorageError) as error:
             return ListedRun(found.path, "damaged", " ".join(str(error).split()), config)
 
