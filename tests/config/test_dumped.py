@@ -63,6 +63,15 @@ def test_any_other_text_is_left_to_the_strict_parser_or_read_as_it_does(
     assert repr(found) in ("None", repr(strict.value))  # 1 and 1.0 and True are not the same
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "a: 1", "a: 1\na: 2\n", "a:\n  b: 1\n  b: 2\n", "a:\nb: 1\n", "a:\n", "  b: 1\n",
+     "a: 1\n  b: 2\n", "a:\n  b:\n", "a: 1\n\nb: 2\n", "a: -\n", "a: 'x'\n", "a: [[1]]\n"],
+)  # fmt: skip
+def test_a_text_that_dump_does_not_write_is_left_to_the_strict_parser(text: str) -> None:
+    assert DumpReader().read(text) is None
+
+
 def test_one_reader_reads_several_texts_each_for_itself() -> None:
     reader = DumpReader()
     for text in ("a:\n  b: 1\n", "b:\n  b: 1\n", "  b: 1\n", "a: 2\n"):

@@ -60,12 +60,20 @@ def test_runs_of_different_seeds_are_compared_on_the_test_set_if_both_may_see_it
     trained: Callable[..., Path],
 ) -> None:
     a, b = trained("a"), trained("b", seed=1)
-    closed = trained("closed", seed=2, data__test=False)
+    closed, other = (trained(f"closed-{seed}", seed=seed, data__test=False) for seed in (2, 3))
+    assert [each.images for each in differ(closed, other)] == [None]
     same, other = differ(a, b, closed)
     assert (same.images, same.n) == ("test", 150)
     assert (other.images, other.verdict) == (None, "not compared")
     assert "did not hold out the same validation images" in other.reason
     assert [each.images for each in differ(closed, a, b)] == [None, None]
+
+
+def test_runs_that_hold_out_nothing_are_compared_on_the_test_set(
+    trained: Callable[..., Path],
+) -> None:
+    a, b = (trained(name, data__validation=0, seed=0) for name in "ab")
+    assert differ(a, b)[0].images == "test"
 
 
 def test_a_test_set_is_not_read_if_the_validation_images_will_do(
