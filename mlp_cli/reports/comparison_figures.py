@@ -7,6 +7,7 @@ mattered needs the extra `sweep` too.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def draw_comparison(path: Path, comparison: Comparison, warn: Callable[[str], ob
     lines = comparison.lines[:MOST]
     if len(comparison.lines) > MOST:
         warn(f"{path}: only the first {MOST} of {len(comparison.lines):,} lines are drawn.")
-    scored = [line for line in comparison.lines if line.val_error is not None]
+    scored = [line for line in comparison.lines if line.val_error and line.state == "finished"]
     keys = [key for key in comparison.keys if key != "seed"]
     shares = _importances(scored, keys, warn) if keys else None
     panels = 1 + bool(keys) + bool(shares)
@@ -54,7 +55,9 @@ def draw_comparison(path: Path, comparison: Comparison, warn: Callable[[str], ob
     if shares:
         _draw_shares(axes[2], shares)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=DOTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the font lacks a character of a name
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=DOTS)
     atomic_write(path, drawn.getvalue())
 
 
@@ -71,8 +74,8 @@ def _importances(
     shares = importance.importances(settings, errors)
     if shares is None:
         warn(
-            f"which key mattered is not drawn: it takes {importance.FEWEST} lines with a "
-            "validation error, and keys that all of them have."
+            f"which key mattered is not drawn: it takes {importance.FEWEST} finished lines "
+            "with a validation error, and keys that all of them have."
         )
     return shares
 
@@ -81,7 +84,7 @@ def _draw_curves(axes: Axes, lines: Sequence[Line]) -> None:
     """Draw the validation error of each run by epoch; the runs of a line have one colour."""
     colours = _colours(len(lines))
     for rank, line in enumerate(lines):
-        label = visible(str(line.first.path)) if len(lines) <= NAMED else None
+        label = _label(str(line.first.path)) if len(lines) <= NAMED else None
         for run in line.runs:
             try:
                 records = read_metrics(run.path / "metrics.jsonl")
@@ -115,7 +118,7 @@ def _draw_coordinates(axes: Axes, lines: Sequence[Line], keys: Sequence[str]) ->
     for place, (_, ticks) in zip(places, scaled, strict=True):
         axes.axvline(place, color="0.7", linewidth=0.8)
         for height, text in ticks.items():
-            axes.text(place, height, f" {visible(text)}", fontsize=6, va="center")
+            axes.text(place, height, f" {_label(text)}", fontsize=6, va="center")
     names = [*map(short_key, keys), "validation\nerror, %"]
     axes.set_xticks(places, names, fontsize=7, rotation=30 if len(names) > 8 else 0)
     axes.set_yticks([])
@@ -149,6 +152,10 @@ def _draw_shares(axes: Axes, shares: Mapping[str, float]) -> None:
     axes.barh([short_key(name) for name in names], [shares[name] for name in names])
     axes.tick_params(labelsize=7)
     axes.set(xlabel="share", title="Which key mattered (PED-ANOVA, best tenth against all)")
+
+
+def _label(text: str) -> str:
+    return visible(text).replace("$", r"\$")  # between two $, Matplotlib reads a formula
 
 
 def _colours(n: int) -> list[tuple[float, ...]]:

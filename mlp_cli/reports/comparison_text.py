@@ -13,8 +13,8 @@ from mlp_cli.reports.comparison import Comparison, value_text
 from mlp_cli.reports.tables import NARROWEST, Column, fitted_table, markdown_table
 from mlp_cli.runs.comparing import Figure, Line, short_key
 
-WIDEST_NAME = 20  # characters of a run's name that are not left out for more columns
-LEAST_P = 1e-6  # that is written out
+LEAST_NAME = 20  # characters that the name of a run keeps if it is shortened
+LEAST_P = 1e-6  # smaller p-values are not written out
 
 
 def comparison_text(comparison: Comparison, width: int) -> str:
@@ -51,9 +51,10 @@ def _wrapped(notes: Sequence[str], width: int) -> list[str]:
 
 
 def _columns(comparison: Comparison, folder: str) -> list[Column]:
+    """Return the columns of the main table; the paths are relative to `folder`."""
     lines = comparison.lines
     columns = [
-        Column("run", [_name(line, folder) for line in lines], WIDEST_NAME, is_number=False),
+        Column("run", [_name(line, folder) for line in lines], LEAST_NAME, is_number=False),
         Column("state", [line.state for line in lines], is_number=False),
     ]
     columns += [
@@ -74,7 +75,7 @@ def _difference_columns(comparison: Comparison, folder: str) -> list[Column]:
     lines = [line for line in comparison.lines if comparison.difference(line) is not None]
     found = [comparison.against[line.first.path] for line in lines]
     columns = [
-        Column("run", [_name(line, folder) for line in lines], WIDEST_NAME, is_number=False),
+        Column("run", [_name(line, folder) for line in lines], LEAST_NAME, is_number=False),
         Column(
             "difference, points",
             [f"{100 * each.error:+.2f}" if each.images else "" for each in found],
@@ -111,6 +112,7 @@ def _shown(value: Any) -> str:
 
 
 def _name(line: Line, folder: str) -> str:
+    """Return the name of a line: of several seeds of a trial, the trial's folder."""
     path = _relative(line.first.path, folder)
     if len(line.runs) == 1:
         return path
@@ -122,7 +124,7 @@ def _name(line: Line, folder: str) -> str:
 
 
 def _relative(path: Path, folder: str) -> str:
-    return os.path.relpath(path, folder) if folder else str(path)
+    return str(path.relative_to(folder)) if folder else str(path)
 
 
 def _common_folder(lines: Sequence[Line]) -> str:
@@ -138,6 +140,7 @@ def _common_folder(lines: Sequence[Line]) -> str:
 
 
 def _percent(figure: Figure | None) -> str:
+    """Return an error rate for a cell in %, with its deviation or its interval."""
     if figure is None:
         return ""
     text = f"{100 * figure.rate:.2f}"

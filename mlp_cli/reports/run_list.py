@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ def run_list_text(entries: Sequence[ListEntry], folder: Path, width: int) -> str
     best = ["" if run.val_accuracy is None else f"{100 * run.val_accuracy:.2f} %" for run in runs]
     columns = [
         Column(
-            "run", [os.path.relpath(run.path, folder) for run in runs], NARROWEST, is_number=False
+            "run", [str(run.path.relative_to(folder)) for run in runs], NARROWEST, is_number=False
         ),
         Column("state", [run.state for run in runs], is_number=False),
         Column("written", [_shown_time(entry.written) for entry in entries], is_number=False),

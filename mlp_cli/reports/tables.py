@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mlp_cli.errors import visible
 
-NARROWEST = 8  # columns of the terminal that a shortened cell keeps at least
+NARROWEST = 8  # characters that a cell keeps if it is shortened
 GAP = "  "
 
 

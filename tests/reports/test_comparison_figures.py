@@ -64,7 +64,7 @@ def test_the_key_that_mattered_is_drawn(mlp: Mlp, runs: Path, tmp_path: Path) ->
 def test_too_few_runs_have_no_importance(mlp: Mlp, runs: Path, tmp_path: Path) -> None:
     done = mlp("compare", "runs/r1", "runs/r2", "--plot", "p.svg")
     assert done.returncode == 0
-    assert "which key mattered is not drawn: it takes 10 lines" in done.stderr
+    assert "which key mattered is not drawn: it takes 10 finished lines" in done.stderr
     assert "</svg>" in (tmp_path / "p.svg").read_text()
 
 
@@ -74,6 +74,16 @@ def test_a_single_run_and_one_without_figures_are_drawn(mlp: Mlp, tmp_path: Path
     done = mlp("compare", "runs", "--plot", "p.png")
     assert (done.returncode, done.stderr) == (0, "")
     assert panels(tmp_path / "p.png") == 1
+
+
+@needs_plot
+def test_a_name_that_is_no_formula_and_in_no_font_is_drawn(mlp: Mlp, tmp_path: Path) -> None:
+    for name in ("a$\\frac$", "\U000132f9"):
+        write_run(tmp_path / "runs" / name, {"data.path": f"/{name}"})
+    done = mlp("compare", "runs", "--plot", "p.png")
+    assert done.returncode == 0, done.stderr
+    assert "Glyph" not in done.stderr
+    assert panels(tmp_path / "p.png") == 2
 
 
 @needs_plot
