@@ -44,12 +44,9 @@ def compiled_kernels() -> None:
     """Compile the kernels, if there are any, so that no test meets the messages of a first run."""
     if find_spec("numba") is None:
         return
-    code = (
-        "import numpy as np\nfrom mlp_cli.compute.fast import FastKernels\n"
-        "for name in ('float32', 'float64'): FastKernels().compile(np.dtype(name), print, print)"
-    )
+    program = ROOT / "tests" / "helpers" / "compile_kernels.py"
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=False)
+    subprocess.run([sys.executable, program], env=environ, capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers.networks import KERNELS
 from helpers.runs import assert_same_run
+from helpers.selection import few
 
 import mlp_cli
 from mlp_cli import (
@@ -56,7 +57,7 @@ def test_a_file_a_mapping_and_a_config_train_the_same_run(config: Path, tmp_path
 
 
 @pytest.mark.parametrize("kernels", [kind.name.split()[0] for kind in KERNELS])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", few([2, 1], 2))
 def test_a_process_that_has_loaded_numpy_trains_to_the_same_bits_as_the_command(
     threads: int, kernels: str, mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
@@ -181,7 +182,6 @@ def test_the_gradient_of_a_configuration_is_checked() -> None:
     assert [layer.gradient for layer in found.layers] == [(5, 784), (10, 5)]
 
 
-@pytest.mark.serial
 def test_ctrl_c_saves_and_raises_and_the_run_can_be_resumed(config: Path, tmp_path: Path) -> None:
     class Interrupting(SilentObserver):
         def chunk(self, state: object, epochs: int, rows: int, loss: float) -> None:

@@ -114,7 +114,6 @@ def test_the_same_data_in_another_folder_are_no_different_data(
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:

@@ -21,16 +21,17 @@ ROOT = Path(__file__).parents[2]
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
-pytestmark = [needs_numba, pytest.mark.long, pytest.mark.serial]
+pytestmark = [needs_numba, pytest.mark.long]
 
 ANNOUNCED = "WARNING: the kernels must be compiled. This takes about half a minute, once on a"
 WAITING = "WARNING: another process is compiling the kernels. Waiting for it."
+SOONER = {"NUMBA_OPT": "0"}  # without LLVM's optimisations, unless a test needs them
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
+def start(*arguments: object, cache: Path, **environ: str) -> subprocess.Popen[str]:
     """Start `mlp` with the compiled kernels, which it finds in `cache` if it has any."""
-    environ = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
+    environ |= {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
     return subprocess.Popen(
         [sys.executable, "-m", "mlp_cli", *map(str, arguments)],
         env={**os.environ, **environ},
@@ -45,21 +46,21 @@ def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_pa
     for trial in proof.trials(quick=1, long=3):
         folder = tmp_path / str(trial)
         processes = [
-            start("train", config, "--quiet", "--out", folder / str(run), cache=folder)
+            start("train", config, "--quiet", "--out", folder / str(run), cache=folder, **SOONER)
             for run in range(4)
         ]
         outputs = sorted(process.communicate(timeout=300)[1] for process in processes)
         assert outputs[:3] == [f"{WAITING}\n"] * 3
         assert outputs[3].startswith(ANNOUNCED) and outputs[3].count("\n") == 1
         assert [process.returncode for process in processes] == [0] * 4
-        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder)
+        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder, **SOONER)
         assert later.communicate(timeout=60)[1] == ""
 
 
 def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"), **SOONER)
     announced, *meanwhile, reported = done.stderr.splitlines()
     assert announced.startswith(ANNOUNCED)
     assert meanwhile
@@ -81,6 +82,7 @@ def compiling_elsewhere(tmp_path: Path) -> Iterator[Path]:
     os.close(descriptor)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_the_waiting_for_another_process(
     number: signal.Signals, mlp: Mlp, config: Path, compiling_elsewhere: Path, tmp_path: Path
@@ -97,6 +99,7 @@ def test_a_signal_ends_the_waiting_for_another_process(
     assert mlp("train", config, "--out", run, "--resume").returncode == 0
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_gradient_check_that_compiles(
     number: signal.Signals, config: Path, tmp_path: Path
@@ -128,6 +131,7 @@ def test_a_call_from_python_says_that_it_waits(
     process.communicate()
 
 
+@pytest.mark.serial
 @pytest.mark.proof("S6 a signal at a random instant of a first run")
 def test_a_signal_at_any_instant_of_a_first_run_ends_it_soon(
     proof: Proof, mlp: Mlp, config: Path, tmp_path: Path
@@ -136,7 +140,7 @@ def test_a_signal_at_any_instant_of_a_first_run_ends_it_soon(
         number = SIGNALS[trial % 3]
         run = tmp_path / f"run-{trial}"
         process = start("train", config, "--out", run, cache=tmp_path / f"cache-{trial}")
-        time.sleep(random.Random(trial).uniform(0.5, 20))
+        time.sleep(random.Random(trial + 1).uniform(0.5, 20))
         process.send_signal(number)
         sent = time.monotonic()
         _, stderr = process.communicate(timeout=60)

@@ -64,7 +64,6 @@ ENVIRONMENTS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("E1, E2 environments in which it works")
 def test_a_training_works_in_unusual_environments(
     proof: Proof, train: Train, tmp_path: Path
@@ -94,7 +93,6 @@ LIMITS: list[tuple[str, list[str], Callable[[], object], bytes]] = [
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("E2 a machine that is too small")
 def test_too_little_memory_or_too_many_threads_is_one_message(
     proof: Proof, train: Train, tmp_path: Path
@@ -159,6 +157,7 @@ def test_a_training_measures_right_times_if_the_clock_jumps(
         assert sum(entry["seconds"] for entry in epochs) <= result["seconds"]
 
 
+SOONER = {"NUMBA_OPT": "0"}  # without LLVM's optimisations, which these tests do not need
 COMPILING = b"WARNING: the kernels must be compiled."
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
 
@@ -173,7 +172,7 @@ def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
     for folder in folders:
         folder.chmod(0o555)
     environ = {"PYTHONPATH": str(package.parent), "HOME": "/proc", "XDG_CACHE_HOME": None}
-    environ |= {"TMPDIR": str(tmp_path), "MLP_KERNELS": "fast"}
+    environ |= {"TMPDIR": str(tmp_path), "MLP_KERNELS": "fast", **SOONER}
     done = train("--out", "run", environ=environ, before=without_root)
     again = train("--out", "run", "--overwrite", environ=environ, before=without_root)
     for folder in folders:
@@ -190,7 +189,7 @@ def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
 def test_a_damaged_cache_of_compiled_kernels_is_made_again(
     proof: Proof, train: Train, tmp_path: Path
 ) -> None:
-    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "MLP_KERNELS": "fast"}
+    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "MLP_KERNELS": "fast", **SOONER}
     small = limit(resource.RLIMIT_FSIZE, 100_000)
     assert train("--out", "run", environ=environ, before=small).returncode == 0  # as on a full disk
     assert not list(tmp_path.glob("kept/*/*.nbc"))

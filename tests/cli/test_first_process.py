@@ -17,7 +17,6 @@ import pytest
 from helpers.runs import assert_same_run
 from helpers.servers import Server
 
-pytestmark = pytest.mark.serial
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"]
@@ -107,6 +106,7 @@ def test_before_a_training_starts_the_exit_code_is_the_same(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.serial
 @pytest.mark.long
 @pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
 @pytest.mark.parametrize("seconds", [3, 12])

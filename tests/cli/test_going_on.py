@@ -56,7 +56,6 @@ def stopped(folder: Path, *arguments: object, out: str = "a b") -> str:
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_the_command_that_a_stopped_training_names_continues_it(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
@@ -76,7 +75,6 @@ def test_the_command_that_a_stopped_training_names_continues_it(
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_a_quiet_training_says_nothing_when_it_is_stopped(config: Path, tmp_path: Path) -> None:
     process = start(tmp_path, config, "--set", "training.epochs=200", "--out", "a", "--quiet")
     metrics = tmp_path / "a" / "metrics.jsonl"

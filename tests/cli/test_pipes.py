@@ -117,7 +117,6 @@ def test_a_pipe_through_which_nothing_comes_is_not_waited_for_without_end(
         os.close(silent)
 
 
-@pytest.mark.serial
 def test_a_signal_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
     command = [*COMMAND, "train", "-"]
     with subprocess.Popen(
@@ -136,7 +135,6 @@ def test_a_signal_ends_the_wait_for_a_pipe(tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.serial
 def test_at_a_terminal_a_user_may_take_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,6 @@ from helpers.quick_training import FILES, ROOT, Train, snapshot
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("T2 a run that another process trains")
 def test_a_run_in_use_is_refused_and_left_unchanged(
     proof: Proof, train: Train, tmp_path: Path
@@ -47,7 +46,6 @@ def test_a_run_in_use_is_refused_and_left_unchanged(
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("R2 trainings that start in the same second")
 def test_trainings_that_start_at_once_get_folders_of_their_own(
     proof: Proof, quick_config: Path, tmp_path: Path

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from helpers.own_images import write_own_images
+from helpers.selection import few
 from helpers.slips import CHANGES, COMMAND_LINES, FILES
 
 from mlp_cli import SilentObserver, load_config, train
@@ -77,7 +78,7 @@ def test_the_message_about_a_command_line_holds_one_that_runs(
         assert exit_code(shlex.split(line)) == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("slip", "meant"), CHANGES)
+@pytest.mark.parametrize(("slip", "meant"), few([pytest.param(*case) for case in CHANGES], 3))
 def test_the_message_about_a_change_holds_one_that_is_accepted(
     slip: str, meant: str, folder: Path
 ) -> None:
@@ -106,7 +107,7 @@ def test_a_key_of_another_choice_is_answered_by_the_choice(slip: str, folder: Pa
     assert load_config("c.yaml", [slip, line])
 
 
-@pytest.mark.parametrize(("text", "meant"), FILES)
+@pytest.mark.parametrize(("text", "meant"), few([pytest.param(*case) for case in FILES], 3))
 def test_the_message_about_a_file_holds_the_lines_to_write(
     text: str, meant: dict[str, str], folder: Path
 ) -> None:

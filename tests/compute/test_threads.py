@@ -18,8 +18,6 @@ from mlp_cli.nn.network import Network, owned_slices
 from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import OPTIMIZERS
 
-pytestmark = pytest.mark.serial
-
 
 class WaitsForeverError(Exception):
     """A worker waits for another one that will never come to the barrier."""

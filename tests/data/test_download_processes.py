@@ -26,7 +26,6 @@ from helpers.stand_ins import FILES, MLP, RAW, names, packed_for, serve_packed
 
 from mlp_cli.data import mnist
 
-pytestmark = pytest.mark.serial
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 STAND_IN = [sys.executable, "-W", "error", "-c", MLP, json.dumps(FILES), "download-data"]
 ENVIRON = {
@@ -277,6 +276,7 @@ def test_a_complete_read_only_folder_is_accepted_and_force_is_refused(
             shutil.rmtree(tmp_path / "d")
 
 
+@pytest.mark.serial
 @pytest.mark.long
 @pytest.mark.proof("D16 no network, no name server, a proxy that is not there")
 def test_without_a_network_the_command_fails_in_ten_seconds(proof: Proof, tmp_path: Path) -> None:

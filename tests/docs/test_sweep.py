@@ -13,7 +13,7 @@ LOOP, SEEDS, AT_ONCE = block("for rate in"), block("for seed in"), block("xargs 
 RATES = "0.03 0.1 0.3 1;"
 assert RATES in LOOP
 
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 
 def test_a_sweep_goes_on_after_a_rate_that_diverges(config: Path) -> None:

@@ -28,7 +28,7 @@ SWEEPS = [
 ]
 EPOCHS = 60
 
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 
 def contents(run: Path) -> dict[str, tuple[int, bytes]]:
@@ -41,6 +41,7 @@ def lines(run: Path) -> int:
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("script", SWEEPS)
 def test_an_interrupted_sweep_continues_and_repeats_nothing(script: str, config: Path) -> None:
     config.write_text(config.read_text().replace("epochs: 3", f"epochs: {EPOCHS}"))

@@ -23,7 +23,7 @@ START = f"exec bash '{SCRIPT}'"
 RUN = "runs/slurm/rate-0.1-width-512"  # the values of task 3
 TASK = {"SLURM_ARRAY_JOB_ID": "41", "SLURM_JOB_ID": "44", "SLURM_ARRAY_TASK_ID": "3"}
 
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 
 def prepare_cluster(config: Path, state: str, epochs: int) -> Path:

@@ -25,7 +25,7 @@ from mlp_cli.nn.network import Network
 from mlp_cli.nn.ops import NUMPY, Ops
 
 
-@pytest.mark.parametrize("seed", few(range(224), 3))
+@pytest.mark.parametrize("seed", few(range(224), 6))
 def test_the_batched_gradient_agrees_with_loop_tiling_and_differences(seed: int) -> None:
     network, x, y, generator = draw_network(seed)
     passes = draw_passes(network, len(x), seed)
@@ -95,7 +95,7 @@ def torch_network(
     return torch.nn.Sequential(*layers)
 
 
-@pytest.mark.parametrize("seed", few(range(224), 3))
+@pytest.mark.parametrize("seed", few(range(224), 6))
 def test_the_batched_gradient_agrees_with_pytorch(seed: int) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
     network, x, y, _ = draw_network(seed)

@@ -84,7 +84,7 @@ def refused(run: Path, config: Config, words: str) -> str:
 
 
 @pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize("name", few(CHANGES, 2))
+@pytest.mark.parametrize("name", few(CHANGES, 4))
 def test_a_run_whose_training_images_or_labels_have_changed_is_refused(
     name: str, stop: str, runs: Runs
 ) -> None:
@@ -174,7 +174,6 @@ def test_a_finished_run_prints_its_result_whatever_became_of_the_data(runs: Runs
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_a_killed_run_whose_data_changed_ends_with_exit_code_3(
     mlp: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -29,8 +29,6 @@ from helpers.killed_runs import (
 )
 from helpers.proofs import Proof
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.mark.long
 @pytest.mark.proof("C2, M1 SIGKILL at random instants, then resume")
@@ -52,18 +50,21 @@ def test_killed_runs_resume_to_the_same_bits(killed_runs: Runs, proof: Proof) ->
         killed_runs.compare(name, out)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 @pytest.mark.proof("S1 SIGINT at a random instant, then resume")
 def test_a_run_stopped_by_sigint_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
     _stop(killed_runs, proof, signal.SIGINT)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 @pytest.mark.proof("S2 SIGTERM at a random instant, then resume")
 def test_a_run_stopped_by_sigterm_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
     _stop(killed_runs, proof, signal.SIGTERM)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 @pytest.mark.proof("S3 SIGHUP at a random instant, then resume")
 def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(killed_runs: Runs, proof: Proof) -> None:
@@ -71,8 +72,7 @@ def test_a_run_stopped_by_sighup_resumes_to_the_same_bits(killed_runs: Runs, pro
 
 
 def _stop(killed_runs: Runs, proof: Proof, number: signal.Signals) -> None:
-    quick, long = (4, 100) if number != signal.SIGHUP else (2, 50)
-    for seed in proof.trials(quick=quick, long=long):
+    for seed in proof.trials(quick=2, long=100 if number != signal.SIGHUP else 50):
         name = NAMES[seed % len(NAMES)]
         out = killed_runs.folder / f"stopped-{number}-{seed}"
         _, longest = killed_runs.reference(name)

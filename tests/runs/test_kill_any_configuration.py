@@ -100,7 +100,6 @@ def test_every_key_is_drawn_with_several_values(images: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.proof("C13, C14 SIGKILL at random instants of any configuration")
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_a_killed_training_of_any_configuration_resumes_to_the_same_bits(

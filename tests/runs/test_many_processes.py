@@ -17,8 +17,6 @@ from helpers.killed_runs import (
 from helpers.proofs import Proof
 from helpers.runs import records
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.mark.long
 @pytest.mark.proof("C11 processes that resume one run at once")

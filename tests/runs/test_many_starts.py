@@ -13,8 +13,6 @@ from helpers.proofs import Proof
 
 STARTS = 8
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.mark.long
 @pytest.mark.proof("C11 many starts in one second, all killed and started again")

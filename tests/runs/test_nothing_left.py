@@ -128,7 +128,6 @@ def test_a_folder_that_cannot_be_made_leaves_none_of_its_parents(tmp_path: Path)
 
 
 @pytest.mark.long
-@pytest.mark.serial
 def test_a_run_is_claimed_although_a_failed_one_removes_the_folder_of_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

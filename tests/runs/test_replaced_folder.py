@@ -153,7 +153,6 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.serial
 @pytest.mark.parametrize(
     "way",
     few(

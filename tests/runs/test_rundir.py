@@ -171,7 +171,6 @@ for number in range(rounds):
 """
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(
     "locks",
     few(
@@ -225,7 +224,6 @@ HOLD = "import sys, time; from pathlib import Path; from mlp_cli.runs.folder imp
 )
 
 
-@pytest.mark.serial
 @pytest.mark.proof("T2 the holder of a run's lock is killed")
 def test_a_lock_ends_when_its_holder_is_killed(proof: Proof, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)

@@ -186,7 +186,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("number", few(range(len(CONFIGURATIONS)), 8))
+@pytest.mark.parametrize("number", few(range(len(CONFIGURATIONS)), 16))
 def test_a_training_is_saved_resumed_and_evaluated(
     number: int, kernels: type[Kernels], images: Path, tmp_path: Path
 ) -> None:

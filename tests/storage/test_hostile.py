@@ -26,7 +26,6 @@ from helpers.selection import few
 import mlp_cli
 from mlp_cli.errors import MlpError
 
-pytestmark = pytest.mark.serial
 SUBJECT = FOLDER / "hidden-adam-float32-last.npz"
 ARRAYS, HEADER = opened(SUBJECT)
 MEMORY = 512 << 20
@@ -221,6 +220,7 @@ print(json.dumps(["", "", 0]))
 """
 
 
+@pytest.mark.serial
 def test_each_hostile_file_is_refused_in_little_time_and_memory(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     names = {}
@@ -240,6 +240,7 @@ def test_each_hostile_file_is_refused_in_little_time_and_memory(tmp_path: Path) 
     assert not list(tmp_path.glob("**/unpickled"))
 
 
+@pytest.mark.serial
 @pytest.mark.proof("C7 hostile npz files from the command line, in 512 MiB and 2 s")
 def test_the_command_line_refuses_each_hostile_file(proof: Proof, tmp_path: Path) -> None:
     path = tmp_path / "best.npz"
@@ -348,6 +349,7 @@ def packed_zeros(*shape: int, gigabytes: int) -> bytes:
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stored + zeros(gigabytes) + bytes(8)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_images_that_exhaust_memory_are_refused(tmp_path: Path) -> None:
     write_data(tmp_path / "images")

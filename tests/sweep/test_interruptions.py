@@ -17,7 +17,7 @@ from helpers.sweeps import GRID, run, start, table, write_sweep
 
 Images = Callable[..., Path]
 
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 
 def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
@@ -71,6 +71,7 @@ def test_sigterm_to_one_of_several_stops_that_one(tmp_path: Path, own_images: Im
     assert len(table(out)) == 7
 
 
+@pytest.mark.serial
 def test_the_trainings_of_a_killed_sweep_end(tmp_path: Path, own_images: Images) -> None:
     file, out = write_sweep(tmp_path, own_images(), epochs=100_000), tmp_path / "out"
     process = start(file, "--out", out, "--jobs", 2)
@@ -85,6 +86,7 @@ def test_the_trainings_of_a_killed_sweep_end(tmp_path: Path, own_images: Images)
         time.sleep(0.05)
 
 
+@pytest.mark.serial
 def test_a_training_that_is_always_killed_becomes_a_failed_trial(
     tmp_path: Path, own_images: Images
 ) -> None:

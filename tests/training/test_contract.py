@@ -65,7 +65,7 @@ def small_network(
 
 
 @REGULARISED
-@pytest.mark.parametrize("names", few(COMPONENTS, 3), ids="-".join)
+@pytest.mark.parametrize("names", few(COMPONENTS, 7), ids="-".join)
 def test_the_gradient_is_right_in_float64_and_nearly_so_in_float32(
     names: tuple[str, str, str], regularised: bool
 ) -> None:
@@ -173,7 +173,7 @@ TRAININGS = [
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 8))
+@pytest.mark.parametrize(("names", "rule", "regularisation"), few(TRAININGS, 23))
 def test_a_training_of_any_components_follows_its_seed_resumes_and_checks_itself(
     names: tuple[str, str, str],
     rule: dict[str, Any],
