@@ -90,8 +90,8 @@ def differences(
         if split is None:
             return Difference(
                 None,
-                "they did not hold out the same validation images, and one was trained without "
-                "the test set (data.test: false) or with another one",
+                "the two did not hold out the same validation images, as runs of one seed do, "
+                "and one was trained without the test set (data.test: false) or with another one",
             )
         known = score_reference(split)
         try:

@@ -139,7 +139,7 @@ def test_the_command_says_which_images_and_the_verdict(
     assert rows["same"] == "+0.00 1 not distinguishable"
     assert rows["bad"].endswith("< 1e-06 worse")
     assert rows["other"] == "not compared"
-    assert "not compared: they did not hold out the same validation images" in table
+    assert "not compared: the two did not hold out the same validation images" in table
     found = json.loads(mlp("compare", "runs", "--against", "runs/a", "--json").stdout)
     assert found["against"] == "runs/a"
     told = {line["run"]: line["difference"] for line in found["lines"]}
