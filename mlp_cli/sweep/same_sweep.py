@@ -11,6 +11,7 @@ from mlp_cli.storage.files import atomic_write, exists
 from mlp_cli.sweep.definition import Sweep
 from mlp_cli.sweep.folder import SweepFolder
 from mlp_cli.sweep.reading import read_sweep
+from mlp_cli.sweep.trials import trial_config
 
 MAY_CHANGE = ("confirm", "time_limit")  # they do not change what a trial is
 
@@ -65,10 +66,24 @@ def check_same_data(dataset: Dataset, folder: SweepFolder) -> None:
 
 
 def _differences(stored: Sweep, sweep: Sweep) -> list[str]:
+    """Return the keys in which they differ. The data may have moved, as they are compared."""
     before, now = stored.to_dict(), sweep.to_dict()
+    if None not in (_place(stored), _place(sweep)):
+        before, now = _placed(stored, "").to_dict(), _placed(sweep, "").to_dict()
     grown = stored.method == sweep.method != "grid" and sweep.trials > stored.trials
     allowed = {*MAY_CHANGE, *(["trials"] if grown else [])}
     return [key for key in before if before[key] != now[key] and key not in allowed]
+
+
+def _place(sweep: Sweep) -> str | None:
+    """Return the folder of the images, None if they are MNIST or drawn."""
+    return trial_config(sweep, {}).data.path
+
+
+def _placed(sweep: Sweep, path: str) -> Sweep:
+    base = {key: value for key, value in sweep.base.items() if key != "data"}
+    base["data"] = {**sweep.base.get("data", {}), "path": path}
+    return replace(sweep, base=base, changes={**sweep.changes, "data.path": path})
 
 
 def _drawn(sweep: Sweep) -> dict[str, Any]:

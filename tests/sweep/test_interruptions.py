@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.privileges import without_root
 from helpers.proofs import Proof
-from helpers.sweeps import GRID, run, start, table, write_sweep
+from helpers.sweeps import GRID, ROOT, run, start, table, write_sweep
 
 Images = Callable[..., Path]
 
@@ -139,3 +142,39 @@ def test_a_full_disk_is_one_message_and_the_sweep_continues(
     assert "Traceback" not in done.stderr
     assert run(file, "--out", out).returncode == 0
     assert table(out) == table(tmp_path / "plain")
+
+
+def test_a_folder_without_permission_is_one_message_and_the_sweep_continues(
+    tmp_path: Path, own_images: Images
+) -> None:
+    file, out = write_sweep(tmp_path, own_images(), epochs=1), tmp_path / "out"
+    run(file, "--out", out)
+    shutil.rmtree(out / "trials/00003")
+    (out / "trials").chmod(0o555)
+    done = run(file, "--out", out, preexec_fn=without_root)
+    (out / "trials").chmod(0o755)
+    assert done.returncode == 7
+    assert done.stderr.count("Error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert run(file, "--out", out).returncode == 0
+    assert len(table(out)) == 7
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, own_images: Images) -> None:
+    file, out = write_sweep(tmp_path, own_images()), tmp_path / "out"
+    code = (
+        "import errno, fcntl, os\n"
+        "def refuse(*_): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))\n"
+        "fcntl.flock = refuse\n"
+        "from mlp_cli.__main__ import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "sweep", file, "--out", out],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert "no locks that work (No locks available)" in done.stderr
+    assert not list(out.glob("trials/*"))

@@ -197,6 +197,18 @@ def test_other_images_are_refused(tmp_path: Path, own_images: Images) -> None:
     assert "not the images that the sweep" in done.stderr
 
 
+def test_images_that_have_moved_are_the_same_images(tmp_path: Path, own_images: Images) -> None:
+    images, out = own_images(), tmp_path / "out"
+    file = write_sweep(tmp_path, images, epochs=1)
+    run(file, "--out", out)
+    shutil.rmtree(out / "trials/00004")
+    moved = images.rename(tmp_path / "elsewhere")
+    file.write_text(file.read_text().replace(str(images), str(moved)))
+    assert run(file, "--out", out).returncode == 0
+    assert result(out)["finished"] == 6
+    assert run(file, "--out", out).returncode == 0
+
+
 def test_halving_prunes_trials_and_their_further_seeds(tmp_path: Path, own_images: Images) -> None:
     text = (
         "search: {optimizer.learning_rate: [0.3, 0.1, 0.0001, 0.00001]}\nseeds: 2\n"
