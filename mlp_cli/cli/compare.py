@@ -83,7 +83,7 @@ def compare(
     from mlp_cli.reports import comparison as reports
     from mlp_cli.reports import comparison_text as texts
     from mlp_cli.runs.comparing import differing_keys, make_lines, sort_lines
-    from mlp_cli.runs.listing import RunReader, find_runs
+    from mlp_cli.runs.listing import find_runs, read_runs
     from mlp_cli.runs.progress import ProgressObserver
 
     if plot is not None:
@@ -91,12 +91,10 @@ def compare(
 
         figures.check_picture(plot)
     warn = ProgressObserver().warn
-    reader = RunReader()
     reference = None
     if against is not None:
-        reference = _only_run([reader.read(found) for found in find_runs([against])], against)
-    found = find_runs(paths if reference is None else [reference, *paths])
-    runs = [reader.read(each) for each in found]
+        reference = _only_run(read_runs(find_runs([against])), against)
+    runs = read_runs(find_runs(paths if reference is None else [reference, *paths]))
     tell_faults(runs)
     lines = make_lines(runs, single=reference is not None)
     keys = differing_keys(lines)

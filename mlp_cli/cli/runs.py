@@ -26,14 +26,15 @@ def runs(folder: Path, as_json: bool) -> None:
     validation accuracy, how long it took, and the keys that differ from their defaults.
     """
     from mlp_cli.reports.run_list import ListEntry, run_list_text
-    from mlp_cli.runs.listing import RunReader, changed_settings, find_runs, last_change
+    from mlp_cli.runs.listing import changed_settings, find_runs, last_change, read_runs
 
-    reader = RunReader()
-    entries = []
-    for found in find_runs([folder]):
-        run = reader.read(found)
-        entries.append(ListEntry(run, last_change(found), changed_settings(run)))
-    tell_faults([entry.run for entry in entries])
+    found = list(find_runs([folder]))
+    listed = read_runs(found)
+    tell_faults(listed)
+    entries = [
+        ListEntry(run, last_change(each), changed_settings(run))
+        for run, each in zip(listed, found, strict=True)
+    ]
     entries.sort(key=lambda entry: entry.written or 0)
     if as_json:
         show_json([entry.to_dict() for entry in entries], indent=2)
