@@ -31,11 +31,11 @@ HOMES = {
     "click": "cli",
     "distributed": "sweep.cluster sweep.cluster_client sweep.cluster_task",
     "llvmlite": "compute.fast",
-    "matplotlib": "reports.figures",
+    "matplotlib": "reports.figures reports.comparison_figures",
     "numba": "compute.fast",
+    "optuna": "reports.importance sweep.search",
     "pydantic": "config",
     "pydantic_core": "config",
-    "optuna": "sweep.search",
     "requests": "data.transfer",
     "threadpoolctl": "api sweep.cluster_task",
     "tqdm": "runs.progress",
@@ -79,8 +79,7 @@ def test_no_import_points_upward(module: str) -> None:
 def test_a_library_is_imported_only_where_the_table_allows_it(module: str) -> None:
     libraries = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names)
     for library in libraries - {"mlp_cli", "numpy"}:
-        homes = tuple(f"{home}." for home in HOMES[library].split())
-        assert f"{module}.".startswith(homes)
+        assert any(f"{module}.".startswith(f"{home}.") for home in HOMES[library].split())
     if department(module) == "config":
         assert "numpy" not in libraries
 

@@ -77,7 +77,7 @@ def evaluate(
     """Score a trained network, or several as one committee.
 
     A committee has one score, by the mean of the log-probabilities of its networks. To compare
-    networks, score each by itself.
+    networks, use `mlp compare`.
     """
     if predictions == STREAM and as_json:
         raise click.UsageError("--predictions - and --json would both print to stdout. Give one.")

@@ -17,6 +17,7 @@ from contextlib import nullcontext, suppress
 
 import click
 
+from mlp_cli.cli.compare import compare
 from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
@@ -24,6 +25,7 @@ from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.printing import stdout_errors
+from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.storage_warnings import storage_warnings_to
 from mlp_cli.cli.sweep import sweep
@@ -50,7 +52,7 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (config, download_data, evaluate, gradcheck, init, sweep, train):
+for command in (compare, config, download_data, evaluate, gradcheck, init, runs, sweep, train):
     cli.add_command(command)
 
 

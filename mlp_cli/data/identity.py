@@ -29,10 +29,18 @@ def differ(files: Sequence[str]) -> str:
 
 def same_training_data(a: DataRecord, b: DataRecord) -> bool:
     """Whether two networks were trained on the same data; without digests, on those of one name."""
+    return _same_files(a, b, mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS)
+
+
+def same_test_data(a: DataRecord, b: DataRecord) -> bool:
+    """Whether two networks were tested on the same data; without digests, on those of one name."""
+    return _same_files(a, b, mnist.TEST_IMAGES, mnist.TEST_LABELS)
+
+
+def _same_files(a: DataRecord, b: DataRecord, *files: mnist.MnistFile) -> bool:
     if not (a.digests and b.digests):
         return a.name == b.name
-    files = (mnist.TRAIN_IMAGES.name, mnist.TRAIN_LABELS.name)
-    return all(a.digests.get(name) == b.digests.get(name) for name in files)
+    return all(a.digests.get(file.name) == b.digests.get(file.name) for file in files)
 
 
 def other_data(record: DataRecord, dataset: Dataset, digests: Mapping[str, str]) -> str:

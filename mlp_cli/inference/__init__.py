@@ -1,1 +1,4 @@
-"""Trained networks: `model` loads them and predicts, `evaluate` scores them on a split."""
+"""Trained networks: `model` loads them and predicts, `evaluate` scores them on a split.
+
+`against` compares networks with one of them on the same images, by the test in `mcnemar`.
+"""

@@ -126,7 +126,7 @@ def evaluate_checkpoints(
     models = [load(path) for path in paths]
     if split != "test":
         _check_same_split(models, split)
-    dataset = _load_data(models, split, data_dir, data_path, warn)
+    dataset = load_data(models, split, data_dir, data_path, warn)
     if not all(same_training_data(model.data, models[0].data) for model in models):
         trained_on = list(dict.fromkeys(model.data.name for model in models))
         which = ", ".join(trained_on)
@@ -142,7 +142,7 @@ def evaluate_checkpoints(
     return evaluate(models, chosen, (dataset.name, split, names))
 
 
-def _load_data(
+def load_data(
     models: Sequence[Model],
     split: str,
     data_dir: Path,
@@ -151,7 +151,15 @@ def _load_data(
 ) -> Dataset:
     """Load the data of the first model, and check that they are those that it was trained on.
 
-    Another test set is only a warning: to score a network on new images is a fair use.
+    Another test set is only a warning: to score a network on new images is a fair use. The
+    parameters are those of `evaluate_checkpoints`.
+
+    Raises
+    ------
+    DataError
+        If data are missing or damaged, or if the training or validation images are others.
+    StorageError
+        If a file cannot be read.
     """
     first = models[0]
     config = first.config
@@ -240,12 +248,16 @@ def _check_same_split(models: Sequence[Model], split: str) -> None:
         )
     first = models[0]
     for model in models:
-        same = same_training_data(model.data, first.data)
-        if not same or _held_out(model.config) != _held_out(first.config):
+        if not hold_out_the_same(model, first):
             raise ConfigError(
                 f"{model.path} and {first.path} held out different validation images, so one "
                 "was trained on what the other would be scored on. Use --split test."
             )
+
+
+def hold_out_the_same(a: Model, b: Model) -> bool:
+    """Whether two networks held out the same images of the same data for validation, or none."""
+    return same_training_data(a.data, b.data) and _held_out(a.config) == _held_out(b.config)
 
 
 def _held_out(config: Config) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Pictures of what a network sees, and of the images that it misclassifies.
 
 A picture is one sheet of images with captions, as .png, .pdf or .svg. It needs Matplotlib, which
-the extra `plot` installs and only this module imports.
+the extra `plot` installs and only this module and `comparison_figures` import.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.runs.folder import FILES, TEMPORARY, RunFolder
+from mlp_cli.runs.folder import FILES, TEMPORARY, RunFolder, holds_run
 from mlp_cli.storage.files import mode_of, storage_errors, sync_folder
 from mlp_cli.storage.folders import make_folder
 
@@ -34,12 +34,12 @@ def check_out(path: Path, mode: Mode) -> None:
         if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
             return
         raise
-    holds_run = _holds_run(names)
-    if names and not holds_run:
+    has_run = holds_run(names)
+    if names and not has_run:
         raise ConfigError(
             f"--out {path}: the folder is not empty and holds no run. Choose another folder."
         )
-    if holds_run and mode == "new":
+    if has_run and mode == "new":
         raise ConfigError(
             f"--out {path}: the folder already holds a run. Give --resume to continue it, "
             "--overwrite to replace it, or another folder."
@@ -64,7 +64,7 @@ def run_name(config: Path) -> str:
     if config.name == "config.yaml":
         with storage_errors("read", config.parent):
             folder = config.parent.resolve()
-            if _holds_run({entry.name for entry in folder.iterdir()}):
+            if holds_run({entry.name for entry in folder.iterdir()}):
                 return folder.name
     return config.stem
 
@@ -96,8 +96,3 @@ def claim(out: Path | None, config_name: str) -> RunFolder:
             else:
                 sync_folder(runs)
                 return RunFolder(path, [*made, path])
-
-
-def _holds_run(names: set[str]) -> bool:
-    """Whether a folder with these entries holds a run. `config.yaml` may be the user's own."""
-    return bool(names & (set(FILES) - {"config.yaml"}))

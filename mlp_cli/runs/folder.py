@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,15 @@ FILES = (
     "result.json",
 )
 
+_OWN = set(FILES) - {"config.yaml"}
+
 # A file that `atomic_writer` leaves behind if its process is killed.
 TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
+
+
+def holds_run(names: Iterable[str]) -> bool:
+    """Whether a folder with these entries holds a run. `config.yaml` may be the user's own."""
+    return not _OWN.isdisjoint(names)
 
 
 class RunFolder:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlp_cli.errors import StorageError
 from mlp_cli.storage.files import exists, storage_errors
 from mlp_cli.storage.strict_json import from_json, record_faults, shown
-from mlp_cli.training.divergence import ExaminedStep
 from mlp_cli.training.metrics import EpochMetrics
+
+if TYPE_CHECKING:
+    from mlp_cli.training.divergence import ExaminedStep
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def read_steps(path: Path) -> list[ExaminedStep]:
 
 
 def _step(found: Any) -> ExaminedStep:
+    from mlp_cli.training.divergence import ExaminedStep  # `mlp runs` does not need a training
+
     step = _checked(found, ExaminedStep)
     for norm in (*step["weight_norms"], *step["gradient_norms"]):
         if norm is not None and type(norm) not in (int, float):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -84,7 +85,7 @@ def record_faults(
     -------
     A list of reasons that continue a sentence, as in "is missing epoch".
     """
-    types = get_type_hints(kind)
+    types = _hints(kind)
     known = types if required is None else required
     wrong = [f"is missing {field}" for field in known if field not in found]
     for field, hint in types.items():
@@ -92,6 +93,11 @@ def record_faults(
             name = hint.__name__ if isinstance(hint, type) else hint
             wrong.append(f"has {field} = {shown(found[field])}, not {name}")
     return wrong
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def shown(value: Any) -> str:

@@ -25,13 +25,12 @@ pytestmark = [needs_numba, pytest.mark.long]
 
 ANNOUNCED = "WARNING: the kernels must be compiled. This takes about half a minute, once on a"
 WAITING = "WARNING: another process is compiling the kernels. Waiting for it."
-SOONER = {"NUMBA_OPT": "0"}  # without LLVM's optimisations, unless a test needs them
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def start(*arguments: object, cache: Path, **environ: str) -> subprocess.Popen[str]:
+def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
     """Start `mlp` with the compiled kernels, which it finds in `cache` if it has any."""
-    environ |= {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
+    environ = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
     return subprocess.Popen(
         [sys.executable, "-m", "mlp_cli", *map(str, arguments)],
         env={**os.environ, **environ},
@@ -46,21 +45,21 @@ def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_pa
     for trial in proof.trials(quick=1, long=3):
         folder = tmp_path / str(trial)
         processes = [
-            start("train", config, "--quiet", "--out", folder / str(run), cache=folder, **SOONER)
+            start("train", config, "--quiet", "--out", folder / str(run), cache=folder)
             for run in range(4)
         ]
         outputs = sorted(process.communicate(timeout=300)[1] for process in processes)
         assert outputs[:3] == [f"{WAITING}\n"] * 3
         assert outputs[3].startswith(ANNOUNCED) and outputs[3].count("\n") == 1
         assert [process.returncode for process in processes] == [0] * 4
-        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder, **SOONER)
+        later = start("train", config, "--quiet", "--out", folder / "later", cache=folder)
         assert later.communicate(timeout=60)[1] == ""
 
 
 def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"), **SOONER)
+    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     announced, *meanwhile, reported = done.stderr.splitlines()
     assert announced.startswith(ANNOUNCED)
     assert meanwhile

@@ -54,7 +54,7 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         "MLP_KERNELS": "numpy",
     }
     # What the examples of other commands make.
-    before = ["mlp train mnist --out runs/a"] if name == "eval" else []
+    before = ["mlp train mnist --out runs/a"] if name in ("compare", "eval", "runs") else []
     for example in [*before, *examples(name)]:
         done = subprocess.run(
             example, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True
