@@ -38,7 +38,7 @@ def conclude(
     best: dict[str, Any] | None = None
     if ranked:
         number = confirmed[0]["trial"] if confirmed else ranked[0]
-        jobs = [job for job in confirming if job.trial == number and history.run(job).value]
+        jobs = [job for job in confirming if job.trial == number]
         if not confirmed:
             jobs = [Job(number, seed) for seed in trial_seeds(sweep)]
         run = min(jobs, key=lambda job: (history.run(job).value or 0.0, job.seed))

@@ -100,6 +100,11 @@ def test_several_seeds_are_averaged_and_the_best_trials_confirmed_with_fresh_one
     again = run(file, "--out", out)
     assert json.loads((out / "result.json").read_text()) == found
     assert again.returncode == 0
+    for path in out.glob("confirm/*/*/result.json"):  # not one error
+        path.write_text(json.dumps({**json.loads(path.read_text()), "val_accuracy": 1.0}))
+    (out / "result.json").unlink()
+    assert run(file, "--out", out).returncode == 0
+    assert json.loads((out / "result.json").read_text())["confirmed"][0]["val_error"] == 0
 
 
 def test_the_test_set_is_not_even_read_without_test(tmp_path: Path, own_images: Images) -> None:
