@@ -3,7 +3,7 @@
     python scripts/check_versions.py [lowest] [newest] [each] [OPTION]…
 
 makes a fresh virtual environment for each Python and each choice of versions, installs this
-checkout with the extras `fast`, `plot` and `test`, and runs pytest. The choices are:
+checkout with the extras that it needs, and runs pytest. The choices are:
 
     lowest   the lowest versions that pyproject.toml allows
     newest   the newest versions
@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("fast", "mkl", "plot", "test")
+EXTRAS = ("cluster", "fast", "mkl", "plot", "sweep", "test")
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 

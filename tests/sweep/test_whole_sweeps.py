@@ -53,6 +53,7 @@ def test_the_same_command_continues_and_trains_nothing_twice(file: Path, tmp_pat
     assert [path for path in before if before[path] != after[path] and "00003" not in path] == []
 
 
+@pytest.mark.long
 def test_the_number_of_processes_does_not_change_the_table(file: Path, tmp_path: Path) -> None:
     run(file, "--out", tmp_path / "one", "--jobs", 1)
     several = [start(file, "--out", tmp_path / "many", "--jobs", 2) for _ in range(3)]
@@ -61,6 +62,7 @@ def test_the_number_of_processes_does_not_change_the_table(file: Path, tmp_path:
     assert table(tmp_path / "many") == table(tmp_path / "one")
 
 
+@pytest.mark.long
 def test_another_sweep_is_refused_and_more_trials_are_not(
     tmp_path: Path, own_images: Images
 ) -> None:
@@ -107,6 +109,7 @@ def test_several_seeds_are_averaged_and_the_best_trials_confirmed_with_fresh_one
     assert json.loads((out / "result.json").read_text())["confirmed"][0]["val_error"] == 0
 
 
+@pytest.mark.long
 def test_the_test_set_is_not_even_read_without_test(tmp_path: Path, own_images: Images) -> None:
     images = own_images()
     file = write_sweep(tmp_path, images, epochs=1)
@@ -122,6 +125,7 @@ def test_the_test_set_is_for_a_confirmed_trial_only(file: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_diverged_trial_is_a_result(tmp_path: Path, own_images: Images) -> None:
     text = "search: {optimizer.learning_rate: [0.1, 1e+38]}\n"
     file, out = write_sweep(tmp_path, own_images(), text), tmp_path / "out"
@@ -151,6 +155,7 @@ def test_a_failed_trial_is_named_and_does_not_stop_the_rest(file: Path, tmp_path
     assert result(out)["finished"] == 6
 
 
+@pytest.mark.long
 def test_fail_fast_stops_at_the_first_failure(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "trials/00000/seed-0").mkdir(parents=True)
@@ -172,6 +177,7 @@ def test_a_folder_that_holds_something_else_is_refused(file: Path, tmp_path: Pat
     assert [path.name for path in out.iterdir()] == ["letter.txt"]
 
 
+@pytest.mark.long
 def test_a_torn_file_of_the_sweep_is_one_message(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(file, "--out", out)
@@ -188,6 +194,7 @@ def test_a_torn_file_of_the_sweep_is_one_message(file: Path, tmp_path: Path) -> 
     assert result(out)["finished"] == 6
 
 
+@pytest.mark.long
 def test_other_images_are_refused(tmp_path: Path, own_images: Images) -> None:
     images, out = own_images(), tmp_path / "out"
     file = write_sweep(tmp_path, images, epochs=1)
@@ -202,6 +209,7 @@ def test_other_images_are_refused(tmp_path: Path, own_images: Images) -> None:
     assert "not the images that the sweep" in done.stderr
 
 
+@pytest.mark.long
 def test_images_that_have_moved_are_the_same_images(tmp_path: Path, own_images: Images) -> None:
     images, out = own_images(), tmp_path / "out"
     file = write_sweep(tmp_path, images, epochs=1)
@@ -214,6 +222,7 @@ def test_images_that_have_moved_are_the_same_images(tmp_path: Path, own_images: 
     assert run(file, "--out", out).returncode == 0
 
 
+@pytest.mark.long
 def test_halving_prunes_trials_and_their_further_seeds(tmp_path: Path, own_images: Images) -> None:
     text = (
         "search: {optimizer.learning_rate: [0.3, 0.1, 0.0001, 0.00001]}\nseeds: 2\n"
@@ -229,6 +238,7 @@ def test_halving_prunes_trials_and_their_further_seeds(tmp_path: Path, own_image
         assert len((out / f"trials/{name}/seed-0/metrics.jsonl").read_text().splitlines()) < 4
 
 
+@pytest.mark.long
 def test_no_trial_starts_after_the_time_limit(tmp_path: Path, own_images: Images) -> None:
     file, out = write_sweep(tmp_path, own_images(), f"{GRID}time_limit: 1e-6\n"), tmp_path / "out"
     done = run(file, "--out", out, "--jobs", 1)
