@@ -22,7 +22,7 @@ def version_option(command: Command) -> Command:
         is_eager=True,
         expose_value=False,
         callback=_show_version,
-        help="Show the versions of mlp, Python, NumPy and the kernels, and exit.",
+        help="Show the versions of mlp, Python, NumPy and the kernels.",
     )(command)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from helpers.documents import DOCS, ROOT, blocks, first_column
-from helpers.shell_sweeps import block, prepare
+from helpers.shell_sweeps import prepare
 
 from mlp_cli.sweep.definition import METHODS, PRUNING_KEYS, Confirm, Pruning
 from mlp_cli.sweep.reading import KEYS, read_sweep
 
 PAGES = (DOCS / "sweeps.md", ROOT / "README.md")
+(EXAMPLE,) = (each for each in blocks(PAGES[0], "sh") if each.strip().endswith("sweeps/rates"))
 FILES = [text for page in PAGES for text in blocks(page, "yaml") if "search:" in text]
 
 
@@ -39,7 +40,7 @@ def test_the_first_example_runs(config: Path) -> None:
     folder = prepare(config)
     (folder / "rates.yaml").write_text(FILES[0])
     done = subprocess.run(
-        ["bash", "-ec", f"PATH=$PWD/bin:$PATH\n{block('mlp sweep rates.yaml')}"],
+        ["bash", "-ec", f"PATH=$PWD/bin:$PATH\n{EXAMPLE}"],
         cwd=folder,
         capture_output=True,
         text=True,
