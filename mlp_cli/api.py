@@ -12,16 +12,18 @@ one thread. `threadpoolctl` does it here, for as long as a function computes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine
+from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine, want_fast
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError, did_you_mean
@@ -135,7 +137,7 @@ def train(
         raise ConfigError("resume and overwrite need out, which names the run.")
     if data_path is not None and not resume:
         raise ConfigError("data_path needs resume. For a new run, set data.path.")
-    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as progress:
+    with _blas_held(kernels), ProgressObserver() as progress:
         told = progress if observer is None else observer
         checked = load_config(config, set=set, warn=told.warn)
         options = RunOptions(
@@ -204,12 +206,25 @@ def check_gradient(
     MlpError
         If the configuration is wrong, or names data that are missing.
     """
-    with threadpool_limits(limits=1, user_api="blas"), ProgressObserver() as observer:
+    with _blas_held(kernels), ProgressObserver() as observer:
         checked = load_config(config, set=set, warn=observer.warn)
         engine = build_engine(_choose(checked, threads, kernels, observer.warn))
         with closing(engine.threads):
             engine.compile(np.dtype("float64"), observer.warn, observer.log)
             return check.check_gradient(checked, engine)
+
+
+@contextmanager
+def _blas_held(kernels: str | None) -> Iterator[None]:
+    """Hold every BLAS to one thread in the block.
+
+    Numba loads the BLAS of SciPy if SciPy is installed. It is loaded before, so that it is held
+    too.
+    """
+    if want_fast(os.environ, kernels) and find_spec("scipy") is not None:
+        import_module("scipy.linalg.cython_blas")
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def _choose(
