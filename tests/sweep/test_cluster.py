@@ -21,6 +21,12 @@ TRIALS = "search:\n  optimizer.learning_rate: {low: 0.01, high: 0.08, step: 0.01
 ONE = "search:\n  optimizer.learning_rate: [0.05]\n"
 
 
+@pytest.fixture(autouse=True)
+def numpy_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train with NumPy's kernels: with compiled ones, the trainings would end too soon."""
+    monkeypatch.setenv("MLP_KERNELS", "numpy")
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Give a cluster with two workers."""
