@@ -15,15 +15,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mlp_cli.compute.select import EngineChoice, build_engine, choose_engine, want_fast
+from mlp_cli.compute.select import (
+    EngineChoice,
+    build_engine,
+    choose_engine,
+    load_late_blas,
+    want_fast,
+)
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError, did_you_mean
@@ -216,13 +220,8 @@ def check_gradient(
 
 @contextmanager
 def _blas_held(kernels: str | None) -> Iterator[None]:
-    """Hold every BLAS to one thread in the block.
-
-    Numba loads the BLAS of SciPy if SciPy is installed. It is loaded before, so that it is held
-    too.
-    """
-    if want_fast(os.environ, kernels) and find_spec("scipy") is not None:
-        import_module("scipy.linalg.cython_blas")
+    """Hold every BLAS to one thread in the block."""
+    load_late_blas(want_fast(os.environ, kernels))
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -121,6 +122,16 @@ def is_worth_compiling(sizes: Sequence[int], batch_size: int, images: int, epoch
     """
     steps = epochs * -(-images // batch_size)
     return steps * sum(batch_size * n * m + LAYER for n, m in pairwise(sizes)) >= WORTH_COMPILING
+
+
+def load_late_blas(fast: bool) -> None:
+    """Load the BLAS of SciPy, if SciPy is installed and the kernels are compiled.
+
+    Numba loads it with the kernels. Whoever holds the libraries that are loaded to one thread must
+    have it loaded before.
+    """
+    if fast and find_spec("scipy") is not None:
+        import_module("scipy.linalg.cython_blas")
 
 
 class EngineChoice(NamedTuple):

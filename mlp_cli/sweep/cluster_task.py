@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from mlp_cli._version import __version__
-from mlp_cli.compute.select import EngineChoice, want_fast
+from mlp_cli.compute.select import EngineChoice, load_late_blas, want_fast
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Source
@@ -93,7 +93,9 @@ def train_slice(task: Slice) -> SliceResult:
     try:
         want_fast({}, "fast" if task.engine.fast else "numpy")  # refuses kernels that are missing
         extensions = worker.extensions
-        kept = extensions.get("mlp_cli") or extensions.setdefault("mlp_cli", _Kept())
+        kept = extensions.get("mlp_cli") or extensions.setdefault(
+            "mlp_cli", _Kept(task.engine.fast)
+        )
         source = kept.source(config, task.digests)
         with tempfile.TemporaryDirectory(dir=worker.local_directory) as folder:
             error = _train(task, config, source, Path(folder))
@@ -112,8 +114,9 @@ def version() -> str:
 class _Kept:
     """What a worker keeps from one task to the next: the images that it has loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, fast: bool) -> None:
         # For as long as the worker lives: several runs train in its threads.
+        load_late_blas(fast)
         threadpool_limits(limits=1, user_api="blas")
         self._lock = threading.Lock()
         self._sources: dict[tuple[Any, ...], Source] = {}

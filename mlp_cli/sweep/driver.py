@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,12 @@ from mlp_cli.sweep.outcome import conclude, score_winner
 from mlp_cli.sweep.plan import Plan
 from mlp_cli.sweep.processes import Processes
 from mlp_cli.sweep.progress import SweepProgress
-from mlp_cli.sweep.same_sweep import check_same_data, check_same_sweep
+from mlp_cli.sweep.same_sweep import (
+    check_same_data,
+    check_same_sweep,
+    on_drawn_digits,
+    with_stored_fallback,
+)
 from mlp_cli.sweep.search import Searcher, check_installed
 from mlp_cli.sweep.space import Values
 from mlp_cli.sweep.trials import Job, trial_config
@@ -77,12 +82,13 @@ def run_sweep(
     check_installed(sweep)
     folder = SweepFolder(options.out)
     folder.check()
-    base = trial_config(sweep, {})
-    base, source = obtain_source(base, options.data_dir, options.mirrors, progress)
-    if base.data.dataset != trial_config(sweep, {}).data.dataset:  # MNIST could not be fetched
-        sweep = replace(sweep, changes={**sweep.changes, "data.dataset": base.data.dataset})
+    sweep = with_stored_fallback(sweep, folder)
+    wanted = trial_config(sweep, {})
+    base, source = obtain_source(wanted, options.data_dir, options.mirrors, progress)
+    if base != wanted:  # MNIST could not be had
+        sweep = on_drawn_digits(sweep)
     folder.make()
-    sweep = check_same_sweep(sweep, folder)
+    check_same_sweep(sweep, folder)
     check_same_data(source.split(base), folder)
     if options.retry_failed:
         _forget_failures(folder)
@@ -157,7 +163,7 @@ class _Worker:
         """
         sweep = self._history.sweep
         total = sweep.trials * sweep.seeds + sweep.confirm.top * sweep.confirm.seeds
-        self._progress.begin(total, self._plan.count_done(), sweep.minimise)
+        self._progress.begin(total, self._plan.count_done(), sweep)
         try:
             while not self._interruption.pending and self._error is None:
                 self._start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,7 +132,7 @@ def outcome_text(result: dict[str, Any], folder: Path, minimise: str) -> str:
         errors = [run["test_errors"] for run in result["test"]["runs"]]
         accuracy = f"{100 * result['test']['test_accuracy']:.2f} %"
         lines["test accuracy"] = f"{accuracy}, mean of {len(errors)} runs"
-    lines["table"] = f"mlp compare {folder}"
+    lines["table"] = f"mlp compare {shlex.quote(str(folder))}"
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {visible(text)}" for name, text in lines.items())
 

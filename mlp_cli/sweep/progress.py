@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections import Counter
-from typing import Any
 
 from mlp_cli.config.lines import changes
-from mlp_cli.runs.colour import is_screen
-from mlp_cli.runs.progress import ProgressObserver, bar_type
+from mlp_cli.runs.progress import TRAINING, ProgressObserver, bar_type
+from mlp_cli.sweep.definition import Sweep
 from mlp_cli.sweep.history import RunState
 from mlp_cli.sweep.outcome import shown_value
 from mlp_cli.sweep.space import Values
@@ -28,27 +27,15 @@ class SweepProgress(ProgressObserver):
 
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)
-        self._on_screen = sys.stderr is not None and is_screen(sys.stderr) and not quiet
         self._counts: Counter[str] = Counter()
-        self._best: tuple[float, int] | None = None
-        self._minimise = ""
+        self._best = math.inf
+        self._minimise, self._seeds = "", 1
 
-    def begin(self, total: int, done: int, minimise: str) -> None:
+    def begin(self, total: int, done: int, sweep: Sweep) -> None:
         """Begin to show a sweep of so many runs, of which some are done."""
-        self._minimise = minimise
-        if not self._on_screen:
-            return
-        kind: Any = bar_type()
-        kind.monitor_interval = 0  # its thread would be forked too
-        self._bar = kind(
-            total=total,
-            initial=done,
-            desc="runs",
-            bar_format=LAYOUT,
-            leave=False,
-            dynamic_ncols=True,
-        )
-        self._bar_name = "training"
+        self._minimise, self._seeds = sweep.minimise, sweep.seeds
+        bar_type().monitor_interval = 0  # its thread would be forked too
+        self._bar_for(TRAINING, total, initial=done, desc="runs", bar_format=LAYOUT)
 
     def running(self, number: int) -> None:
         """Show how many runs this process trains."""
@@ -58,12 +45,13 @@ class SweepProgress(ProgressObserver):
     def ended(self, job: Job, values: Values, state: RunState, message: str) -> None:
         """Show that a run has ended, and why if it failed."""
         self._counts[state.state] += 1
-        name = f"trial {job.trial}" + (f", seed {job.seed}" if job.confirms else "")
+        several = job.confirms or self._seeds > 1
+        name = f"trial {job.trial}" + (f", seed {job.seed}" if several else "")
         settings = ", ".join(changes(values))
         if state.state == "finished" and state.value is not None:
             told = shown_value(state.value, self._minimise)
             if not job.confirms:
-                self._best = min(self._best or (state.value, job.trial), (state.value, job.trial))
+                self._best = min(self._best, state.value)
         else:
             told = state.state
         if state.state == "failed":
@@ -82,6 +70,6 @@ class SweepProgress(ProgressObserver):
             for kind in ("running", "diverged", "pruned", "failed")
             if self._counts[kind]
         ]
-        if self._best is not None:
-            parts.append(f"best {shown_value(self._best[0], self._minimise, name=False)}")
+        if self._best < math.inf:
+            parts.append(f"best {shown_value(self._best, self._minimise, name=False)}")
         self._bar.set_postfix_str(", ".join(parts))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from mlp_cli.config.reading import read
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.storage.files import atomic_write, exists
@@ -16,8 +16,8 @@ from mlp_cli.sweep.trials import trial_config
 MAY_CHANGE = ("confirm", "time_limit")  # they do not change what a trial is
 
 
-def check_same_sweep(sweep: Sweep, folder: SweepFolder) -> Sweep:
-    """Return the sweep to continue with, and keep it in `sweep.yaml`.
+def check_same_sweep(sweep: Sweep, folder: SweepFolder) -> None:
+    """Refuse to continue another sweep, and keep this one in `sweep.yaml`.
 
     Raises
     ------
@@ -26,20 +26,38 @@ def check_same_sweep(sweep: Sweep, folder: SweepFolder) -> Sweep:
     StorageError
         If `sweep.yaml` cannot be read or written.
     """
+    text = sweep.to_yaml()
     with folder.locked():
         if exists(folder.sweep):
-            stored = read_sweep(folder.sweep)
-            if _was_drawn(stored) and not _was_drawn(sweep):  # MNIST could not be fetched then
-                sweep = replace(sweep, changes={**sweep.changes, **_drawn(stored)})
-            changed = _differences(stored, sweep)
+            if read(folder.sweep) == text:  # then its trials need not be checked again
+                return
+            changed = _differences(read_sweep(folder.sweep), sweep)
             if changed:
                 raise ConfigError(
                     f"--out {folder.path}: the sweep there differs from this one in "
                     f"{', '.join(changed)}. Give {folder.sweep} to continue it, or another folder."
                 )
-            if stored == sweep:
-                return sweep
-        atomic_write(folder.sweep, sweep.to_yaml().encode())
+        atomic_write(folder.sweep, text.encode())
+
+
+def on_drawn_digits(sweep: Sweep) -> Sweep:
+    """Return the sweep on the synthetic digits, which take MNIST's place."""
+    return replace(sweep, changes={**sweep.changes, "data.dataset": "synthetic"})
+
+
+def with_stored_fallback(sweep: Sweep, folder: SweepFolder) -> Sweep:
+    """Return the sweep on the synthetic digits if the one in the folder had to fall back on them.
+
+    Raises
+    ------
+    ConfigError, StorageError
+        If `sweep.yaml` is damaged or cannot be read.
+    """
+    may_fall_back = trial_config(sweep, {}).data.fallback == "synthetic"
+    if may_fall_back and exists(folder.sweep):
+        stored = read_sweep(folder.sweep)
+        if trial_config(stored, {}).data.dataset == "synthetic":
+            return on_drawn_digits(sweep)
     return sweep
 
 
@@ -84,11 +102,3 @@ def _placed(sweep: Sweep, path: str) -> Sweep:
     base = {key: value for key, value in sweep.base.items() if key != "data"}
     base["data"] = {**sweep.base.get("data", {}), "path": path}
     return replace(sweep, base=base, changes={**sweep.changes, "data.path": path})
-
-
-def _drawn(sweep: Sweep) -> dict[str, Any]:
-    return {key: value for key, value in sweep.changes.items() if key == "data.dataset"}
-
-
-def _was_drawn(sweep: Sweep) -> bool:
-    return _drawn(sweep) == {"data.dataset": "synthetic"}

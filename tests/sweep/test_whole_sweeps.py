@@ -223,6 +223,28 @@ def test_images_that_have_moved_are_the_same_images(tmp_path: Path, own_images: 
 
 
 @pytest.mark.long
+def test_a_sweep_that_fell_back_on_the_drawn_digits_stays_on_them(
+    tmp_path: Path, mnist_source: Path
+) -> None:
+    file, out = tmp_path / "sweep.yaml", tmp_path / "out"
+    file.write_text(
+        "config: {data: {download: false, fallback: synthetic}, model: {hidden: [4]}, "
+        "training: {epochs: 1}}\nsearch: {optimizer.learning_rate: [0.1, 0.2]}\n"
+    )
+    done = run(file, "--out", out, "--data-dir", tmp_path / "none")
+    assert done.returncode == 0, done.stderr
+    assert "NOT MNIST" in done.stderr
+    shutil.rmtree(out / "trials/00001")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mnist").symlink_to(mnist_source)
+    assert run(file, "--out", out, "--data-dir", tmp_path / "data").returncode == 0
+    record = json.loads((out / "trials/00001/seed-0/result.json").read_text())
+    assert record["dataset"] == "synthetic"
+    file.write_text(file.read_text().replace("fallback: synthetic", "dataset: mnist"))
+    assert run(file, "--out", out, "--data-dir", tmp_path / "data").returncode == 2
+
+
+@pytest.mark.long
 def test_halving_prunes_trials_and_their_further_seeds(tmp_path: Path, own_images: Images) -> None:
     text = (
         "search: {optimizer.learning_rate: [0.3, 0.1, 0.0001, 0.00001]}\nseeds: 2\n"
