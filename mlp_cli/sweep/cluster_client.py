@@ -20,6 +20,18 @@ from mlp_cli.sweep.cluster_task import version
 CONNECT_SECONDS = 10
 
 
+def check_dask() -> None:
+    """Check that Dask is installed.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing.
+    """
+    if find_spec("distributed") is None:
+        raise ConfigError("--cluster needs Dask. Run: pip install 'mlp-cli[cluster]'")
+
+
 @contextmanager
 def connected(given: str) -> Iterator[Any]:
     """Give the block a `distributed.Client`, and close it at the end.
@@ -32,12 +44,10 @@ def connected(given: str) -> Iterator[Any]:
     Raises
     ------
     ConfigError
-        If Dask is missing, or if `given` is neither an address nor a scheduler file.
+        If `given` is neither an address nor a scheduler file.
     ClusterError
         If no scheduler answers.
     """
-    if find_spec("distributed") is None:
-        raise ConfigError("--cluster needs Dask. Run: pip install 'mlp-cli[cluster]'")
     address = _address(given)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"distributed|tornado|dask|asyncio")

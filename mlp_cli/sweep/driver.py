@@ -21,7 +21,6 @@ from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
 from mlp_cli.runs.fetching import obtain_source
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.storage.files import exists, storage_errors
-from mlp_cli.sweep.cluster import cluster
 from mlp_cli.sweep.definition import Sweep
 from mlp_cli.sweep.executor import Ended, Executor
 from mlp_cli.sweep.folder import SweepFolder
@@ -80,6 +79,10 @@ def run_sweep(
             "confirmed trial is scored on the test set."
         )
     check_installed(sweep)
+    if options.cluster is not None:
+        from mlp_cli.sweep.cluster_client import check_dask  # a sweep here does not need it
+
+        check_dask()
     folder = SweepFolder(options.out)
     folder.check()
     sweep = with_stored_fallback(sweep, folder)
@@ -112,6 +115,8 @@ def _executor(
 ) -> Iterator[Executor]:
     """Give the block what trains the runs. Interruptions are deferred to the end of the block."""
     if options.cluster is not None:
+        from mlp_cli.sweep.cluster import cluster
+
         with (
             cluster(shop, options.cluster, options.jobs, progress.warn) as executor,
             interruption.deferred(),

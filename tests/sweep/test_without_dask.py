@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
-
-from mlp_cli.errors import ConfigError
-from mlp_cli.sweep.cluster_client import connected
+from helpers.sweeps import run, write_sweep
 
 
-def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    told = r"--cluster needs Dask. Run: pip install 'mlp-cli\[cluster\]'"
-    with pytest.raises(ConfigError, match=told), connected("tcp://host:8786"):
-        pass
+@pytest.mark.skipif(find_spec("distributed") is not None, reason="Dask is installed here")
+def test_the_missing_extra_is_named_before_anything_is_made(
+    tmp_path: Path, own_images: Callable[..., Path]
+) -> None:
+    file, out = write_sweep(tmp_path, own_images()), tmp_path / "out"
+    done = run(file, "--out", out, "--cluster", "tcp://host:8786")
+    assert done.returncode == 2
+    assert "--cluster needs Dask. Run: pip install 'mlp-cli[cluster]'" in done.stderr
+    assert not out.exists()
