@@ -243,7 +243,7 @@ def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_
     cluster.start_worker()
     arguments = (file, "--out", out, "--cluster", cluster.address)
     process = start(*arguments)
-    for trial in proof.trials(8, 60):
+    for trial in proof.trials(6, 60):
         time.sleep(random.Random(trial).uniform(1, 4))
         if trial == 3:  # `mlp sweep` dies
             process.kill()

@@ -29,7 +29,7 @@ def processor_seconds(pid: int) -> float:
 
 @pytest.mark.proof("thousands of trials on a cluster")
 def test_a_trial_costs_little_however_many_there_are(tmp_path: Path, proof: Proof) -> None:
-    file, out, trials = tmp_path / "sweep.yaml", tmp_path / "out", 5000 if proof.long else 1000
+    file, out, trials = tmp_path / "sweep.yaml", tmp_path / "out", 5000 if proof.long else 200
     file.write_text(
         "config: {data: {dataset: synthetic, validation: 100}}\nmethod: random\n"
         f"trials: {trials}\nsearch: {{optimizer.learning_rate: {{low: 0.01, high: 0.1}}}}\n"
@@ -49,12 +49,13 @@ def test_a_trial_costs_little_however_many_there_are(tmp_path: Path, proof: Proo
             process.communicate()
             assert process.returncode == 0
             costs = [(after - before) / part for before, after in pairwise(spent)]
-            assert max(costs) <= DEAREST
-            assert costs[-1] <= 1.5 * costs[0]
+            if proof.long:  # times are asserted in proofs alone
+                assert max(costs) <= DEAREST
+                assert costs[-1] <= 1.5 * costs[0]
             shutil.rmtree(out / "trials" / f"{trials - 1:05}")
             began = time.monotonic()
             assert run(file, "--out", out, "--cluster", cluster.address).returncode == 0
             took = time.monotonic() - began
-            assert took <= 10 + LONGEST * trials / 100_000
+            assert not proof.long or took <= 10 + LONGEST * trials / 100_000
     finally:
         cluster.stop()
