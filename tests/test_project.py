@@ -34,7 +34,8 @@ def recipes() -> dict[str, list[str]]:
 def pinned() -> dict[str, str]:
     """Return the development tools and their versions."""
     groups = PYPROJECT["dependency-groups"].values()
-    return dict(requirement.split("==") for group in groups for requirement in group)
+    named = [entry for group in groups for entry in group if isinstance(entry, str)]
+    return dict(requirement.split("==") for requirement in named)
 
 
 def hooks() -> list[dict[str, Any]]:

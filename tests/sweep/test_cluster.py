@@ -15,21 +15,31 @@ from helpers.proofs import Proof
 from helpers.sweeps import run, start, table
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
-pytestmark = [pytest.mark.long, pytest.mark.serial]
+pytestmark = pytest.mark.long
 
 TRIALS = "search:\n  optimizer.learning_rate: {low: 0.01, high: 0.08, step: 0.01}\n"
 ONE = "search:\n  optimizer.learning_rate: [0.05]\n"
 
 
-@pytest.fixture(autouse=True)
-def numpy_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def numpy_kernels() -> Iterator[None]:
     """Train with NumPy's kernels: with compiled ones, the trainings would end too soon."""
-    monkeypatch.setenv("MLP_KERNELS", "numpy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLP_KERNELS", "numpy")
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give a cluster with two workers, for the tests that leave all its processes alive."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"), 2)
+    yield made
+    made.stop()
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Give a cluster with two workers."""
+def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Give a cluster with two workers, for a test that kills them."""
     made = Cluster(tmp_path / "cluster", 2)
     yield made
     made.stop()
@@ -92,7 +102,7 @@ def test_trials_are_pruned_at_the_ends_of_their_epochs(tmp_path: Path, cluster: 
 def test_a_stopped_sweep_keeps_what_came_back_and_dies_by_the_signal(
     number: signal.Signals, tmp_path: Path, cluster: Cluster
 ) -> None:
-    file, out = write_digits(tmp_path, epochs=30), tmp_path / "out"
+    file, out = write_digits(tmp_path, epochs=15), tmp_path / "out"
     assert run(file, "--out", tmp_path / "plain").returncode == 0
     process = start(file, "--out", out, "--cluster", cluster.address)
     wait_for(out, "trials/00001/*/result.json", process)
@@ -105,15 +115,13 @@ def test_a_stopped_sweep_keeps_what_came_back_and_dies_by_the_signal(
 
 
 def test_a_lost_scheduler_is_one_message_and_the_same_command_continues(
-    tmp_path: Path, cluster: Cluster
+    tmp_path: Path, own_cluster: Cluster
 ) -> None:
     file, out = write_digits(tmp_path, epochs=60), tmp_path / "out"
-    process = start(file, "--out", out, "--cluster", cluster.address)
+    process = start(file, "--out", out, "--cluster", own_cluster.address)
     wait_for(out, "trials/00000/*/result.json", process)
-    began = time.monotonic()
-    cluster.stop()
+    own_cluster.stop()
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 30
     assert process.returncode == 4
     assert err.count("Error: ") == 1
     assert "the connection to the Dask scheduler at tcp://127.0.0.1:" in err
@@ -231,7 +239,7 @@ def test_a_wrong_address_is_one_message(given: str, code: int, told: str, tmp_pa
 
 @pytest.mark.proof("a sweep on a cluster whose processes are killed")
 def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_sweep(
-    tmp_path: Path, cluster: Cluster, proof: Proof
+    tmp_path: Path, own_cluster: Cluster, proof: Proof
 ) -> None:
     rates, epochs = (500, 5) if proof.long else (20, 20)
     text = (
@@ -240,8 +248,8 @@ def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_
     )
     file, out = write_digits(tmp_path, text, epochs=epochs), tmp_path / "out"
     assert run(file, "--out", tmp_path / "plain").returncode == 0
-    cluster.start_worker()
-    arguments = (file, "--out", out, "--cluster", cluster.address)
+    own_cluster.start_worker()
+    arguments = (file, "--out", out, "--cluster", own_cluster.address)
     process = start(*arguments)
     for trial in proof.trials(6, 60):
         time.sleep(random.Random(trial).uniform(1, 4))
@@ -250,15 +258,15 @@ def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_
             process.communicate()
             process = start(*arguments)
         elif trial == 5:  # the scheduler dies, and its workers end with it
-            cluster.stop()
+            own_cluster.stop()
             _, err = process.communicate(timeout=60)
             assert process.returncode == 4, err
-            cluster.start_scheduler()
+            own_cluster.start_scheduler()
             for _ in range(3):
-                cluster.start_worker()
+                own_cluster.start_worker()
             process = start(*arguments)
         else:
-            cluster.replace_worker()
+            own_cluster.replace_worker()
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert table(out) == table(tmp_path / "plain")
