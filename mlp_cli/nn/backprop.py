@@ -172,7 +172,8 @@ class Backpropagation:
         Every worker computes all of z, into a buffer of its own. Noise and dropout are functions of
         the key (1,) of this step. Those of the inputs are written over x.
         """
-        f, hidden, output = self.network.activation, *self._layers[worker]
+        f = self.network.activation
+        hidden, output = self._layers[worker]
         self._disturb_inputs(x, worker, ops, key)
         # The W of the last layer is read whole. The barriers over the hidden layers lie between
         # that and its updates; without hidden layers, the two barriers below do.
@@ -214,17 +215,17 @@ class Backpropagation:
 
         Every worker writes its own rows. When it returns, no worker reads what another may change.
         """
-        hidden, output = self._layers[worker]
+        output = self._layers[worker].output
         ops.output_delta(self.network.loss, z, y, output.whole_delta, output.scratch)
-        layers: list[OutputLayer | HiddenLayer] = [output, *reversed(hidden)]
-        for layer in layers:
-            below = layer.below
+        layer: OutputLayer | HiddenLayer = output
+        while True:
+            below, deltaT = layer.below, layer.delta.T
             a = x if below is None else below.output
-            ops.product(layer.delta.T, a, layer.dW)  # ΔW = δᵀ a
+            ops.product(deltaT, a, layer.dW)  # ΔW = δᵀ a
             if layer.norm is None:
-                ops.product(layer.delta.T, self._ones, layer.db)  # Δb = δᵀ 1
+                ops.product(deltaT, self._ones, layer.db)  # Δb = δᵀ 1
             if below is None:
-                break  # nobody needs the error of the pixels
+                return  # nobody needs the error of the pixels
             ops.product(layer.whole_delta, below.W_above, below.delta)  # δ W
             if below.mask is not None:
                 ops.multiply(below.delta, below.mask.r.T, below.delta)  # ⊙ r
@@ -233,6 +234,7 @@ class Backpropagation:
             if below.norm is not None:
                 ops.normalise_backward(below.delta, below.norm, below.db)
             ops.barrier(worker)
+            layer = below
 
     def __call__(
         self,
