@@ -57,15 +57,15 @@ def test_exports_of_trained_networks_agree_on_all_test_images(
         changes = {
             "model.activation": activation,
             "model.batch_norm": batch_norm,
-            "model.hidden": [128, 64],
-            "data.validation": 50_000,
+            "model.hidden": [64, 32],
+            "data.validation": 55_000,
             "training.epochs": 2,
             "optimizer.name": "adam",
         }
         folder = tmp_path / f"{activation}-{batch_norm}"
         run = train(
             {}, out=folder, set=changes, data_dir=mnist_source, observer=SilentObserver(),
-            kernels="numpy",
+            kernels="numpy", threads=1,
         )  # fmt: skip
         model = run.model()
         test = load_data([model], "test", mnist_source, None, pytest.fail).test
