@@ -21,6 +21,7 @@ from mlp_cli.cli.compare import compare
 from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
+from mlp_cli.cli.export import export
 from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
@@ -52,7 +53,18 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (compare, config, download_data, evaluate, gradcheck, init, runs, sweep, train):
+for command in (
+    compare,
+    config,
+    download_data,
+    evaluate,
+    export,
+    gradcheck,
+    init,
+    runs,
+    sweep,
+    train,
+):
     cli.add_command(command)
 
 

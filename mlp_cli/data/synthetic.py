@@ -113,6 +113,11 @@ def draw_digits() -> tuple[Pixels, Pixels, Pixels, Pixels]:
     return *_draw_set(TRAIN, generator), *_draw_set(TEST, generator)
 
 
+def draw_sample(n: int) -> Pixels:
+    """Return n digits (n, 28, 28) that belong to neither set, the same ones at each call."""
+    return _draw_set(n, np.random.Generator(np.random.PCG64(SEED + 1)))[0]
+
+
 def _draw_set(n: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
     """Draw n images (n, 28, 28) and their labels (n,)."""
     order = np.argsort(generator.random(n), kind="stable")
