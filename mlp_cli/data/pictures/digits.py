@@ -25,6 +25,7 @@ NEAR = 0.3  # gap between parts, in usual heights
 TALL = 0.6  # of the usual height: parts that may be digits of their own
 SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
 SMALLEST, HIGHEST = 0.4, 2.5  # digits, in usual heights
+WIDEST = 2.5  # of the height
 MOST_PARTS = 400  # so many, the largest, are looked at
 SHARED_ROWS = 0.4  # of the lower of two digits in a line
 
@@ -54,8 +55,7 @@ def find_digits(parts: Components, kept: Mask) -> list[Digit]:
     """Return the digits that the kept components form, in the order of reading."""
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(-parts.area[chosen], kind="stable")][:MOST_PARTS]
-    edges = np.stack([parts.top, parts.left, parts.bottom, parts.right, parts.area], axis=1)
-    boxes = [Digit(*edges[part].tolist(), (int(part),)) for part in chosen]
+    boxes = [_box(parts, int(part)) for part in chosen]
     if not boxes:
         return []
     usual = _usual_height(boxes)
@@ -63,10 +63,16 @@ def find_digits(parts: Components, kept: Mask) -> list[Digit]:
     digits = [
         digit
         for digit in digits
-        if max(digit.height, digit.width) >= SMALLEST * usual
-        and max(digit.height, digit.width) <= HIGHEST * usual
+        if SMALLEST * usual <= max(digit.height, digit.width) <= HIGHEST * usual
+        and digit.width <= WIDEST * digit.height
     ]
     return _in_order(digits)
+
+
+def _box(parts: Components, part: int) -> Digit:
+    edges = (parts.top, parts.left, parts.bottom, parts.right)
+    top, left, bottom, right = (int(edge[part]) for edge in edges)
+    return Digit(top, left, bottom, right, int(parts.area[part]), (part,))
 
 
 def _usual_height(boxes: list[Digit]) -> int:

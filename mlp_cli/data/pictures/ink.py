@@ -33,6 +33,8 @@ CLEAR_SKEWNESS = 0.5
 LIFTED = 20  # added to the paper, so that noise on black paper is no ink
 RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
 INK_LEVEL = 0.5
+LOW, SMALL = 0.06, 0.01  # a digit is higher, for the longer side, and larger than this share of a table
+NOISE = 4.0  # from the values' quarter up, in distances of quarter and twentieth
 SPECK = 0.02  # of the largest component's area
 
 
@@ -68,16 +70,19 @@ def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
     paper = closing(smooth, radius)
     scale = np.float32(1) / (paper + np.float32(LIFTED))
     darkness, sharp = (paper - smooth) * scale, (paper - sharp) * scale
-    mask = darkness > otsu(darkness)
+    noise = noise_limit(darkness)
+    mask = darkness > max(otsu(darkness), noise)
+    if not mask.any():
+        return None
     level = float(darkness[mask].mean())
-    lines = ruled_lines(darkness > RULED_LEVEL * level)
+    lines = ruled_lines(darkness > max(RULED_LEVEL * level, noise))
     mask &= ~lines
     parts = components(mask)
     kept = _without_specks(parts)
     if not kept.any():
         return None
     level = float(darkness[parts.mask(kept)].mean())
-    parts = components((darkness > INK_LEVEL * level) & ~lines)
+    parts = components((darkness > max(INK_LEVEL * level, noise)) & ~lines)
     return Ink(np.where(lines, 0, sharp), level, parts, _without_specks(parts))
 
 
@@ -92,27 +97,43 @@ def _is_bright(picture: Grey, radius: int) -> bool:
     return float(edge.mean()) < float(picture.mean())
 
 
+def _histogram(values: Grey) -> tuple[NDArray[np.float64], float]:
+    """Return the counts of 256 bins from 0 to the largest value, and the width of a bin."""
+    top = max(float(values.max()), 1e-6)
+    bins = np.minimum((np.maximum(values, 0) * np.float32(256 / top)).astype(np.int64), 255)
+    return np.bincount(bins.ravel(), minlength=256).astype(np.float64), top / 256
+
+
 def otsu(values: Grey) -> float:
     """Return the threshold that separates values into the two classes with the least variance.
 
     Source: Otsu, A threshold selection method from gray-level histograms, 1979.
     """
-    top = max(float(values.max()), 1e-6)
-    bins = np.minimum((np.maximum(values, 0) * np.float32(256 / top)).astype(np.int64), 255)
-    counts = np.bincount(bins.ravel(), minlength=256).astype(np.float64)
+    counts, width = _histogram(values)
     below, sums = np.cumsum(counts), np.cumsum(counts * np.arange(256))
     n, total = below[-1], sums[-1]
     above = n - below
     possible = (below > 0) & (above > 0)
     between = np.zeros(256)
     between[possible] = (total * below - n * sums)[possible] ** 2 / (below * above)[possible]
-    return (int(between.argmax()) + 1) * top / 256
+    return (int(between.argmax()) + 1) * width
+
+
+def noise_limit(values: Grey) -> float:
+    """Return what the noise of the paper hardly exceeds, by the lower quarter of the values."""
+    counts, width = _histogram(values)
+    share = np.cumsum(counts) / values.size
+    fifth, quarter = (int(np.searchsorted(share, wanted)) for wanted in (0.05, 0.25))
+    return (quarter + NOISE * (quarter - fifth)) * width
 
 
 def _without_specks(parts: Components) -> Mask:
     """Return which components are ink of digits."""
     height, width = parts.shape
     inside = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
-    kept = inside if (parts.area * inside).max(initial=0) * 4 >= 1 else ~inside
-    largest = int(parts.area[kept].max(initial=0))
-    return kept & (parts.area >= SPECK * largest)
+    high = parts.bottom - parts.top >= LOW * max(height, width)
+    largest = int(parts.area[inside & high].max(initial=0))
+    if largest <= SMALL * parts.area[~inside].max(initial=0):
+        inside[:] = True
+        largest = int(parts.area.max(initial=0))
+    return inside & (parts.area >= SPECK * largest)
