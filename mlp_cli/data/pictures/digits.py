@@ -21,7 +21,7 @@ from mlp_cli.data.pictures.components import Components
 from mlp_cli.data.pictures.windows import Mask
 
 LARGEST = 1.4  # height and width of joined parts, in usual heights
-NEAR = 0.3  # gap between parts, in usual heights
+NEAR = 0.4  # gap between parts, in usual heights
 TALL = 0.6  # of the usual height: parts that may be digits of their own
 SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
 SMALLEST, HIGHEST = 0.4, 2.5  # digits, in usual heights

@@ -28,12 +28,17 @@ from mlp_cli.data.pictures.ruling import ruled_lines
 from mlp_cli.data.pictures.windows import Grey, Mask, box_mean, closing, reduced
 
 LOWEST_CONTRAST = 16  # of 255
-WINDOW = 0.15  # half of the windows' sides, of the longer side; strokes are narrower than a window
+WINDOWS = (0.05, 0.09, 0.15)  # half of a window's side, of the longer side; strokes are narrower
+NARROWEST = 5
+WHOLE, TORN = 0.7, 0.05
 CLEAR_SKEWNESS = 0.5
 LIFTED = 20  # added to the paper, so that noise on black paper is no ink
 RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
 INK_LEVEL = 0.5
-LOW, SMALL = 0.06, 0.01  # a digit is higher, for the longer side, and larger than this share of a table
+LOW, SMALL = (
+    0.06,
+    0.01,
+)  # a digit is higher, for the longer side, and larger than this share of a table
 NOISE = 4.0  # from the values' quarter up, in distances of quarter and twentieth
 SPECK = 0.02  # of the largest component's area
 
@@ -64,26 +69,48 @@ def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
     sharp = (sharp - low) * np.float32(255 / (high - low))
     longer = max(sharp.shape)
     smooth = box_mean(sharp, min(2, (longer + 128) // 256))
-    radius = max(1, round(WINDOW * longer))
+    radius = max(1, round(WINDOWS[-1] * longer))
     if _is_bright(smooth, radius):
         sharp, smooth = 255 - sharp, 255 - smooth
-    paper = closing(smooth, radius)
-    scale = np.float32(1) / (paper + np.float32(LIFTED))
-    darkness, sharp = (paper - smooth) * scale, (paper - sharp) * scale
-    noise = noise_limit(darkness)
-    mask = darkness > max(otsu(darkness), noise)
-    if not mask.any():
-        return None
-    level = float(darkness[mask].mean())
-    lines = ruled_lines(darkness > max(RULED_LEVEL * level, noise))
-    mask &= ~lines
-    parts = components(mask)
-    kept = _without_specks(parts)
-    if not kept.any():
-        return None
-    level = float(darkness[parts.mask(kept)].mean())
-    parts = components((darkness > max(INK_LEVEL * level, noise)) & ~lines)
-    return Ink(np.where(lines, 0, sharp), level, parts, _without_specks(parts))
+    found: Ink | None = None
+    lines = None
+    tone = _darkness(smooth, smooth, round(WINDOWS[-1] * longer))
+    windows = [round(share * longer) for share in WINDOWS]
+    for window in (*[n for n in windows[:-1] if n >= NARROWEST], windows[-1]):
+        darkness = _darkness(smooth, smooth, window)
+        noise = noise_limit(darkness)
+        mask = darkness > max(otsu(darkness), noise)
+        if not mask.any():
+            continue
+        level = float(darkness[mask].mean())
+        if lines is None:
+            lines = ruled_lines(darkness > max(RULED_LEVEL * level, noise))
+        mask &= ~lines
+        parts = components(mask)
+        kept = _without_specks(parts)
+        if not kept.any():
+            continue
+        level = float(darkness[parts.mask(kept)].mean())
+        parts = components((darkness > max(INK_LEVEL * level, noise)) & ~lines)
+        kept = _without_specks(parts)
+        found = Ink(np.where(lines, 0, _darkness(smooth, sharp, window)), level, parts, kept)
+        if kept.any() and _is_whole(parts.mask(kept), tone):
+            break
+    return found
+
+
+def _darkness(smooth: Grey, picture: Grey, window: int) -> Grey:
+    """Return how dark a picture is against its paper, which is dark only in wider areas."""
+    paper = closing(smooth, window)
+    return (paper - picture) / (paper + np.float32(LIFTED))
+
+
+def _is_whole(ink: Mask, tone: Grey) -> bool:
+    """Return whether ink ends at edges: the pixels around it are less dark, by the widest window."""
+    outer, inner = (box_mean(ink.astype(np.float32), reach) > 0 for reach in (4, 2))
+    ring = outer & ~inner
+    level = float(tone[ink].mean())
+    return bool(np.count_nonzero(tone[ring] > WHOLE * level) <= TORN * np.count_nonzero(ring))
 
 
 def _is_bright(picture: Grey, radius: int) -> bool:
