@@ -51,8 +51,8 @@ class Digit(NamedTuple):
         return self.right - self.left
 
 
-def find_digits(parts: Components, kept: Mask) -> list[Digit]:
-    """Return the digits that the kept components form, in the order of reading."""
+def find_digits(parts: Components, kept: Mask) -> list[list[Digit]]:
+    """Return the lines of digits that the kept components form, in the order of reading."""
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(-parts.area[chosen], kind="stable")][:MOST_PARTS]
     boxes = [_box(parts, int(part)) for part in chosen]
@@ -122,8 +122,8 @@ def _gap_of_parts(a: Digit, b: Digit, usual: int) -> float | None:
     return gap
 
 
-def _in_order(digits: list[Digit]) -> list[Digit]:
-    """Return the digits in the order of reading: lines from the top, each from the left."""
+def _in_order(digits: list[Digit]) -> list[list[Digit]]:
+    """Return the lines of digits from the top, each from the left."""
     lines: list[list[Digit]] = []
     for digit in sorted(digits, key=lambda digit: digit.left + digit.right):
         shared = [_shared_rows(line[-1], digit) for line in lines]
@@ -139,7 +139,7 @@ def _in_order(digits: list[Digit]) -> list[Digit]:
         middles = map(_middle, line)
         return sum(down - slope * across for down, across in middles) / len(line)
 
-    return [digit for line in sorted(lines, key=height) for digit in line]
+    return sorted(lines, key=height)
 
 
 def _middle(digit: Digit) -> tuple[float, float]:

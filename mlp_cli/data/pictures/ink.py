@@ -8,11 +8,15 @@ Each step is plain arithmetic on arrays, so that another language can repeat it:
 4. If the ink is bright, invert the picture. Ink deviates more from the local mean than paper does,
    so the mean cube of the deviations has its sign; if that is not clear, the edge of the picture is
    taken for paper.
-5. Estimate the paper by a closing: it fills strokes, and keeps shade, shadows and the edge of a
-   table. The darkness of a pixel is (paper − pixel) / (paper + 20).
-6. Separate ink from paper by Otsu's threshold. Take away the ruled lines of the paper.
-7. Leave out components that touch the edge, if others are left, and specks.
-8. The level of the ink is the mean darkness of the rest. Ink is what has half of it. Repeat step 7.
+5. Estimate the paper by a closing: it fills strokes that are narrower than its window, and keeps
+   shade, shadows and a table. The darkness of a pixel is (paper − pixel) / (paper + 20).
+6. Find the ruled lines of the paper in the darkness by the narrowest window (`ruling`).
+7. Separate ink from paper by Otsu's threshold, or by the noise of the paper if that is more. Take
+   away the ruled lines, the components that touch the edge if others are left, and specks.
+8. The level of the ink is the mean darkness of the rest. Ink is what has half of it. Repeat the
+   last part of step 7.
+9. Try the windows from the narrowest on, until the ink holds whole strokes: only few of the pixels
+   around it may be nearly as dark, by the widest window.
 """
 
 from __future__ import annotations
@@ -28,19 +32,16 @@ from mlp_cli.data.pictures.ruling import ruled_lines
 from mlp_cli.data.pictures.windows import Grey, Mask, box_mean, closing, reduced
 
 LOWEST_CONTRAST = 16  # of 255
-WINDOWS = (0.05, 0.09, 0.15)  # half of a window's side, of the longer side; strokes are narrower
-NARROWEST = 5
-WHOLE, TORN = 0.7, 0.05
+WINDOWS = (0.05, 0.09, 0.15)  # half of a window's side, of the longer side of the picture
+NARROWEST = 5  # pixels; only the widest window may be narrower
 CLEAR_SKEWNESS = 0.5
 LIFTED = 20  # added to the paper, so that noise on black paper is no ink
+NOISE = 4.0  # the noise ends so far above the values' quarter, in distances from their twentieth
 RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
 INK_LEVEL = 0.5
-LOW, SMALL = (
-    0.06,
-    0.01,
-)  # a digit is higher, for the longer side, and larger than this share of a table
-NOISE = 4.0  # from the values' quarter up, in distances of quarter and twentieth
 SPECK = 0.02  # of the largest component's area
+LOWEST, SMALLEST = 0.06, 0.01  # a digit within a table: of the longer side, and of the table's area
+AS_DARK, TORN = 0.7, 0.05  # of the level; of the pixels around the ink
 
 
 @dataclass(frozen=True)
@@ -69,48 +70,63 @@ def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
     sharp = (sharp - low) * np.float32(255 / (high - low))
     longer = max(sharp.shape)
     smooth = box_mean(sharp, min(2, (longer + 128) // 256))
-    radius = max(1, round(WINDOWS[-1] * longer))
-    if _is_bright(smooth, radius):
+    windows = [max(1, round(share * longer)) for share in WINDOWS]
+    if _is_bright(smooth, windows[-1]):
         sharp, smooth = 255 - sharp, 255 - smooth
-    found: Ink | None = None
-    lines = None
-    tone = _darkness(smooth, smooth, round(WINDOWS[-1] * longer))
-    windows = [round(share * longer) for share in WINDOWS]
-    for window in (*[n for n in windows[:-1] if n >= NARROWEST], windows[-1]):
-        darkness = _darkness(smooth, smooth, window)
-        noise = noise_limit(darkness)
-        mask = darkness > max(otsu(darkness), noise)
-        if not mask.any():
-            continue
-        level = float(darkness[mask].mean())
-        if lines is None:
-            lines = ruled_lines(darkness > max(RULED_LEVEL * level, noise))
-        mask &= ~lines
-        parts = components(mask)
-        kept = _without_specks(parts)
-        if not kept.any():
-            continue
-        level = float(darkness[parts.mask(kept)].mean())
-        parts = components((darkness > max(INK_LEVEL * level, noise)) & ~lines)
-        kept = _without_specks(parts)
-        found = Ink(np.where(lines, 0, _darkness(smooth, sharp, window)), level, parts, kept)
-        if kept.any() and _is_whole(parts.mask(kept), tone):
-            break
-    return found
+    windows = [window for window in windows if window >= NARROWEST] or windows[-1:]
+    widest = _darkness(smooth, smooth, windows[-1])
+    lines = _ruling(_darkness(smooth, smooth, windows[0]))
+    ink = None
+    for window in windows:
+        separated = _separated(_darkness(smooth, smooth, window), lines)
+        if separated is not None:
+            level, parts, kept = separated
+            darkness = np.where(lines, np.float32(0), _darkness(smooth, sharp, window))
+            ink = Ink(darkness, level, parts, kept)
+            if _is_whole(parts.mask(kept), widest):
+                break
+    return ink
 
 
 def _darkness(smooth: Grey, picture: Grey, window: int) -> Grey:
-    """Return how dark a picture is against its paper, which is dark only in wider areas."""
+    """Return how dark a picture is against its paper, by a smooth copy of the picture."""
     paper = closing(smooth, window)
     return (paper - picture) / (paper + np.float32(LIFTED))
 
 
-def _is_whole(ink: Mask, tone: Grey) -> bool:
-    """Return whether ink ends at edges: the pixels around it are less dark, by the widest window."""
-    outer, inner = (box_mean(ink.astype(np.float32), reach) > 0 for reach in (4, 2))
-    ring = outer & ~inner
-    level = float(tone[ink].mean())
-    return bool(np.count_nonzero(tone[ring] > WHOLE * level) <= TORN * np.count_nonzero(ring))
+def _ruling(darkness: Grey) -> Mask:
+    """Return the mask of the ruled lines."""
+    level, noise = _first_level(darkness)
+    return ruled_lines(darkness > max(RULED_LEVEL * level, noise))
+
+
+def _first_level(darkness: Grey) -> tuple[float, float]:
+    """Return a first level of the ink, and the limit of the noise."""
+    noise = noise_limit(darkness)
+    ink = darkness[darkness > max(otsu(darkness), noise)]
+    return float(ink.mean()) if len(ink) else math.inf, noise
+
+
+def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | None:
+    """Return the level, the components and the kept components of the ink, None without ink."""
+    noise = noise_limit(darkness)
+    threshold = max(otsu(darkness), noise)
+    for _ in range(2):
+        parts = components((darkness > threshold) & ~lines)
+        kept = _without_specks(parts)
+        if not kept.any():
+            return None
+        level = float(darkness[parts.mask(kept)].mean())
+        threshold = max(INK_LEVEL * level, noise)
+    return level, parts, kept
+
+
+def _is_whole(ink: Mask, widest: Grey) -> bool:
+    """Return whether the ink ends at edges: the pixels around it are less dark."""
+    far, near = (box_mean(ink.astype(np.float32), reach) > 0 for reach in (4, 2))
+    around = far & ~near
+    dark = np.count_nonzero(widest[around] > AS_DARK * float(widest[ink].mean()))
+    return bool(dark <= TORN * np.count_nonzero(around))
 
 
 def _is_bright(picture: Grey, radius: int) -> bool:
@@ -155,12 +171,11 @@ def noise_limit(values: Grey) -> float:
 
 
 def _without_specks(parts: Components) -> Mask:
-    """Return which components are ink of digits."""
+    """Return which components are ink of digits: no specks, and no table around the paper."""
     height, width = parts.shape
-    inside = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
-    high = parts.bottom - parts.top >= LOW * max(height, width)
-    largest = int(parts.area[inside & high].max(initial=0))
-    if largest <= SMALL * parts.area[~inside].max(initial=0):
-        inside[:] = True
-        largest = int(parts.area.max(initial=0))
-    return inside & (parts.area >= SPECK * largest)
+    kept = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
+    high = parts.bottom - parts.top >= LOWEST * max(height, width)
+    largest = int(parts.area[kept & high].max(initial=0))
+    if largest <= SMALLEST * parts.area[~kept].max(initial=0):
+        kept, largest = np.ones(len(parts), bool), int(parts.area.max(initial=0))
+    return kept & (parts.area >= SPECK * largest)

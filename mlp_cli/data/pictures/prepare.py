@@ -1,6 +1,6 @@
 """Prepare pictures of digits as the images of MNIST were made.
 
-The ink is found in a picture that is reduced to a size of at most 512 pixels for one digit, and
+The ink is found in a picture that is reduced to 512 pixels on its longer side for one digit, and
 1024 for several (`ink`). Its components are joined to digits (`digits`), and each digit is brought
 to MNIST's size, strokes and place (`digit`).
 """
@@ -18,7 +18,8 @@ from mlp_cli.data.pictures.ink import Ink, find_ink
 from mlp_cli.data.pictures.windows import box_mean
 
 ONE_SIDE, MANY_SIDE = 512, 1024  # of the reduced picture
-NEAR_INK = 2  # pixels around the ink that are shown with it
+NEAR_INK = 2  # pixels around the ink that belong to it
+ALIKE = 0.25  # of the largest digit's area: so large is another digit
 
 
 class Prepared(NamedTuple):
@@ -34,20 +35,23 @@ def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
     The digit is None if the picture is blank.
     """
     ink = find_ink(picture, ONE_SIDE)
-    digits = [] if ink is None else find_digits(ink.parts, ink.kept)
-    if ink is None or not digits:
+    if ink is None:
+        return None, 0
+    digits = [digit for line in find_digits(ink.parts, ink.kept) for digit in line]
+    if not digits:
         return None, 0
     largest = max(digits, key=lambda digit: digit.area)
-    alike = [digit for digit in digits if 4 * digit.area >= largest.area]
-    return _prepared(ink, largest, picture.shape), len(alike)
+    alike = sum(digit.area >= ALIKE * largest.area for digit in digits)
+    return _prepared(ink, largest, picture.shape), alike
 
 
-def prepare_digits(picture: NDArray[np.generic]) -> list[Prepared]:
-    """Return all digits of a picture (height, width), in the order of reading."""
+def prepare_digits(picture: NDArray[np.generic]) -> list[list[Prepared]]:
+    """Return the lines of digits of a picture (height, width), in the order of reading."""
     ink = find_ink(picture, MANY_SIDE)
     if ink is None:
         return []
-    return [_prepared(ink, digit, picture.shape) for digit in find_digits(ink.parts, ink.kept)]
+    lines = find_digits(ink.parts, ink.kept)
+    return [[_prepared(ink, digit, picture.shape) for digit in line] for line in lines]
 
 
 def _prepared(ink: Ink, digit: Digit, shape: tuple[int, ...]) -> Prepared:
