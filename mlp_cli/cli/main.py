@@ -24,6 +24,7 @@ from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
+from mlp_cli.cli.predict import predict
 from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
@@ -52,7 +53,18 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (compare, config, download_data, evaluate, gradcheck, init, runs, sweep, train):
+for command in (
+    compare,
+    config,
+    download_data,
+    evaluate,
+    gradcheck,
+    init,
+    predict,
+    runs,
+    sweep,
+    train,
+):
     cli.add_command(command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,37 @@ from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.inference.committee import check_committee, log_probabilities
 from mlp_cli.inference.model import Model
 from mlp_cli.nn.buffers import Array, Pixels
+from mlp_cli.storage.files import exists
 
 DIGITS = ("mnist", "synthetic")  # data whose images are digits, placed as in MNIST
+RUN = ("best.npz", "last.npz", "config.yaml")  # a folder with one of these is a run's
 UNSURE = 0.7  # below this probability, an answer is unsure
-TOGETHER = 256  # images that are classified at once
+TOGETHER = 32  # images that are classified at once
+
+
+def networks_and_pictures(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return which paths are networks, and which are pictures.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of either.
+    StorageError
+        If a folder cannot be searched.
+    """
+    networks: list[Path] = []
+    pictures: list[Path] = []
+    for path in paths:
+        is_network = path.suffix == ".npz" or any(exists(path / name) for name in RUN)
+        (networks if is_network else pictures).append(path)
+    if not networks:
+        raise ConfigError(
+            f"{pictures[0]} is no network, and no other is named. Give the folder of a run or a "
+            "checkpoint (.npz), and then pictures."
+        )
+    if not pictures:
+        raise ConfigError("no picture is named. Give a file, a folder, or - for a stream.")
+    return networks, pictures
 
 
 class Seen(NamedTuple):
@@ -119,27 +147,38 @@ class Predictor:
         self.preparation = "raw" if raw else "scaled" if others else "mnist"
         self._grid = grid
 
+    @property
+    def remark(self) -> str:
+        """What to know about the preparation, "" if it is MNIST's."""
+        if self.preparation != "scaled":
+            return ""
+        height, width = self.models[0].image_shape
+        return (
+            f"The network was trained on {self.models[0].data.name}, not on MNIST. So pictures are "
+            f"only scaled to {width} × {height}, and not cropped, centred or inverted."
+        )
+
     def answers(
-        self, pictures: Iterable[Picture], unfit: Callable[[str], object]
+        self, pictures: Iterable[Picture], fail: Callable[[DataError], object]
     ) -> Iterator[Answer]:
         """Yield an answer for each picture or, in a grid, for each digit, in their order.
 
-        `unfit` is told of each picture that has not the networks' size, if they are raw.
+        `fail` is told of raw pictures that have not the networks' size.
         """
-        images = self._images(pictures, unfit)
+        images = self._images(pictures, fail)
         while together := list(islice(images, TOGETHER)):
             found = iter(self._probabilities([seen.image for seen in together]))
             for seen in together:
                 yield Answer(seen, None if seen.image is None else tuple(next(found).tolist()))
 
     def _images(
-        self, pictures: Iterable[Picture], unfit: Callable[[str], object]
+        self, pictures: Iterable[Picture], fail: Callable[[DataError], object]
     ) -> Iterator[Seen]:
         for picture in pictures:
             try:
                 yield from self._seen(picture)
             except DataError as error:
-                unfit(str(error))
+                fail(error)
 
     def _seen(self, picture: Picture) -> Iterator[Seen]:
         """Yield the images of a picture: one, or those of its digits."""
