@@ -1,0 +1,151 @@
+"""Join the components of the ink to digits, and put the digits into the order of reading.
+
+1. The usual height is the height at which half of the ink is reached, from the lowest component on.
+2. Of all pairs of components that may be parts of one digit, join the nearest; repeat with the
+   joined boxes. Parts are near, and together no larger than a digit. Two that are both nearly as
+   high as a digit are two digits, unless one stands above or within the other's columns.
+3. Leave out what is much smaller or larger than a digit.
+4. Go through the digits from the left to the right. A digit continues the line whose last digit
+   stands in the same rows, or begins a new line. Lines are read from the top, as the mean slope of
+   all lines runs.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from mlp_cli.data.pictures.components import Components
+from mlp_cli.data.pictures.windows import Mask
+
+LARGEST = 1.4  # height and width of joined parts, in usual heights
+NEAR = 0.4  # gap between parts, in usual heights
+TALL = 0.6  # of the usual height: parts that may be digits of their own
+SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
+SMALLEST, HIGHEST = 0.4, 2.5  # digits, in usual heights
+WIDEST = 2.5  # of the height
+MOST_PARTS = 400  # so many, the largest, are looked at
+SHARED_ROWS = 0.4  # of the lower of two digits in a line
+
+
+class Digit(NamedTuple):
+    """The box of a digit (bottom and right are exclusive), its area of ink, and its components."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+    parts: tuple[int, ...]
+
+    @property
+    def height(self) -> int:
+        """Its number of rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Its number of columns."""
+        return self.right - self.left
+
+
+def find_digits(parts: Components, kept: Mask) -> list[list[Digit]]:
+    """Return the lines of digits that the kept components form, in the order of reading."""
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[np.argsort(-parts.area[chosen], kind="stable")][:MOST_PARTS]
+    boxes = [_box(parts, int(part)) for part in chosen]
+    if not boxes:
+        return []
+    usual = _usual_height(boxes)
+    digits = _joined(boxes, usual)
+    digits = [
+        digit
+        for digit in digits
+        if SMALLEST * usual <= max(digit.height, digit.width) <= HIGHEST * usual
+        and digit.width <= WIDEST * digit.height
+    ]
+    return _in_order(digits)
+
+
+def _box(parts: Components, part: int) -> Digit:
+    edges = (parts.top, parts.left, parts.bottom, parts.right)
+    top, left, bottom, right = (int(edge[part]) for edge in edges)
+    return Digit(top, left, bottom, right, int(parts.area[part]), (part,))
+
+
+def _usual_height(boxes: list[Digit]) -> int:
+    by_height = sorted(boxes, key=lambda box: box.height)
+    ink = np.cumsum([box.area for box in by_height])
+    return by_height[int(np.searchsorted(ink, ink[-1] / 2))].height
+
+
+def _joined(boxes: list[Digit], usual: int) -> list[Digit]:
+    """Join parts of digits, the nearest first."""
+    boxes = list(boxes)
+    while True:
+        pairs = [
+            (gap, i, j)
+            for j in range(len(boxes))
+            for i in range(j)
+            if (gap := _gap_of_parts(boxes[i], boxes[j], usual)) is not None
+        ]
+        if not pairs:
+            return boxes
+        _, i, j = min(pairs)
+        boxes[i] = _both(boxes[i], boxes.pop(j))
+
+
+def _both(a: Digit, b: Digit) -> Digit:
+    return Digit(
+        min(a.top, b.top),
+        min(a.left, b.left),
+        max(a.bottom, b.bottom),
+        max(a.right, b.right),
+        a.area + b.area,
+        a.parts + b.parts,
+    )
+
+
+def _gap_of_parts(a: Digit, b: Digit, usual: int) -> float | None:
+    """Return the gap between two boxes, or None if they cannot be parts of one digit."""
+    across = max(a.left, b.left) - min(a.right, b.right)  # below 0 if they share columns
+    down = max(a.top, b.top) - min(a.bottom, b.bottom)
+    gap = max(0, across, down)
+    both = _both(a, b)
+    if gap > NEAR * usual or max(both.height, both.width) > LARGEST * usual:
+        return None
+    tall = min(a.height, b.height) >= TALL * usual
+    if tall and -across < SHARED_COLUMNS * min(a.width, b.width):
+        return None
+    return gap
+
+
+def _in_order(digits: list[Digit]) -> list[list[Digit]]:
+    """Return the lines of digits from the top, each from the left."""
+    lines: list[list[Digit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.left + digit.right):
+        shared = [_shared_rows(line[-1], digit) for line in lines]
+        if shared and max(shared) >= SHARED_ROWS:
+            lines[int(np.argmax(shared))].append(digit)
+        else:
+            lines.append([digit])
+    steps = [(_middle(a), _middle(b)) for line in lines for a, b in pairwise(line)]
+    along = sum((b[1] - a[1]) ** 2 for a, b in steps)
+    slope = sum((b[0] - a[0]) * (b[1] - a[1]) for a, b in steps) / along if along else 0.0
+
+    def height(line: list[Digit]) -> float:
+        middles = map(_middle, line)
+        return sum(down - slope * across for down, across in middles) / len(line)
+
+    return sorted(lines, key=height)
+
+
+def _middle(digit: Digit) -> tuple[float, float]:
+    return (digit.top + digit.bottom) / 2, (digit.left + digit.right) / 2
+
+
+def _shared_rows(a: Digit, b: Digit) -> float:
+    """Return the share of the lower of two digits' rows that both have."""
+    return (min(a.bottom, b.bottom) - max(a.top, b.top)) / min(a.height, b.height)

@@ -1,0 +1,181 @@
+"""Find the ink of a picture: how dark it is against the paper around it, and which pixels it is.
+
+Each step is plain arithmetic on arrays, so that another language can repeat it:
+
+1. Reduce the picture, if it is large, by means of areas.
+2. Stretch its values to 0 to 255. A picture with hardly any difference is blank.
+3. Smooth it by a window mean, if it has many pixels.
+4. If the ink is bright, invert the picture. Ink deviates more from the local mean than paper does,
+   so the mean cube of the deviations has its sign; if that is not clear, the edge of the picture is
+   taken for paper.
+5. Estimate the paper by a closing: it fills strokes that are narrower than its window, and keeps
+   shade, shadows and a table. The darkness of a pixel is (paper − pixel) / (paper + 20).
+6. Find the ruled lines of the paper in the darkness by the narrowest window (`ruling`).
+7. Separate ink from paper by Otsu's threshold, or by the noise of the paper if that is more. Take
+   away the ruled lines, the components that touch the edge if others are left, and specks.
+8. The level of the ink is the mean darkness of the rest. Ink is what has half of it. Repeat the
+   last part of step 7.
+9. Try the windows from the narrowest on, until the ink holds whole strokes: only few of the pixels
+   around it may be nearly as dark, by the widest window.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp_cli.data.pictures.components import Components, components
+from mlp_cli.data.pictures.ruling import ruled_lines
+from mlp_cli.data.pictures.windows import Grey, Mask, box_mean, closing, reduced
+
+LOWEST_CONTRAST = 16  # of 255
+WINDOWS = (0.05, 0.09, 0.15)  # half of a window's side, of the longer side of the picture
+NARROWEST = 5  # pixels; only the widest window may be narrower
+CLEAR_SKEWNESS = 0.5
+LIFTED = 20  # added to the paper, so that noise on black paper is no ink
+NOISE = 4.0  # the noise ends so far above the values' quarter, in distances from their twentieth
+RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
+INK_LEVEL = 0.5
+SPECK = 0.02  # of the largest component's area
+LOWEST, SMALLEST = 0.06, 0.01  # a digit within a table: of the longer side, and of the table's area
+AS_DARK, TORN = 0.7, 0.05  # of the level; of the pixels around the ink
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The ink of a picture.
+
+    `darkness` (height, width) is 0 for paper, and about `level` for ink, not smoothed. `parts` are
+    the components of the ink, of which those in `kept` are no specks.
+    """
+
+    darkness: Grey
+    level: float
+    parts: Components
+    kept: Mask
+
+
+def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
+    """Return the ink of a picture (height, width), or None if it is blank.
+
+    The picture is reduced to `side` pixels on its longer side.
+    """
+    sharp = reduced(picture, side)
+    low, high = float(sharp.min()), float(sharp.max())
+    if high - low < LOWEST_CONTRAST:
+        return None
+    sharp = (sharp - low) * np.float32(255 / (high - low))
+    longer = max(sharp.shape)
+    smooth = box_mean(sharp, min(2, (longer + 128) // 256))
+    windows = [max(1, round(share * longer)) for share in WINDOWS]
+    if _is_bright(smooth, windows[-1]):
+        sharp, smooth = 255 - sharp, 255 - smooth
+    windows = [window for window in windows if window >= NARROWEST] or windows[-1:]
+    widest = _darkness(smooth, smooth, windows[-1])
+    lines = _ruling(_darkness(smooth, smooth, windows[0]))
+    ink = None
+    for window in windows:
+        separated = _separated(_darkness(smooth, smooth, window), lines)
+        if separated is not None:
+            level, parts, kept = separated
+            darkness = np.where(lines, np.float32(0), _darkness(smooth, sharp, window))
+            ink = Ink(darkness, level, parts, kept)
+            if _is_whole(parts.mask(kept), widest):
+                break
+    return ink
+
+
+def _darkness(smooth: Grey, picture: Grey, window: int) -> Grey:
+    """Return how dark a picture is against its paper, by a smooth copy of the picture."""
+    paper = closing(smooth, window)
+    return (paper - picture) / (paper + np.float32(LIFTED))
+
+
+def _ruling(darkness: Grey) -> Mask:
+    """Return the mask of the ruled lines."""
+    level, noise = _first_level(darkness)
+    return ruled_lines(darkness > max(RULED_LEVEL * level, noise))
+
+
+def _first_level(darkness: Grey) -> tuple[float, float]:
+    """Return a first level of the ink, and the limit of the noise."""
+    noise = noise_limit(darkness)
+    ink = darkness[darkness > max(otsu(darkness), noise)]
+    return float(ink.mean()) if len(ink) else math.inf, noise
+
+
+def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | None:
+    """Return the level, the components and the kept components of the ink, None without ink."""
+    noise = noise_limit(darkness)
+    threshold = max(otsu(darkness), noise)
+    for _ in range(2):
+        parts = components((darkness > threshold) & ~lines)
+        kept = _without_specks(parts)
+        if not kept.any():
+            return None
+        level = float(darkness[parts.mask(kept)].mean())
+        threshold = max(INK_LEVEL * level, noise)
+    return level, parts, kept
+
+
+def _is_whole(ink: Mask, widest: Grey) -> bool:
+    """Return whether the ink ends at edges: the pixels around it are less dark."""
+    far, near = (box_mean(ink.astype(np.float32), reach) > 0 for reach in (4, 2))
+    around = far & ~near
+    dark = np.count_nonzero(widest[around] > AS_DARK * float(widest[ink].mean()))
+    return bool(dark <= TORN * np.count_nonzero(around))
+
+
+def _is_bright(picture: Grey, radius: int) -> bool:
+    """Return whether the ink is brighter than the paper."""
+    deviation = picture - box_mean(picture, radius)
+    spread = math.sqrt(float(np.mean(deviation**2, dtype=np.float64)))
+    skewness = float(np.mean(deviation**3, dtype=np.float64)) / max(spread, 1e-6) ** 3
+    if abs(skewness) >= CLEAR_SKEWNESS:
+        return skewness > 0
+    edge = np.concatenate((picture[0], picture[-1], picture[:, 0], picture[:, -1]))
+    return float(edge.mean()) < float(picture.mean())
+
+
+def _histogram(values: Grey) -> tuple[NDArray[np.float64], float]:
+    """Return the counts of 256 bins from 0 to the largest value, and the width of a bin."""
+    top = max(float(values.max()), 1e-6)
+    bins = np.minimum((np.maximum(values, 0) * np.float32(256 / top)).astype(np.int64), 255)
+    return np.bincount(bins.ravel(), minlength=256).astype(np.float64), top / 256
+
+
+def otsu(values: Grey) -> float:
+    """Return the threshold that separates values into the two classes with the least variance.
+
+    Source: Otsu, A threshold selection method from gray-level histograms, 1979.
+    """
+    counts, width = _histogram(values)
+    below, sums = np.cumsum(counts), np.cumsum(counts * np.arange(256))
+    n, total = below[-1], sums[-1]
+    above = n - below
+    possible = (below > 0) & (above > 0)
+    between = np.zeros(256)
+    between[possible] = (total * below - n * sums)[possible] ** 2 / (below * above)[possible]
+    return (int(between.argmax()) + 1) * width
+
+
+def noise_limit(values: Grey) -> float:
+    """Return what the noise of the paper hardly exceeds, by the lower quarter of the values."""
+    counts, width = _histogram(values)
+    share = np.cumsum(counts) / values.size
+    fifth, quarter = (int(np.searchsorted(share, wanted)) for wanted in (0.05, 0.25))
+    return (quarter + NOISE * (quarter - fifth)) * width
+
+
+def _without_specks(parts: Components) -> Mask:
+    """Return which components are ink of digits: no specks, and no table around the paper."""
+    height, width = parts.shape
+    kept = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
+    high = parts.bottom - parts.top >= LOWEST * max(height, width)
+    largest = int(parts.area[kept & high].max(initial=0))
+    if largest <= SMALLEST * parts.area[~kept].max(initial=0):
+        kept, largest = np.ones(len(parts), bool), int(parts.area.max(initial=0))
+    return kept & (parts.area >= SPECK * largest)
