@@ -29,6 +29,26 @@ class Components:
     right: Integers
     area: Integers
 
+    @property
+    def labels(self) -> Integers:
+        """The component of each pixel of the mask, row by row."""
+        return np.repeat(self.owner, self.runs[1] - self.runs[0])
+
+    def contact(self) -> NDArray[np.float64]:
+        """Return how much of an edge of the mask each component takes: the largest share of four."""
+        height, width = self.shape
+        start, end = self.runs
+        row = start // (width + 1)
+        edges = (
+            (row == 0, end - start, width),
+            (row == height - 1, end - start, width),
+            (start % (width + 1) == 0, np.ones_like(start), height),
+            (end % (width + 1) == width, np.ones_like(start), height),
+        )
+        n = len(self)
+        shares = [np.bincount(self.owner[on], m[on], n) / side for on, m, side in edges]
+        return np.max(shares, axis=0)
+
     def __len__(self) -> int:
         return len(self.area)
 

@@ -29,18 +29,22 @@ from numpy.typing import NDArray
 
 from mlp_cli.data.pictures.components import Components, components
 from mlp_cli.data.pictures.ruling import ruled_lines
-from mlp_cli.data.pictures.windows import Grey, Mask, box_mean, closing, reduced
+from mlp_cli.data.pictures.windows import Grey, Mask, box_mean, closing, maximum, reduced
 
 LOWEST_CONTRAST = 16  # of 255
 WINDOWS = (0.05, 0.09, 0.15)  # half of a window's side, of the longer side of the picture
 NARROWEST = 5  # pixels; only the widest window may be narrower
 CLEAR_SKEWNESS = 0.5
 LIFTED = 20  # added to the paper, so that noise on black paper is no ink
-NOISE = 4.0  # the noise ends so far above the values' quarter, in distances from their twentieth
+NOISE, CLEAR_OF_NOISE = 4.0, 6.0  # distances of the least dark ink, and of the level of the ink
+LEAST_LEVEL = 0.12  # of the ink
+RIM, SHARP, SHARP_RIM = 3, 0.2, 0.75  # pixels; a change in them, of the darkness; share of the rim
 RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
 INK_LEVEL = 0.5
 SPECK = 0.02  # of the largest component's area
 LOWEST, SMALLEST = 0.06, 0.01  # a digit within a table: of the longer side, and of the table's area
+LEAST_SIZE = 0.025  # of the largest component, of the longer side
+ALONG = 0.8  # of an edge of the picture: what touches more of it is no digit
 AS_DARK, TORN = 0.7, 0.05  # of the level; of the pixels around the ink
 
 
@@ -102,23 +106,41 @@ def _ruling(darkness: Grey) -> Mask:
 
 def _first_level(darkness: Grey) -> tuple[float, float]:
     """Return a first level of the ink, and the limit of the noise."""
-    noise = noise_limit(darkness)
+    noise = noise_limit(darkness, NOISE)
     ink = darkness[darkness > max(otsu(darkness), noise)]
     return float(ink.mean()) if len(ink) else math.inf, noise
 
 
 def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | None:
     """Return the level, the components and the kept components of the ink, None without ink."""
-    noise = noise_limit(darkness)
+    noise = noise_limit(darkness, NOISE)
     threshold = max(otsu(darkness), noise)
     for _ in range(2):
         parts = components((darkness > threshold) & ~lines)
-        kept = _without_specks(parts)
+        kept = _without_specks(parts) & _sharp(darkness, parts)
         if not kept.any():
             return None
         level = float(darkness[parts.mask(kept)].mean())
         threshold = max(INK_LEVEL * level, noise)
+    sizes = np.maximum(parts.bottom - parts.top, parts.right - parts.left)[kept]
+    least = max(LEAST_LEVEL, noise_limit(darkness, CLEAR_OF_NOISE))
+    if level < least or sizes.max(initial=0) < LEAST_SIZE * max(darkness.shape):
+        return None
     return level, parts, kept
+
+
+def _sharp(darkness: Grey, parts: Components) -> Mask:
+    """Return which components have edges: along their rims, darkness changes within few pixels.
+
+    Where shade or a shadow becomes darker, this is so for a part of the rim at most.
+    """
+    mask = parts.mask(np.ones(len(parts), bool))
+    rim = (box_mean(mask.astype(np.float32), 1) < 1)[mask]
+    owner, n = parts.labels, len(parts)
+    inner = np.bincount(owner, darkness[mask], n) / parts.area
+    change = (maximum(darkness, RIM) + maximum(-darkness, RIM))[mask]
+    sharp = np.bincount(owner[rim & (change > SHARP * inner[owner])], minlength=n)
+    return sharp >= SHARP_RIM * np.bincount(owner[rim], minlength=n)
 
 
 def _is_whole(ink: Mask, widest: Grey) -> bool:
@@ -162,12 +184,15 @@ def otsu(values: Grey) -> float:
     return (int(between.argmax()) + 1) * width
 
 
-def noise_limit(values: Grey) -> float:
-    """Return what the noise of the paper hardly exceeds, by the lower quarter of the values."""
+def noise_limit(values: Grey, distances: float) -> float:
+    """Return how far the noise of the paper may go, by the lower quarter of the values.
+
+    The limit lies so many `distances` above the quarter, each as far as from the twentieth to it.
+    """
     counts, width = _histogram(values)
     share = np.cumsum(counts) / values.size
-    fifth, quarter = (int(np.searchsorted(share, wanted)) for wanted in (0.05, 0.25))
-    return (quarter + NOISE * (quarter - fifth)) * width
+    twentieth, quarter = (int(np.searchsorted(share, wanted)) for wanted in (0.05, 0.25))
+    return (quarter + distances * (quarter - twentieth)) * width
 
 
 def _without_specks(parts: Components) -> Mask:
@@ -177,5 +202,6 @@ def _without_specks(parts: Components) -> Mask:
     high = parts.bottom - parts.top >= LOWEST * max(height, width)
     largest = int(parts.area[kept & high].max(initial=0))
     if largest <= SMALLEST * parts.area[~kept].max(initial=0):
-        kept, largest = np.ones(len(parts), bool), int(parts.area.max(initial=0))
+        kept = parts.contact() < ALONG
+        largest = int(parts.area[kept].max(initial=0))
     return kept & (parts.area >= SPECK * largest)

@@ -27,10 +27,10 @@ def box_mean(picture: Grey, radius: int) -> Grey:
 
 def closing(picture: Grey, radius: int) -> Grey:
     """Return the minimum of the window maxima: it fills what is dark and narrower than a window."""
-    return -_maximum(-_maximum(picture, radius), radius)
+    return -maximum(-maximum(picture, radius), radius)
 
 
-def _maximum(picture: Grey, radius: int) -> Grey:
+def maximum(picture: Grey, radius: int) -> Grey:
     """Return the maximum of each pixel's window, by maxima of 2, 4, 8, … rows, then of columns."""
     for _ in range(2):
         picture = np.pad(picture, ((radius, radius), (0, 0)), constant_values=-np.inf)
