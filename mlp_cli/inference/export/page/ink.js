@@ -1,0 +1,220 @@
+// The ink of a picture: how dark it is against the paper around it, and which pixels it is. The
+// steps are those of mlp_cli/data/pictures/ink.py, which explains them.
+
+const INK = {
+  lowestContrast: 16, // of 255
+  windows: [0.05, 0.09, 0.15], // half of a window's side, of the longer side of the picture
+  narrowest: 5, // pixels; only the widest window may be narrower
+  clearSkewness: 0.5,
+  lifted: 20, // added to the paper
+  noise: 4, clearOfNoise: 6, // distances of the least dark ink, and of the level of the ink
+  leastLevel: 0.12, // of the ink
+  rim: 3, sharp: 0.2, sharpRim: 0.75, // pixels; a change in them; share of the rim
+  ruledLevel: 0.35, // of the level of the ink
+  inkLevel: 0.5,
+  speck: 0.02, // of the largest component's area
+  lowest: 0.06, smallest: 0.01, // a digit within a table: of the longer side; of its area
+  leastSize: 0.025, // of the largest component, of the longer side
+  along: 0.8, // of an edge of the picture: what touches more of it is no digit
+  asDark: 0.7, torn: 0.05, // of the level; of the pixels around the ink
+};
+
+// Return {darkness, level, components, kept}, or null if the picture is blank.
+function findInk(picture, side) {
+  let sharp = reduced(picture, side);
+  let low = Infinity, high = -Infinity;
+  for (const x of sharp.values) [low, high] = [Math.min(low, x), Math.max(high, x)];
+  if (high - low < INK.lowestContrast) return null;
+  const stretch = fround(255 / (high - low));
+  sharp = mapped(sharp, (x) => fround(x - low) * stretch);
+  const longer = Math.max(sharp.height, sharp.width);
+  let smooth = boxMean(sharp, Math.min(2, Math.floor((longer + 128) / 256)));
+  const all = INK.windows.map((share) => Math.max(1, rounded(share * longer)));
+  const widest = all[all.length - 1];
+  if (isBright(smooth, widest)) {
+    [sharp, smooth] = [sharp, smooth].map((bright) => mapped(bright, (x) => 255 - x));
+  }
+  let windows = all.filter((window) => window >= INK.narrowest);
+  if (!windows.length) windows = [widest];
+  const papers = new Map();
+  const darkness = (of, window) => {
+    if (!papers.has(window)) papers.set(window, closing(smooth, window).values);
+    const paper = papers.get(window);
+    return mapped(of, (x, i) => fround(paper[i] - x) / fround(paper[i] + INK.lifted));
+  };
+  const byWidest = darkness(smooth, widest);
+  const lines = ruling(darkness(smooth, windows[0]));
+  let ink = null;
+  for (const window of windows) {
+    const found = separated(darkness(smooth, window), lines);
+    if (!found) continue;
+    const dark = mapped(darkness(sharp, window), (x, i) => (lines.values[i] ? 0 : x));
+    ink = { darkness: dark, ...found };
+    if (isWhole(maskOf(ink.components, ink.kept), byWidest)) break;
+  }
+  return ink;
+}
+
+function ruling(darkness) {
+  const counted = histogram(darkness.values), noise = noiseLimit(counted, INK.noise);
+  const ink = above(darkness, Math.max(otsu(counted), noise));
+  const level = meanWhere(darkness.values, (i) => ink.values[i]); // NaN without ink
+  return ruledLines(above(darkness, level ? Math.max(INK.ruledLevel * level, noise) : Infinity));
+}
+
+function above({ height, width, values }, threshold) {
+  const least = fround(threshold), mask = new Uint8Array(values.length);
+  for (let i = 0; i < values.length; i++) mask[i] = values[i] > least ? 1 : 0;
+  return { height, width, values: mask };
+}
+
+function meanWhere(values, chosen) {
+  let sum = 0, n = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (!chosen(i)) continue;
+    sum += values[i];
+    n++;
+  }
+  return fround(sum / n);
+}
+
+// The level, the components and the kept components of the ink, or null without ink.
+function separated(darkness, lines) {
+  const { values } = darkness, counted = histogram(values);
+  const noise = noiseLimit(counted, INK.noise), change = changeWithinRim(darkness);
+  let threshold = Math.max(otsu(counted), noise), level, found, kept;
+  for (let time = 0; time < 2; time++) {
+    const dark = above(darkness, threshold);
+    found = components(mapped(dark, (ink, i) => (lines.values[i] ? 0 : ink)));
+    const sharp = sharpParts(values, change, found);
+    kept = new Set(withoutSpecks(found).filter((part) => sharp[part]));
+    if (!kept.size) return null;
+    const { label } = found, isKept = found.parts.map((_, part) => kept.has(part));
+    level = meanWhere(values, (i) => label[i] >= 0 && isKept[label[i]]);
+    threshold = Math.max(INK.inkLevel * level, noise);
+  }
+  const sizes = [...kept].map((part) => {
+    const { top, left, bottom, right } = found.parts[part];
+    return Math.max(bottom - top, right - left);
+  });
+  const least = Math.max(INK.leastLevel, noiseLimit(counted, INK.clearOfNoise));
+  const longer = Math.max(darkness.height, darkness.width);
+  if (level < least || Math.max(...sizes) < INK.leastSize * longer) return null;
+  return { level, components: found, kept };
+}
+
+// How much darkness changes within a few pixels around each pixel.
+function changeWithinRim(darkness) {
+  const highest = maximum(darkness, INK.rim).values;
+  const lowest = maximum(mapped(darkness, (x) => -x), INK.rim).values; // of the negative
+  return highest.map((x, i) => x + lowest[i]);
+}
+
+// Which components have edges: along their rims, darkness changes within few pixels.
+function sharpParts(darkness, change, { height, width, label, parts }) {
+  const ink = new Float32Array(label.length), inner = new Float64Array(parts.length);
+  for (let i = 0; i < label.length; i++) {
+    if (label[i] < 0) continue;
+    ink[i] = 1;
+    inner[label[i]] += darkness[i];
+  }
+  const share = boxMean({ height, width, values: ink }, 1).values;
+  const least = parts.map(({ area }, part) => INK.sharp * (inner[part] / area));
+  const rim = new Float64Array(parts.length), sharp = new Float64Array(parts.length);
+  for (let i = 0; i < label.length; i++) {
+    const part = label[i];
+    if (part < 0 || share[i] >= 1) continue;
+    rim[part]++;
+    if (change[i] > least[part]) sharp[part]++;
+  }
+  return parts.map((_, part) => sharp[part] >= INK.sharpRim * rim[part]);
+}
+
+// Whether the ink ends at edges: the pixels around it are less dark.
+function isWhole(mask, widest) {
+  const ink = { ...mask, values: Float32Array.from(mask.values) };
+  const [far, near] = [4, 2].map((reach) => boxMean(ink, reach).values);
+  const asDark = fround(INK.asDark * meanWhere(widest.values, (i) => mask.values[i]));
+  let around = 0, dark = 0;
+  for (let i = 0; i < far.length; i++) {
+    if (far[i] <= 0 || near[i] > 0) continue;
+    around++;
+    if (widest.values[i] > asDark) dark++;
+  }
+  return dark <= INK.torn * around;
+}
+
+// Whether the ink is brighter than the paper.
+function isBright(picture, radius) {
+  const { height, width, values } = picture;
+  const local = boxMean(picture, radius).values;
+  const n = values.length;
+  let squares = 0, cubes = 0;
+  for (let i = 0; i < n; i++) {
+    const deviation = fround(values[i] - local[i]), square = fround(deviation * deviation);
+    squares += square;
+    cubes += fround(square * deviation);
+  }
+  const skewness = cubes / n / Math.max(Math.sqrt(squares / n), 1e-6) ** 3;
+  if (Math.abs(skewness) >= INK.clearSkewness) return skewness > 0;
+  const edge = [...values.subarray(0, width), ...values.subarray((height - 1) * width)];
+  for (let row = 0; row < height; row++) {
+    edge.push(values[row * width], values[row * width + width - 1]);
+  }
+  return meanWhere(edge, () => true) < meanWhere(values, () => true);
+}
+
+// The counts of 256 bins from 0 to the largest value, and the width of a bin.
+function histogram(values) {
+  let top = 1e-6;
+  for (let i = 0; i < values.length; i++) top = Math.max(top, values[i]);
+  const scale = fround(256 / top), counts = new Float64Array(256);
+  for (let i = 0; i < values.length; i++) {
+    counts[Math.min(Math.floor(fround(Math.max(values[i], 0) * scale)), 255)]++;
+  }
+  return { counts, binWidth: top / 256, n: values.length };
+}
+
+// Otsu's threshold, which separates values into the two classes with the least variance.
+function otsu({ counts, binWidth, n }) {
+  const total = counts.reduce((sum, count, i) => sum + count * i, 0);
+  let below = 0, sum = 0, best = 0, most = 0;
+  counts.forEach((count, i) => {
+    below += count;
+    sum += count * i;
+    if (!below || below === n) return;
+    const between = (total * below - n * sum) ** 2 / (below * (n - below));
+    if (between > most) [best, most] = [i, between];
+  });
+  return (best + 1) * binWidth;
+}
+
+// How far the noise of the paper may go, by the lower quarter of the values.
+function noiseLimit({ counts, binWidth, n }, distances) {
+  const binOf = (share) => {
+    let bin = 0;
+    for (let sum = counts[0]; sum / n < share; sum += counts[bin]) bin++;
+    return bin;
+  };
+  const [twentieth, quarter] = [binOf(0.05), binOf(0.25)];
+  return (quarter + distances * (quarter - twentieth)) * binWidth;
+}
+
+// The components that are ink of digits: no specks, and no table around the paper.
+function withoutSpecks(found) {
+  const { height, width, parts } = found;
+  const areas = (of) => of.reduce((largest, { area }) => Math.max(largest, area), 0);
+  const within = ({ top, left, bottom, right }) => (
+    top > 0 && left > 0 && bottom < height && right < width
+  );
+  const least = INK.lowest * Math.max(height, width);
+  let kept = parts.filter(within);
+  let largest = areas(kept.filter(({ top, bottom }) => bottom - top >= least));
+  if (largest <= INK.smallest * areas(parts.filter((part) => !within(part)))) {
+    const shares = contact(found);
+    kept = parts.filter((_, i) => shares[i] < INK.along);
+    largest = areas(kept);
+  }
+  const chosen = new Set(kept.filter(({ area }) => area >= INK.speck * largest));
+  return [...parts.keys()].filter((i) => chosen.has(parts[i]));
+}
