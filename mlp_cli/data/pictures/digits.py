@@ -21,6 +21,10 @@ from mlp_cli.data.pictures.components import Components
 from mlp_cli.data.pictures.windows import Mask
 
 LARGEST = 1.4  # height and width of joined parts, in usual heights
+LARGEST_ALONE, SLENDER = (
+    2.2,
+    0.4,
+)  # the same of a single digit, if it is not narrower for its height
 NEAR = 0.4  # gap between parts, in usual heights
 TALL = 0.6  # of the usual height: parts that may be digits of their own
 SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
@@ -51,22 +55,25 @@ class Digit(NamedTuple):
         return self.right - self.left
 
 
-def find_digits(parts: Components, kept: Mask) -> list[list[Digit]]:
-    """Return the lines of digits that the kept components form, in the order of reading."""
+def find_digits(parts: Components, kept: Mask, alone: bool) -> list[list[Digit]]:
+    """Return the lines of digits that the kept components form, in the order of reading.
+
+    If a digit is `alone`, the usual height may be that of a part. So parts are joined more freely.
+    """
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(-parts.area[chosen], kind="stable")][:MOST_PARTS]
     boxes = [_box(parts, int(part)) for part in chosen]
     if not boxes:
         return []
     usual = _usual_height(boxes)
-    digits = _joined(boxes, usual)
+    digits = _joined(boxes, usual, alone)
     digits = [
         digit
         for digit in digits
         if SMALLEST * usual <= max(digit.height, digit.width) <= HIGHEST * usual
-        and digit.width <= WIDEST * digit.height
     ]
-    return _in_order(digits)
+    upright = [digit for digit in digits if digit.width <= WIDEST * digit.height]
+    return _in_order(upright or digits)
 
 
 def _box(parts: Components, part: int) -> Digit:
@@ -81,7 +88,7 @@ def _usual_height(boxes: list[Digit]) -> int:
     return by_height[int(np.searchsorted(ink, ink[-1] / 2))].height
 
 
-def _joined(boxes: list[Digit], usual: int) -> list[Digit]:
+def _joined(boxes: list[Digit], usual: int, alone: bool) -> list[Digit]:
     """Join parts of digits, the nearest first."""
     boxes = list(boxes)
     while True:
@@ -89,7 +96,7 @@ def _joined(boxes: list[Digit], usual: int) -> list[Digit]:
             (gap, i, j)
             for j in range(len(boxes))
             for i in range(j)
-            if (gap := _gap_of_parts(boxes[i], boxes[j], usual)) is not None
+            if (gap := _gap_of_parts(boxes[i], boxes[j], usual, alone)) is not None
         ]
         if not pairs:
             return boxes
@@ -108,13 +115,15 @@ def _both(a: Digit, b: Digit) -> Digit:
     )
 
 
-def _gap_of_parts(a: Digit, b: Digit, usual: int) -> float | None:
+def _gap_of_parts(a: Digit, b: Digit, usual: int, alone: bool) -> float | None:
     """Return the gap between two boxes, or None if they cannot be parts of one digit."""
     across = max(a.left, b.left) - min(a.right, b.right)  # below 0 if they share columns
     down = max(a.top, b.top) - min(a.bottom, b.bottom)
     gap = max(0, across, down)
     both = _both(a, b)
-    if gap > NEAR * usual or max(both.height, both.width) > LARGEST * usual:
+    free = alone and both.width >= SLENDER * both.height
+    largest = LARGEST_ALONE if free else LARGEST
+    if gap > NEAR * usual or max(both.height, both.width) > largest * usual:
         return None
     tall = min(a.height, b.height) >= TALL * usual
     if tall and -across < SHARED_COLUMNS * min(a.width, b.width):

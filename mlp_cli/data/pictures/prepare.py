@@ -37,7 +37,7 @@ def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
     ink = find_ink(picture, ONE_SIDE)
     if ink is None:
         return None, 0
-    digits = [digit for line in find_digits(ink.parts, ink.kept) for digit in line]
+    digits = [digit for line in find_digits(ink.parts, ink.kept, True) for digit in line]
     if not digits:
         return None, 0
     largest = max(digits, key=lambda digit: digit.area)
@@ -50,7 +50,7 @@ def prepare_digits(picture: NDArray[np.generic]) -> list[list[Prepared]]:
     ink = find_ink(picture, MANY_SIDE)
     if ink is None:
         return []
-    lines = find_digits(ink.parts, ink.kept)
+    lines = find_digits(ink.parts, ink.kept, False)
     return [[_prepared(ink, digit, picture.shape) for digit in line] for line in lines]
 
 

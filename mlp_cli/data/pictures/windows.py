@@ -76,7 +76,7 @@ def _scaled_rows(picture: NDArray[np.generic], rows: int) -> Grey:
             first = min(int(centre), n - 2) if n > 1 else 0
             last = first + 2 if n > 1 else 1
             weights = np.array([1 - centre + first, centre - first][: last - first])
-        new[row] = weights.astype(np.float32) @ picture[first:last].astype(np.float32)
+        new[row] = (weights.astype(np.float32)[:, None] * picture[first:last]).sum(axis=0)
     return new
 
 
