@@ -35,7 +35,7 @@ class Components:
         return np.repeat(self.owner, self.runs[1] - self.runs[0])
 
     def contact(self) -> NDArray[np.float64]:
-        """Return the share of an edge of the mask that each component takes, the largest of four."""
+        """Return which share of an edge of the mask each component takes, the largest of four."""
         height, width = self.shape
         start, end = self.runs
         row = start // (width + 1)

@@ -65,7 +65,7 @@ class Ink:
     kept: Mask
 
 
-def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
+def find_ink(picture: NDArray[np.number], side: int) -> Ink | None:
     """Return the ink of a picture (height, width), or None if it is blank.
 
     The picture is reduced to `side` pixels on its longer side.

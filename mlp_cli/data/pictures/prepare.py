@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
     box: tuple[int, int, int, int]
 
 
-def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
+def prepare_digit(picture: NDArray[np.number]) -> tuple[Prepared | None, int]:
     """Return the largest digit of a picture (height, width), and the number of digits in it.
 
     The digit is None if the picture is blank.
@@ -45,7 +45,7 @@ def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
     return _prepared(ink, largest, picture.shape), alike
 
 
-def prepare_digits(picture: NDArray[np.generic]) -> list[list[Prepared]]:
+def prepare_digits(picture: NDArray[np.number]) -> list[list[Prepared]]:
     """Return the lines of digits of a picture (height, width), in the order of reading."""
     ink = find_ink(picture, MANY_SIDE)
     if ink is None:
