@@ -107,6 +107,8 @@ def read_pictures(path: Path) -> Iterator[Picture]:
         If it cannot be read.
     """
     if path == STREAM:
+        if sys.stdin is None:
+            raise DataError("standard input is closed. Name a file.")
         with _spooled(sys.stdin.buffer, "standard input") as file:
             yield from _named(_read(file), file, "-")
         return
