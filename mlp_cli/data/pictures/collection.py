@@ -38,6 +38,8 @@ class Pictures:
             try:
                 files = picture_files(path)
             except (DataError, StorageError) as error:
+                if len(self._paths) == 1:
+                    raise
                 self.fail(error)
                 continue
             for file in files:

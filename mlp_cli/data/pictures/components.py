@@ -35,7 +35,7 @@ class Components:
         return np.repeat(self.owner, self.runs[1] - self.runs[0])
 
     def contact(self) -> NDArray[np.float64]:
-        """Return how much of an edge of the mask each component takes: the largest share of four."""
+        """Return which share of an edge of the mask each component takes, the largest of four."""
         height, width = self.shape
         start, end = self.runs
         row = start // (width + 1)
@@ -47,7 +47,8 @@ class Components:
         )
         n = len(self)
         shares = [np.bincount(self.owner[on], m[on], n) / side for on, m, side in edges]
-        return np.max(shares, axis=0)
+        largest: NDArray[np.float64] = np.max(shares, axis=0)
+        return largest
 
     def __len__(self) -> int:
         return len(self.area)

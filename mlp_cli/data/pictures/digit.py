@@ -75,5 +75,5 @@ def _with_usual_strokes(fine: Grey) -> Grey:
 
 def _place(mass: Grey) -> int:
     """Return where to put rows or columns of this mass, so that their centre is in the middle."""
-    centre = float(mass @ np.arange(len(mass)).astype(np.float32)) / max(float(mass.sum()), 1e-6)
+    centre = float((mass * np.arange(len(mass))).sum()) / max(float(mass.sum()), 1e-6)
     return min(max(int(np.floor(CENTRE - centre + 0.5)), 0), SIDE - len(mass))

@@ -1,6 +1,7 @@
 """Join the components of the ink to digits, and put the digits into the order of reading.
 
-1. The usual height is the height at which half of the ink is reached, from the lowest component on.
+1. The size of a component is its longer side. The usual size is that at which half of the ink is
+   reached, from the smallest component on.
 2. Of all pairs of components that may be parts of one digit, join the nearest; repeat with the
    joined boxes. Parts are near, and together no larger than a digit. Two that are both nearly as
    high as a digit are two digits, unless one stands above or within the other's columns.
@@ -20,11 +21,15 @@ import numpy as np
 from mlp_cli.data.pictures.components import Components
 from mlp_cli.data.pictures.windows import Mask
 
-LARGEST = 1.4  # height and width of joined parts, in usual heights
-NEAR = 0.4  # gap between parts, in usual heights
-TALL = 0.6  # of the usual height: parts that may be digits of their own
+LARGEST = 1.4  # height and width of joined parts, in usual sizes
+LARGEST_ALONE, SLENDER = (
+    2.2,
+    0.4,
+)  # the same of a single digit, if it is not narrower for its height
+NEAR = 0.4  # gap between parts, in usual sizes
+TALL = 0.6  # of the usual size: parts that may be digits of their own
 SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
-SMALLEST, HIGHEST = 0.4, 2.5  # digits, in usual heights
+SMALLEST, LONGEST = 0.4, 2.5  # digits, in usual sizes
 WIDEST = 2.5  # of the height
 MOST_PARTS = 400  # so many, the largest, are looked at
 SHARED_ROWS = 0.4  # of the lower of two digits in a line
@@ -46,27 +51,31 @@ class Digit(NamedTuple):
         return self.bottom - self.top
 
     @property
+    def size(self) -> int:
+        """Its longer side."""
+        return max(self.height, self.width)
+
+    @property
     def width(self) -> int:
         """Its number of columns."""
         return self.right - self.left
 
 
-def find_digits(parts: Components, kept: Mask) -> list[list[Digit]]:
-    """Return the lines of digits that the kept components form, in the order of reading."""
+def find_digits(parts: Components, kept: Mask, alone: bool) -> list[list[Digit]]:
+    """Return the lines of digits that the kept components form, in the order of reading.
+
+    If a digit is `alone`, the usual size may be that of a part. So parts are joined more freely.
+    """
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.argsort(-parts.area[chosen], kind="stable")][:MOST_PARTS]
     boxes = [_box(parts, int(part)) for part in chosen]
     if not boxes:
         return []
-    usual = _usual_height(boxes)
-    digits = _joined(boxes, usual)
-    digits = [
-        digit
-        for digit in digits
-        if SMALLEST * usual <= max(digit.height, digit.width) <= HIGHEST * usual
-        and digit.width <= WIDEST * digit.height
-    ]
-    return _in_order(digits)
+    usual = _usual_size(boxes)
+    digits = _joined(boxes, usual, alone)
+    digits = [digit for digit in digits if SMALLEST * usual <= digit.size <= LONGEST * usual]
+    upright = [digit for digit in digits if digit.width <= WIDEST * digit.height]
+    return _in_order(upright or digits)
 
 
 def _box(parts: Components, part: int) -> Digit:
@@ -75,13 +84,13 @@ def _box(parts: Components, part: int) -> Digit:
     return Digit(top, left, bottom, right, int(parts.area[part]), (part,))
 
 
-def _usual_height(boxes: list[Digit]) -> int:
-    by_height = sorted(boxes, key=lambda box: box.height)
-    ink = np.cumsum([box.area for box in by_height])
-    return by_height[int(np.searchsorted(ink, ink[-1] / 2))].height
+def _usual_size(boxes: list[Digit]) -> int:
+    by_size = sorted(boxes, key=lambda box: box.size)
+    ink = np.cumsum([box.area for box in by_size])
+    return by_size[int(np.searchsorted(ink, ink[-1] / 2))].size
 
 
-def _joined(boxes: list[Digit], usual: int) -> list[Digit]:
+def _joined(boxes: list[Digit], usual: int, alone: bool) -> list[Digit]:
     """Join parts of digits, the nearest first."""
     boxes = list(boxes)
     while True:
@@ -89,7 +98,7 @@ def _joined(boxes: list[Digit], usual: int) -> list[Digit]:
             (gap, i, j)
             for j in range(len(boxes))
             for i in range(j)
-            if (gap := _gap_of_parts(boxes[i], boxes[j], usual)) is not None
+            if (gap := _gap_of_parts(boxes[i], boxes[j], usual, alone)) is not None
         ]
         if not pairs:
             return boxes
@@ -108,13 +117,15 @@ def _both(a: Digit, b: Digit) -> Digit:
     )
 
 
-def _gap_of_parts(a: Digit, b: Digit, usual: int) -> float | None:
+def _gap_of_parts(a: Digit, b: Digit, usual: int, alone: bool) -> float | None:
     """Return the gap between two boxes, or None if they cannot be parts of one digit."""
     across = max(a.left, b.left) - min(a.right, b.right)  # below 0 if they share columns
     down = max(a.top, b.top) - min(a.bottom, b.bottom)
     gap = max(0, across, down)
     both = _both(a, b)
-    if gap > NEAR * usual or max(both.height, both.width) > LARGEST * usual:
+    free = alone and both.width >= SLENDER * both.height
+    largest = LARGEST_ALONE if free else LARGEST
+    if gap > NEAR * usual or both.size > largest * usual:
         return None
     tall = min(a.height, b.height) >= TALL * usual
     if tall and -across < SHARED_COLUMNS * min(a.width, b.width):

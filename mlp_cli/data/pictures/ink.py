@@ -22,6 +22,7 @@ Each step is plain arithmetic on arrays, so that another language can repeat it:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,8 @@ RULED_LEVEL = 0.35  # of the level of the ink: ruled lines may be paler
 INK_LEVEL = 0.5
 SPECK = 0.02  # of the largest component's area
 LOWEST, SMALLEST = 0.06, 0.01  # a digit within a table: of the longer side, and of the table's area
+PALER = 0.25  # of the level of what touches the edge: ink elsewhere has at least this level
+LEAST_PIXELS = 5  # rows or columns of the largest component
 LEAST_SIZE = 0.025  # of the largest component, of the longer side
 ALONG = 0.8  # of an edge of the picture: what touches more of it is no digit
 AS_DARK, TORN = 0.7, 0.05  # of the level; of the pixels around the ink
@@ -62,7 +65,7 @@ class Ink:
     kept: Mask
 
 
-def find_ink(picture: NDArray[np.generic], side: int) -> Ink | None:
+def find_ink(picture: NDArray[np.number], side: int) -> Ink | None:
     """Return the ink of a picture (height, width), or None if it is blank.
 
     The picture is reduced to `side` pixels on its longer side.
@@ -112,21 +115,60 @@ def _first_level(darkness: Grey) -> tuple[float, float]:
 
 
 def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | None:
-    """Return the level, the components and the kept components of the ink, None without ink."""
+    """Return the level, the components and the kept components of the ink, None without ink.
+
+    What touches the edge of the picture is no digit if there is ink elsewhere, also paler ink.
+    """
+    inside = _threshold(darkness, lines, _inside)
+    if inside is not None:
+        return inside
+    touching = _threshold(darkness, lines, _at_edge)
+    if touching is None:
+        return None
+    level, parts, kept = touching
+    near = box_mean(parts.mask(kept).astype(np.float32), RIM) > 0
+    rest = np.where(near, np.float32(0), darkness)
+    inside = _threshold(rest, lines, _inside)
+    return touching if inside is None or inside[0] < PALER * level else inside
+
+
+def _threshold(
+    darkness: Grey, lines: Mask, choose: Callable[[Components], Mask]
+) -> tuple[float, Components, Mask] | None:
+    """Separate ink from paper, with only the components that are chosen, none of which is a speck.
+
+    The result is that of `_separated`.
+    """
     noise = noise_limit(darkness, NOISE)
     threshold = max(otsu(darkness), noise)
     for _ in range(2):
         parts = components((darkness > threshold) & ~lines)
-        kept = _without_specks(parts) & _sharp(darkness, parts)
+        kept = choose(parts) & _sharp(darkness, parts)
+        kept &= parts.area >= SPECK * parts.area[kept].max(initial=0)
         if not kept.any():
             return None
         level = float(darkness[parts.mask(kept)].mean())
         threshold = max(INK_LEVEL * level, noise)
     sizes = np.maximum(parts.bottom - parts.top, parts.right - parts.left)[kept]
     least = max(LEAST_LEVEL, noise_limit(darkness, CLEAR_OF_NOISE))
-    if level < least or sizes.max(initial=0) < LEAST_SIZE * max(darkness.shape):
+    if level < least or sizes.max() < max(LEAST_PIXELS, LEAST_SIZE * max(darkness.shape)):
         return None
     return level, parts, kept
+
+
+def _inside(parts: Components) -> Mask:
+    """Choose the components that do not touch the edge, unless all of them are low."""
+    height, width = parts.shape
+    chosen = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
+    high = parts.bottom - parts.top >= LOWEST * max(height, width)
+    largest, at_edge = (parts.area[some].max(initial=0) for some in (chosen & high, ~chosen))
+    return chosen if largest > SMALLEST * at_edge else np.zeros_like(chosen)
+
+
+def _at_edge(parts: Components) -> Mask:
+    """Choose all components but those that take most of an edge."""
+    chosen: Mask = parts.contact() < ALONG
+    return chosen
 
 
 def _sharp(darkness: Grey, parts: Components) -> Mask:
@@ -193,15 +235,3 @@ def noise_limit(values: Grey, distances: float) -> float:
     share = np.cumsum(counts) / values.size
     twentieth, quarter = (int(np.searchsorted(share, wanted)) for wanted in (0.05, 0.25))
     return (quarter + distances * (quarter - twentieth)) * width
-
-
-def _without_specks(parts: Components) -> Mask:
-    """Return which components are ink of digits: no specks, and no table around the paper."""
-    height, width = parts.shape
-    kept = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
-    high = parts.bottom - parts.top >= LOWEST * max(height, width)
-    largest = int(parts.area[kept & high].max(initial=0))
-    if largest <= SMALLEST * parts.area[~kept].max(initial=0):
-        kept = parts.contact() < ALONG
-        largest = int(parts.area[kept].max(initial=0))
-    return kept & (parts.area >= SPECK * largest)

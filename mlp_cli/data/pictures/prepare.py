@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
     box: tuple[int, int, int, int]
 
 
-def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
+def prepare_digit(picture: NDArray[np.number]) -> tuple[Prepared | None, int]:
     """Return the largest digit of a picture (height, width), and the number of digits in it.
 
     The digit is None if the picture is blank.
@@ -37,7 +37,7 @@ def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
     ink = find_ink(picture, ONE_SIDE)
     if ink is None:
         return None, 0
-    digits = [digit for line in find_digits(ink.parts, ink.kept) for digit in line]
+    digits = [digit for line in find_digits(ink.parts, ink.kept, True) for digit in line]
     if not digits:
         return None, 0
     largest = max(digits, key=lambda digit: digit.area)
@@ -45,12 +45,12 @@ def prepare_digit(picture: NDArray[np.generic]) -> tuple[Prepared | None, int]:
     return _prepared(ink, largest, picture.shape), alike
 
 
-def prepare_digits(picture: NDArray[np.generic]) -> list[list[Prepared]]:
+def prepare_digits(picture: NDArray[np.number]) -> list[list[Prepared]]:
     """Return the lines of digits of a picture (height, width), in the order of reading."""
     ink = find_ink(picture, MANY_SIDE)
     if ink is None:
         return []
-    lines = find_digits(ink.parts, ink.kept)
+    lines = find_digits(ink.parts, ink.kept, False)
     return [[_prepared(ink, digit, picture.shape) for digit in line] for line in lines]
 
 

@@ -40,7 +40,7 @@ MANY_PIXELS = 10_000_000  # a larger picture with transparent parts is halved
 MOST_STREAMED = 1 << 28  # bytes
 CHUNK = 1 << 20
 SHARES = (0.299, 0.587, 0.114)  # of red, green and blue in grey
-GREY_OF_16_BITS = 257  # 65535 / 255
+WHITES = (1023, 4095, 16383, 65535)
 
 NEEDED = "pictures need the extra `images`: pip install 'mlp-cli[images]'"
 ORIENTATION = 0x0112  # in EXIF
@@ -107,6 +107,8 @@ def read_pictures(path: Path) -> Iterator[Picture]:
         If it cannot be read.
     """
     if path == STREAM:
+        if sys.stdin is None:
+            raise DataError("standard input is closed. Name a file.")
         with _spooled(sys.stdin.buffer, "standard input") as file:
             yield from _named(_read(file), file, "-")
         return
@@ -176,7 +178,7 @@ def _read_npy(file: Path) -> Iterator[Picture]:
 def _to_255(name: str, values: Values) -> Grey:
     """Return numbers as grey values from 0 to 255.
 
-    Those from 0 to 1 that are not whole are shares of white; those above 255 have 16 bits.
+    Fractions up to 1 are shares of white. Numbers above 255 have 10, 12, 14 or 16 bits.
     """
     if values.dtype == np.uint8:
         return values
@@ -192,12 +194,12 @@ def _to_255(name: str, values: Values) -> Grey:
     if values.dtype.kind == "f" and high <= 1:
         scale = 255
     elif high > 255:
-        scale = 1 / GREY_OF_16_BITS
+        scale = 255 / next(white for white in WHITES if high <= white)
     return values.astype(np.float32) * np.float32(scale)
 
 
 def _without_colours(values: Values) -> NDArray[np.float32]:
-    grey: NDArray[np.float32] = values[..., :3].astype(np.float32) @ np.array(SHARES, np.float32)
+    grey: NDArray[np.float32] = (values[..., :3] * np.array(SHARES, np.float32)).sum(axis=-1)
     if values.shape[-1] == 4:
         return _on_paper(grey, values[..., 3])
     return grey

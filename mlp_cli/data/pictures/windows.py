@@ -45,7 +45,7 @@ def maximum(picture: Grey, radius: int) -> Grey:
     return picture
 
 
-def reduced(picture: NDArray[np.generic], side: int) -> Grey:
+def reduced(picture: NDArray[np.number], side: int) -> Grey:
     """Return the picture with its longer side reduced to `side` pixels, if it is longer."""
     height, width = picture.shape
     longer = max(height, width, side)
@@ -53,7 +53,7 @@ def reduced(picture: NDArray[np.generic], side: int) -> Grey:
     return scaled(picture, rows, columns)
 
 
-def scaled(picture: NDArray[np.generic], rows: int, columns: int) -> Grey:
+def scaled(picture: NDArray[np.number], rows: int, columns: int) -> Grey:
     """Return the picture with that many rows and columns.
 
     An axis is shortened by means of the area that each new pixel covers, and lengthened by linear
@@ -62,7 +62,7 @@ def scaled(picture: NDArray[np.generic], rows: int, columns: int) -> Grey:
     return _scaled_rows(_scaled_rows(picture, rows).T, columns).T
 
 
-def _scaled_rows(picture: NDArray[np.generic], rows: int) -> Grey:
+def _scaled_rows(picture: NDArray[np.number], rows: int) -> Grey:
     n = len(picture)
     new = np.empty((rows, picture.shape[1]), np.float32)
     for row in range(rows):
@@ -76,7 +76,7 @@ def _scaled_rows(picture: NDArray[np.generic], rows: int) -> Grey:
             first = min(int(centre), n - 2) if n > 1 else 0
             last = first + 2 if n > 1 else 1
             weights = np.array([1 - centre + first, centre - first][: last - first])
-        new[row] = weights.astype(np.float32) @ picture[first:last].astype(np.float32)
+        new[row] = (weights.astype(np.float32)[:, None] * picture[first:last]).sum(axis=0)
     return new
 
 
