@@ -35,7 +35,8 @@ def export(checkpoint: Path, file: Path, data_dir: Path) -> None:
     if reason := unfinished(checkpoint):
         observer.warn(reason)
     agreement = write_export(model, file, data_dir)
-    observer.log(f"network: {model!r}")
+    epoch = "?" if model.epoch is None else model.epoch
+    observer.log(f"network: {model.path}, epoch {epoch}, trained on {model.data.name}")
     if agreement is not None:
         observer.log(str(agreement))
     show(file)

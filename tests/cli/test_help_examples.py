@@ -19,6 +19,7 @@ SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 
 
 
 COMMANDS = walk(cli)
+TAKE_A_RUN = ("compare", "eval", "export", "runs")
 
 
 def examples(name: str) -> list[str]:
@@ -54,7 +55,7 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         "MLP_KERNELS": "numpy",
     }
     # What the examples of other commands make.
-    before = ["mlp train mnist --out runs/a"] if name in ("compare", "eval", "runs") else []
+    before = ["mlp train mnist --out runs/a"] if name in TAKE_A_RUN else []
     for example in [*before, *examples(name)]:
         done = subprocess.run(
             example, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True

@@ -46,9 +46,11 @@ def test_every_path_is_refused_by_name_if_it_is_empty_or_blank(
     command: click.Command, parameter: click.Parameter
 ) -> None:
     for given, said in ODD:
-        words = [given]
         if isinstance(parameter, click.Option):
             words = [f"{parameter.opts[0]}={given}", "x.png"]
+        else:
+            arguments = [each for each in command.params if isinstance(each, click.Argument)]
+            words = [*["x.png"] * arguments.index(parameter), given]
         with pytest.raises(click.BadParameter) as caught:
             command.make_context("mlp", words)
         assert said in caught.value.format_message()

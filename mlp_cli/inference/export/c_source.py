@@ -11,7 +11,7 @@ from string import Template
 from mlp_cli.inference.export.plain import Floats, plain_network
 from mlp_cli.inference.model import Model
 
-NUMBERS_A_LINE = 8
+NUMBERS_A_LINE = 6
 
 # f(z) of a hidden neuron. SLOPE stands for the slope of leaky_relu.
 FUNCTIONS = {
@@ -74,7 +74,7 @@ static void mlp_forward(const uint8_t *pixels, float *z)
 {
 $buffers
     uint32_t i;
-    for (i = 0; i < MLP_HEIGHT * MLP_WIDTH; i++)
+    for (i = 0; i < $inputs; i++)
         x[i] = (float)pixels[i];
 $layers
 }
@@ -151,11 +151,12 @@ def c_bytes(model: Model) -> bytes:
             layers.append(f"    mlp_activate({z}, {len(W)});")
     function = FUNCTIONS[network.activation].replace("SLOPE", f"{network.negative_slope!r}f")
     height, width = network.image_shape
-    written_by, *about = network.about.items()
+    (_, written_by), *about = network.about.items()
     source = SOURCE.substitute(
-        about=comment(written_by[1]) + "".join(f"\n   {k}: {comment(text)}" for k, text in about),
-        constants=f"{4 * sum(sizes[1:]) + 4 * sum(W.size for W in network.weights):,}",
+        about=comment(written_by) + "".join(f"\n   {k}: {comment(text)}" for k, text in about),
+        constants=f"{sum(array.nbytes for array in network.weights + network.biases):,}",
         stack=f"{4 * (sum(buffers.values()) + sizes[-1]):,}",
+        inputs=sizes[0],
         height=height,
         width=width,
         classes=sizes[-1],

@@ -42,7 +42,7 @@ class PlainNetwork:
     image_shape
         (height, width) of the images. Their pixels, row by row, are the first a.
     about
-        Where the network comes from and what it is, as printable text for people.
+        What the network is and where it comes from, by name, as text without control characters.
     """
 
     weights: tuple[Floats, ...]
@@ -96,7 +96,7 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
             network.activation.constant,
             model.config.loss,
             model.image_shape,
-            _about(model),
+            _about(model, activation),
         )
     if not all(np.isfinite(array).all() for array in plain.weights + plain.biases):
         raise CheckpointError(
@@ -106,17 +106,19 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
     return plain
 
 
-def _about(model: Model) -> dict[str, str]:
-    """Return what a reader of the file may want to know; of each path only its last name."""
+def _about(model: Model, activation: str) -> dict[str, str]:
+    """Return what a reader of the file may want to know. Of folders it has the last name alone."""
+    if activation == "leaky_relu":
+        activation += f" with the negative slope {model.network.activation.constant}"
     height, width = model.image_shape
     about = {
         "written_by": f"{MARK} (mlp-cli {__version__})",
         "checkpoint": f"{model.path.absolute().parent.name}/{model.path.name}",
         "epoch": "unknown" if model.epoch is None else str(model.epoch),
         "data": PurePath(model.data.name).name,
-        "image": f"{height}x{width} pixels, 0 to 255, bright ink on black",
+        "image": f"{height} x {width} pixels",
         "layers": "-".join(map(str, model.network.sizes)),
-        "activation": model.config.model.activation,
+        "activation": activation,
         "loss": model.config.loss,
     }
     return {name: visible(text) for name, text in about.items()}
