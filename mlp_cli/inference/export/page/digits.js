@@ -2,17 +2,19 @@
 // reading is left out: of several digits, the page takes the largest.
 
 const DIGITS = {
-  largest: 1.4, // height and width of joined parts, in usual heights
-  near: 0.4, // gap between parts, in usual heights
-  tall: 0.6, // of the usual height: parts that may be digits of their own
+  largest: 1.4, // height and width of joined parts, in usual sizes
+  largestAlone: 2.2, slender: 0.4, // the same, if they are not narrower for their height
+  near: 0.4, // gap between parts, in usual sizes
+  tall: 0.6, // of the usual size: parts that may be digits of their own
   sharedColumns: 0.5, // of the narrower of two such parts, for one digit
-  smallest: 0.4, highest: 2.5, // digits, in usual heights
+  smallest: 0.4, longest: 2.5, // digits, in usual sizes
   widest: 2.5, // of the height
   mostParts: 400, // so many, the largest, are looked at
 };
 
 const heightOf = ({ top, bottom }) => bottom - top;
 const widthOf = ({ left, right }) => right - left;
+const sizeOf = (box) => Math.max(heightOf(box), widthOf(box));
 
 // The digits: a box (bottom and right are exclusive), the area of ink, and the components of each.
 function findDigits(components, kept) {
@@ -21,20 +23,20 @@ function findDigits(components, kept) {
     .slice(0, DIGITS.mostParts)
     .map((part) => ({ ...components[part], parts: [part] }));
   if (!boxes.length) return [];
-  const usual = usualHeight(boxes);
-  return joined(boxes, usual).filter((digit) => {
-    const height = heightOf(digit), width = widthOf(digit), longer = Math.max(height, width);
-    return DIGITS.smallest * usual <= longer && longer <= DIGITS.highest * usual
-      && width <= DIGITS.widest * height;
-  });
+  const usual = usualSize(boxes);
+  const digits = joined(boxes, usual).filter((digit) => (
+    DIGITS.smallest * usual <= sizeOf(digit) && sizeOf(digit) <= DIGITS.longest * usual
+  ));
+  const upright = digits.filter((digit) => widthOf(digit) <= DIGITS.widest * heightOf(digit));
+  return upright.length ? upright : digits;
 }
 
-// The height at which half of the ink is reached, from the lowest component on.
-function usualHeight(boxes) {
-  const byHeight = [...boxes].sort((a, b) => heightOf(a) - heightOf(b));
+// The size (the longer side) at which half of the ink is reached, from the smallest component on.
+function usualSize(boxes) {
+  const bySize = [...boxes].sort((a, b) => sizeOf(a) - sizeOf(b));
   const half = boxes.reduce((sum, { area }) => sum + area, 0) / 2;
   let ink = 0;
-  return heightOf(byHeight.find(({ area }) => (ink += area) >= half));
+  return sizeOf(bySize.find(({ area }) => (ink += area) >= half));
 }
 
 // Join parts of digits, the nearest first.
@@ -69,8 +71,9 @@ function gapOfParts(a, b, usual) {
   const across = Math.max(a.left, b.left) - Math.min(a.right, b.right);
   const down = Math.max(a.top, b.top) - Math.min(a.bottom, b.bottom);
   const gap = Math.max(0, across, down), joint = both(a, b);
-  if (gap > DIGITS.near * usual) return null;
-  if (Math.max(heightOf(joint), widthOf(joint)) > DIGITS.largest * usual) return null;
+  const free = widthOf(joint) >= DIGITS.slender * heightOf(joint);
+  const largest = free ? DIGITS.largestAlone : DIGITS.largest;
+  if (gap > DIGITS.near * usual || sizeOf(joint) > largest * usual) return null;
   const tall = Math.min(heightOf(a), heightOf(b)) >= DIGITS.tall * usual;
   const narrower = Math.min(widthOf(a), widthOf(b));
   return tall && -across < DIGITS.sharedColumns * narrower ? null : gap;

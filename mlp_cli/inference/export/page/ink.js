@@ -14,6 +14,8 @@ const INK = {
   inkLevel: 0.5,
   speck: 0.02, // of the largest component's area
   lowest: 0.06, smallest: 0.01, // a digit within a table: of the longer side; of its area
+  paler: 0.25, // of the level of what touches the edge: ink elsewhere has at least this level
+  leastPixels: 5, // rows or columns of the largest component
   leastSize: 0.025, // of the largest component, of the longer side
   along: 0.8, // of an edge of the picture: what touches more of it is no digit
   asDark: 0.7, torn: 0.05, // of the level; of the pixels around the ink
@@ -78,29 +80,66 @@ function meanWhere(values, chosen) {
   return fround(sum / n);
 }
 
-// The level, the components and the kept components of the ink, or null without ink.
+// The level, the components and the kept components of the ink, or null without ink. What touches
+// the edge of the picture is no digit if there is ink elsewhere, also paler ink.
 function separated(darkness, lines) {
+  const within = separatedBy(darkness, lines, inside);
+  if (within) return within;
+  const touching = separatedBy(darkness, lines, atEdge);
+  if (!touching) return null;
+  const mask = maskOf(touching.components, touching.kept);
+  const near = boxMean({ ...mask, values: Float32Array.from(mask.values) }, INK.rim).values;
+  const rest = separatedBy(mapped(darkness, (x, i) => (near[i] > 0 ? 0 : x)), lines, inside);
+  return rest && rest.level >= INK.paler * touching.level ? rest : touching;
+}
+
+// The same with only the components that are chosen, none of which is a speck.
+function separatedBy(darkness, lines, choose) {
   const { values } = darkness, counted = histogram(values);
   const noise = noiseLimit(counted, INK.noise), change = changeWithinRim(darkness);
   let threshold = Math.max(otsu(counted), noise), level, found, kept;
   for (let time = 0; time < 2; time++) {
     const dark = above(darkness, threshold);
     found = components(mapped(dark, (ink, i) => (lines.values[i] ? 0 : ink)));
-    const sharp = sharpParts(values, change, found);
-    kept = new Set(withoutSpecks(found).filter((part) => sharp[part]));
+    const { label, parts } = found, sharp = sharpParts(values, change, found);
+    const chosen = choose(found).filter((part) => sharp[part]);
+    const largest = largestArea(chosen.map((part) => parts[part]));
+    kept = new Set(chosen.filter((part) => parts[part].area >= INK.speck * largest));
     if (!kept.size) return null;
-    const { label } = found, isKept = found.parts.map((_, part) => kept.has(part));
+    const isKept = parts.map((_, part) => kept.has(part));
     level = meanWhere(values, (i) => label[i] >= 0 && isKept[label[i]]);
     threshold = Math.max(INK.inkLevel * level, noise);
   }
-  const sizes = [...kept].map((part) => {
+  const longest = [...kept].reduce((most, part) => {
     const { top, left, bottom, right } = found.parts[part];
-    return Math.max(bottom - top, right - left);
-  });
+    return Math.max(most, bottom - top, right - left);
+  }, 0);
   const least = Math.max(INK.leastLevel, noiseLimit(counted, INK.clearOfNoise));
   const longer = Math.max(darkness.height, darkness.width);
-  if (level < least || Math.max(...sizes) < INK.leastSize * longer) return null;
-  return { level, components: found, kept };
+  const tooSmall = longest < Math.max(INK.leastPixels, INK.leastSize * longer);
+  return level < least || tooSmall ? null : { level, components: found, kept };
+}
+
+function largestArea(parts) {
+  return parts.reduce((largest, { area }) => Math.max(largest, area), 0);
+}
+
+// The components that do not touch the edge, unless all of them are low.
+function inside({ height, width, parts }) {
+  const within = parts.map(({ top, left, bottom, right }) => (
+    top > 0 && left > 0 && bottom < height && right < width
+  ));
+  const lowest = INK.lowest * Math.max(height, width);
+  const high = ({ top, bottom }) => bottom - top >= lowest;
+  const largest = largestArea(parts.filter((part, i) => within[i] && high(part)));
+  const atEdges = largestArea(parts.filter((_, i) => !within[i]));
+  return largest > INK.smallest * atEdges ? [...parts.keys()].filter((i) => within[i]) : [];
+}
+
+// All components but those that take most of an edge.
+function atEdge(found) {
+  const shares = contact(found);
+  return [...found.parts.keys()].filter((part) => shares[part] < INK.along);
 }
 
 // How much darkness changes within a few pixels around each pixel.
@@ -198,23 +237,4 @@ function noiseLimit({ counts, binWidth, n }, distances) {
   };
   const [twentieth, quarter] = [binOf(0.05), binOf(0.25)];
   return (quarter + distances * (quarter - twentieth)) * binWidth;
-}
-
-// The components that are ink of digits: no specks, and no table around the paper.
-function withoutSpecks(found) {
-  const { height, width, parts } = found;
-  const areas = (of) => of.reduce((largest, { area }) => Math.max(largest, area), 0);
-  const within = ({ top, left, bottom, right }) => (
-    top > 0 && left > 0 && bottom < height && right < width
-  );
-  const least = INK.lowest * Math.max(height, width);
-  let kept = parts.filter(within);
-  let largest = areas(kept.filter(({ top, bottom }) => bottom - top >= least));
-  if (largest <= INK.smallest * areas(parts.filter((part) => !within(part)))) {
-    const shares = contact(found);
-    kept = parts.filter((_, i) => shares[i] < INK.along);
-    largest = areas(kept);
-  }
-  const chosen = new Set(kept.filter(({ area }) => area >= INK.speck * largest));
-  return [...parts.keys()].filter((i) => chosen.has(parts[i]));
 }
