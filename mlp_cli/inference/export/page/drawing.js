@@ -51,6 +51,15 @@ class Paper {
     this.update();
   }
 
+  // Save the picture that the network gets of a drawing.
+  async save() {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await this.small.convertToBlob());
+    link.download = "drawing.png";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
   lift() {
     this.pointer = null;
     this.pen.down = false;

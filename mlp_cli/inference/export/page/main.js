@@ -14,7 +14,9 @@ async function main() {
   const classes = data.sizes.at(-1), [height, width] = data.imageShape;
   const black = { height, width, values: new Uint8Array(height * width) };
   const canvases = makeLayers(data.sizes, data.activation);
-  const colours = data.preparation === "mnist" ? ["#ffffff", "#101418"] : ["#000000", "#ffffff"];
+  const [kind, colours] = data.preparation === "mnist"
+    ? ["sheet", ["#ffffff", "#101418"]]
+    : ["board", ["#000000", "#ffffff"]]; // as the images of most data
   let waiting = false, answer = null, problem = "";
 
   const show = () => {
@@ -31,9 +33,9 @@ async function main() {
     const alone = items.length === 1 && items[0].bitmap;
     showFrame(alone ? answer.box : null, alone && paper.placeOf(items[0].bitmap), paper);
     const hasPicture = items.some(({ bitmap }) => bitmap);
-    canvas.classList.toggle("ink", data.preparation === "mnist" && !hasPicture);
+    element("drop").className = `paper ${hasPicture ? "photograph" : kind}`;
     element("invitation").hidden = items.length > 0;
-    element("undo").disabled = element("clear").disabled = !items.length;
+    for (const id of ["undo", "clear", "save"]) element(id).disabled = !items.length;
     element("pen").style.left = `${(100 * pen.x) / paper.width}%`;
     element("pen").style.top = `${(100 * pen.y) / paper.height}%`;
     element("pen").classList.toggle("down", pen.down);
@@ -71,6 +73,7 @@ async function main() {
   };
   element("undo").addEventListener("click", () => paper.undo());
   element("clear").addEventListener("click", () => paper.clear());
+  element("save").addEventListener("click", () => paper.save());
   element("open").addEventListener("click", () => element("file").click());
   element("file").addEventListener("change", async ({ target }) => {
     await take([...target.files]);

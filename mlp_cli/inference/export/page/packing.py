@@ -10,20 +10,21 @@ import base64
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlp_cli.inference.export.plain import Floats, PlainNetwork
 
 MOST_BITS, LEAST_BITS = 16, 8
 
 
-def rounded_rows(
-    W: Floats, bits: int
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int16]], Floats]:
+def rounded_rows(W: Floats, bits: int) -> tuple[NDArray[np.int16], Floats]:
     """Return the whole numbers q (m, n) and the scales (m,) of weights (m, n)."""
-    largest = np.abs(W).max(axis=1).astype(np.float64)
-    scales = (largest / (2 ** (bits - 1) - 1)).astype(np.float32)
-    possible = np.where(scales > 0, scales, 1)
-    return np.rint(W / possible[:, np.newaxis]).astype(np.int16), scales
+    most = 2 ** (bits - 1) - 1
+    scales = (np.abs(W).max(axis=1).astype(np.float64) / most).astype(np.float32)
+    divisors = np.where(scales > 0, scales, 1)
+    # Of a row of tiny weights, the scale is rounded so much that q would be too large.
+    q = np.clip(np.rint(W / divisors[:, np.newaxis]), -most, most)
+    return q.astype(np.int16), scales
 
 
 def packed(network: PlainNetwork, bits: int) -> str:
@@ -40,4 +41,4 @@ def packed(network: PlainNetwork, bits: int) -> str:
     if bits > 8:
         parts.append((q >> 8).astype(np.int8))
     content = b"".join(part.tobytes() for part in parts)
-    return base64.b64encode(zlib.compress(content, 9)).decode()
+    return base64.b64encode(zlib.compress(content)).decode()

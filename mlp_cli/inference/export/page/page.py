@@ -62,11 +62,18 @@ def html_bytes(model: Model) -> bytes:
     """
     network = plain_network(model, white=1.0)
     digits = model.data.name in DIGITS
-    for bits in range(MOST_BITS, LEAST_BITS - 1, -1):
-        content = _filled(_data(network, digits, bits), digits).encode()
-        if len(content) <= LARGEST:
-            break
-    return content
+
+    def page(bits: int) -> bytes:
+        return _filled(_data(network, digits, bits), digits).encode()
+
+    low, high = LEAST_BITS, MOST_BITS
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(page(middle)) <= LARGEST:
+            low = middle
+        else:
+            high = middle - 1
+    return page(low)
 
 
 def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
         ("Image", about["image"]),
         ("Checkpoint", f"{about['checkpoint']}, epoch {about['epoch']}"),
         ("Weights", f"rounded {rounding}"),
-        ("Written by", about["written_by"]),
+        ("Written by", about["written_by"].removeprefix("Written by ")),
     ]
     return {
         "summary": f"{about['layers']} · {about['activation']} · trained on {about['data']}",

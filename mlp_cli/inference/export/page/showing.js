@@ -31,7 +31,7 @@ function ranking(probabilities) {
 // Show an answer, or nothing of null.
 function showAnswer(answer, unsure) {
   const probabilities = answer && answer.probabilities;
-  const first = probabilities ? String(ranking(probabilities)[0]) : "–";
+  const first = probabilities ? String(ranking(probabilities)[0]) : "?";
   const prediction = element("prediction");
   prediction.textContent = first;
   prediction.classList.toggle("empty", !probabilities);
