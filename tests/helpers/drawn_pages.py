@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +22,8 @@ from mlp_cli.inference.predict import Answer, Predictor
 Stroke = list[tuple[float, float]]  # points, as shares of the paper's width and height
 
 # An answer to a picture, in base64, with what the network saw.
-ANSWER = """async file => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+ANSWER = """async ([file, other]) => {
+  const data = other || JSON.parse(document.getElementById("data").textContent);
   const network = {...data, layers: await unpackLayers(data), activate: activationOf(data)};
   const bytes = Uint8Array.from(atob(file), character => character.charCodeAt(0));
   const {picture} = await readPicture(new File([bytes], "a picture"));
@@ -59,8 +61,10 @@ class DrawnPage(NamedTuple):
 
     def shown(self) -> tuple[str, str, str]:
         """Return the class, its probability and the notes that the page shows."""
-        text = [self.page.inner_text(f"#{id}") for id in ("prediction", "probability", "notes")]
-        return text[0], text[1], text[2]
+        prediction, probability, notes = (
+            self.page.inner_text(f"#{name}") for name in ("prediction", "probability", "notes")
+        )
+        return prediction, probability, notes
 
     def saved(self, file: Path) -> Picture:
         """Save the drawing by the page's button, and read it as `mlp predict` does."""
@@ -70,10 +74,18 @@ class DrawnPage(NamedTuple):
         (picture,) = read_pictures(file)
         return picture
 
-    def answer(self, file: bytes) -> dict[str, Any]:
-        """Return what the page answers to a picture."""
-        found: dict[str, Any] = self.page.evaluate(ANSWER, base64.b64encode(file).decode())
+    def answer(self, file: bytes, data: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the page answers to a picture, or would answer with the data of another."""
+        found: dict[str, Any] = self.page.evaluate(ANSWER, [base64.b64encode(file).decode(), data])
         return found
+
+
+def data_of(page: bytes) -> dict[str, Any]:
+    """Return the data of a network that stand in a page."""
+    found = re.search(rb'<script type="application/json" id="data">(.*?)</script>', page)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 @contextmanager
@@ -121,7 +133,9 @@ def strokes_of(digit: int, seed: int) -> list[Stroke]:
         corners[:, 0] += slant * (0.5 - corners[:, 1])
         steps = np.arange(0, len(corners) - 0.99, 0.5)
         x, y = (np.interp(steps, np.arange(len(corners)), corners[:, axis]) for axis in (0, 1))
-        strokes.append(list(zip((left + size * x).tolist(), (top + size * y).tolist())))
+        strokes.append(
+            list(zip((left + size * x).tolist(), (top + size * y).tolist(), strict=True))
+        )
     return strokes
 
 

@@ -1,9 +1,9 @@
 // The paper to draw on: strokes by mouse, finger, pen or keyboard, and a picture beneath them.
 
-const PAPER_SIDE = 320; // pixels of the longer side, for the network
-const SHARPER = 3; // times as many on the screen
+const PAPER_SIDE = 280; // pixels of the longer side, for the network
+const SHARPER = 4; // times as many on the screen
 const PEN = PAPER_SIDE / 16; // width of a stroke
-const STEP = PAPER_SIDE / 64; // of the keyboard's pen
+const STEP = PAPER_SIDE / 56; // of the keyboard's pen
 
 class Paper {
   // `colours` are those of paper and ink; `changed` is called after each change.
