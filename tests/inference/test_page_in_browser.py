@@ -95,7 +95,8 @@ def test_pictures_are_prepared_and_answered_as_by_predict(
 def test_every_kind_of_network_gives_the_probabilities_of_predict(
     drawn: DrawnPage, tmp_path: Path
 ) -> None:
-    for n, kind in enumerate([*KINDS, *SHAPES]):
+    kinds: list[dict[str, Any]] = [*KINDS, *SHAPES]
+    for n, kind in enumerate(kinds):
         model = random_model(tmp_path / f"{n}", **kind, data="own")
         data = data_of(html_bytes(model))
         for image in np.random.default_rng(n).integers(0, 256, (3, *model.image_shape), np.uint8):
