@@ -20,7 +20,7 @@ from mlp_cli.cli.printing import show, show_json
     epilog=examples(
         "mlp predict runs/a digit.png --show",
         "mlp predict runs/a page.jpg --grid",
-        "mlp predict runs/a runs/b pictures --csv",
+        "mlp predict runs/a pictures --csv",
     ),
 )
 @click.argument(

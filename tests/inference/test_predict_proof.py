@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlp_cli import Model, SilentObserver, load, load_config, train
 from mlp_cli.data.dataset import load_dataset
-from mlp_cli.data.pictures.reading import Picture
+from mlp_cli.data.pictures.reading import Grey, Picture, read_pictures
 from mlp_cli.errors import DataError
 from mlp_cli.inference.predict import Answer, Predictor
 
@@ -21,9 +21,11 @@ pytest.importorskip("PIL", reason="needs the extra `images`")
 from helpers.drawn_pictures import make_picture, make_sheet, naively_resized
 
 Pixels = NDArray[np.uint8]
-CONFIG = Path(__file__).parents[2] / "configs" / "mnist.yaml"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "mnist.yaml"
 SEED = 300  # the pictures' seeds begin here
 DIGITS = 20  # on a sheet
+SHEET = (1, 4, 6, 6, 3, 8, 3, 2, 1, 5, 2, 8, 2, 4, 4, 5, 6, 0, 3, 1)  # of the page
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +50,7 @@ def model(
     return load(out)
 
 
-def answers(predictor: Predictor, picture: Pixels) -> list[Answer]:
+def answers(predictor: Predictor, picture: Grey) -> list[Answer]:
     def fail(error: DataError) -> None:
         raise error
 
@@ -88,3 +90,14 @@ def test_sheets_are_read_in_their_order(
     share = right / (DIGITS * proof.begun)
     sys.stdout.write(f"{share:.2%} of the digits are right\n")
     assert share >= (0.95 if proof.long else 0.8)
+
+
+@pytest.mark.proof("V3 the pictures of docs/predict.md: read")
+def test_the_pictures_of_the_page_are_read_as_it_says(model: Model, proof: Proof) -> None:
+    for _ in proof.trials(quick=1, long=1):
+        (digit,) = read_pictures(ROOT / "docs" / "pictures" / "digit.jpg")
+        (sheet,) = read_pictures(ROOT / "docs" / "pictures" / "sheet.png")
+        assert answers(Predictor([model]), digit.values)[0].prediction == 8
+        found = answers(Predictor([model], grid=True), sheet.values)
+        wrong = sum(a.prediction != b for a, b in zip(found, SHEET, strict=True))
+        assert wrong <= (0 if proof.long else 3)
