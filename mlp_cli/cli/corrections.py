@@ -31,6 +31,7 @@ OPTIONS = {
         "--split train": "train",
         "--split validation": "val validation",
     },
+    "export": {"": "checkpoint ckpt load model model-path o out output run weights"},
     "train": {
         "--overwrite": "force replace",
         "--resume": "continue",

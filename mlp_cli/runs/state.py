@@ -30,10 +30,10 @@ def unfinished(path: Path) -> str:
     if exists(run.result) or not (exists(run.env) or exists(run.last)):
         return ""
     if is_locked(folder):
-        return f"{folder} is still training, so this is not its final score."
+        return f"{folder} is still training, so this is not its final network."
     if exists(run.divergence):
         return f"The training in {folder} diverged. This is a network from before."
     return (
-        f"{folder} has not finished its training, so this is not its final score. To go on:\n"
+        f"{folder} has not finished its training, so this is not its final network. To go on:\n"
         f"mlp train --resume --out {shlex.quote(str(folder))}"
     )

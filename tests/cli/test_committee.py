@@ -129,7 +129,7 @@ def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
         for path in ("run", "run/last.npz"):
             done = mlp("eval", path)
             assert done.returncode == 0
-            message = "WARNING: run is still training, so this is not its final score.\n"
+            message = "WARNING: run is still training, so this is not its final network.\n"
             assert done.stderr == message
         assert process.poll() is None  # looking at the lock has not disturbed it
     finally:
@@ -138,7 +138,7 @@ def test_a_run_that_is_still_training_or_was_stopped_is_said_to_be(
     done = mlp("eval", "run", "run/best.npz", "--json")
     assert done.returncode == 0
     assert done.stderr == (
-        "WARNING: run has not finished its training, so this is not its final score. "
+        "WARNING: run has not finished its training, so this is not its final network. "
         "To go on:\nmlp train --resume --out run\n"
     )
 

@@ -64,6 +64,7 @@ COMMAND_LINES = [
     ("eval --checkpoint runs/a", "eval runs/a"),
     ("eval runs/a --val", "eval runs/a --split validation"),
     ("eval runs/a --output p.csv", "eval runs/a --predictions p.csv"),
+    ("export runs/a --output net.c", "export runs/a net.c"),
     # other names of commands
     ("evaluate runs/a --json", "eval runs/a --json"),
     ("test", "eval runs/a"),

@@ -73,7 +73,7 @@ def test_a_checkpoint_is_never_replaced(run: Path, mlp: Mlp) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("net.txt", "net.txt: the suffix must be one of .onnx, .safetensors, .html, .npz, .c"),
+        ("net.txt", f"net.txt: the suffix must be one of {', '.join(FORMATS)}."),
         ("net", "net: the suffix must be one of "),
         ("net.onx", "Did you mean net.onnx?"),
         ("net.safetensor", "Did you mean net.safetensors?"),

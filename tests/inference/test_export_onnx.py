@@ -10,7 +10,7 @@ from helpers.exports import KINDS, SHAPES, name, random_model
 
 from mlp_cli import SilentObserver, train
 from mlp_cli.errors import CheckpointError
-from mlp_cli.inference.export import onnx_model
+from mlp_cli.inference.export import checking, onnx_model
 from mlp_cli.inference.export.checking import check, drawn_images
 from mlp_cli.inference.export.formats import write_export
 from mlp_cli.inference.export.onnx_model import onnx_bytes, run_onnx
@@ -115,6 +115,16 @@ def test_images_on_which_only_some_answers_differ_are_noticed(
 
     with pytest.raises(CheckpointError, match=r"by up to 2\.0e-05, so it is not written"):
         check(model, onnx_bytes(model), wrong_at_the_last, tmp_path)
+
+
+def test_fewer_images_are_compared_if_they_are_large(
+    tmp_path: Path, quick_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = train(quick_config, out=tmp_path / "run", observer=SilentObserver()).model()
+    for bytes_, most in ((7 * 64, 7), (1, 1)):
+        monkeypatch.setattr(checking, "LARGEST", bytes_)
+        agreement = check(model, onnx_bytes(model), run_onnx, tmp_path)
+        assert (agreement.drawn, agreement.real) == (most, most)
 
 
 def test_weights_that_the_format_cannot_hold_are_refused(

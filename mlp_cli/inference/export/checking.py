@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from mlp_cli.inference.model import Model
 from mlp_cli.nn.buffers import Pixels
 
 DRAWN, REAL = 1000, 10_000  # images that are compared, at most
+LARGEST = 2**26  # bytes of either, at most
 TOLERANCE = 1e-5  # of a probability
 LARGE = 100.0  # the rounding of larger logits shows in the probabilities, and more is tolerated
 
@@ -72,7 +74,7 @@ def check(model: Model, content: bytes, run: Run, data_dir: Path) -> Agreement:
 
 def drawn_images(shape: tuple[int, int]) -> Pixels:
     """Return drawn digits in this height and width."""
-    digits = draw_sample(DRAWN)
+    digits = draw_sample(_most(DRAWN, shape))
     rows, columns = (
         np.arange(size) * drawn // size for size, drawn in zip(shape, digits.shape[1:], strict=True)
     )
@@ -85,4 +87,10 @@ def _real_images(model: Model, data_dir: Path) -> Pixels:
         train = load_data([model], "train", data_dir, None, lambda _: None).train
     except (ConfigError, DataError, StorageError):
         return np.empty((0, *model.image_shape), np.uint8)
-    return train.images[train.rows[:REAL]].reshape(-1, *model.image_shape)
+    rows = train.rows[: _most(REAL, model.image_shape)]
+    return train.images[rows].reshape(-1, *model.image_shape)
+
+
+def _most(images: int, shape: tuple[int, int]) -> int:
+    """Return how many of so many images may be compared: fewer if they are large."""
+    return max(1, min(images, LARGEST // math.prod(shape)))
