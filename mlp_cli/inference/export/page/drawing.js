@@ -79,7 +79,7 @@ class Paper {
 
   move(event) {
     if (event.pointerId !== this.pointer) return;
-    const all = event.getCoalescedEvents();
+    const all = event.getCoalescedEvents?.() ?? []; // not in every browser
     this.items.at(-1).push(...(all.length ? all : [event]).map((moved) => this.point(moved)));
     this.update();
   }

@@ -54,8 +54,10 @@ async function main() {
   };
 
   const paper = new Paper(element("paper"), data.imageShape, colours, changed);
+  element("drop").style.maxWidth = `${(80 * width) / height}vh`; // so that all of it can be seen
   element("network").textContent = data.summary;
   element("size").textContent = `${width} × ${height}`;
+  element("neuron").hidden = !canvases.length;
   showAbout(data.about);
   show();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
