@@ -96,7 +96,7 @@ def test_pictures_are_prepared_and_answered_as_by_predict(
 def test_every_kind_of_network_gives_the_probabilities_of_predict(
     drawn: DrawnPage, tmp_path: Path
 ) -> None:
-    kinds: list[dict[str, Any]] = [*KINDS, *SHAPES]
+    kinds: list[Any] = [*KINDS, *SHAPES]
     for n, kind in enumerate(kinds):
         model = random_model(tmp_path / f"{n}", **kind, data="own")
         data = data_of(html_bytes(model))
@@ -189,6 +189,21 @@ def test_a_finger_draws_and_does_not_scroll(browser: Any, model: Model, tmp_path
         assert drawn.page.evaluate("scrollY") == 0
         assert drawn.shown()[0].isdigit()
         assert drawn.messages == []
+
+
+def test_a_neuron_that_is_pointed_at_shows_its_activation_and_weights(
+    drawn: DrawnPage, model: Model
+) -> None:
+    drawn.draw(strokes_of(3, 1))
+    saw = "document.getElementById('seen').toDataURL()"
+    before = drawn.page.evaluate(saw)
+    drawn.page.hover("figure.layer canvas", position={"x": 3, "y": 3})
+    assert drawn.page.inner_text("#neuron").startswith("Hidden layer 1, neuron 0: activation ")
+    assert drawn.page.inner_text("#caption") == "Weights of neuron 0"
+    assert drawn.page.evaluate(saw) != before
+    drawn.page.hover("h1")
+    drawn.settle()
+    assert drawn.page.evaluate(saw) == before
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -25,6 +25,9 @@ async function main() {
     showAnswer(answer, data.unsure);
     if (problem) element("notes").textContent = problem;
     showBars(answer && answer.probabilities, classes);
+    element("caption").textContent = "What it saw";
+    element("size").textContent = `${width} × ${height}`;
+    element("seen").className = "";
     showImage(element("seen"), (answer && answer.image) || black);
     canvases.forEach((layer, i) => {
       const hidden = answer && answer.hidden;
@@ -56,7 +59,6 @@ async function main() {
   const paper = new Paper(element("paper"), data.imageShape, colours, changed);
   element("drop").style.maxWidth = `${(80 * width) / height}vh`; // so that all of it can be seen
   element("network").textContent = data.summary;
-  element("size").textContent = `${width} × ${height}`;
   element("neuron").hidden = !canvases.length;
   showAbout(data.about);
   show();
@@ -103,7 +105,13 @@ async function main() {
       const value = answer && answer.hidden ? answer.hidden[i][neuron].toFixed(3) : "–";
       const name = `Hidden layer ${i + 1}, neuron ${neuron}`;
       element("neuron").textContent = `${name}: activation ${value}`;
+      if (i > 0) return;
+      element("caption").textContent = `Weights of neuron ${neuron}`;
+      element("size").textContent = "";
+      element("seen").className = "weights";
+      showWeights(element("seen"), network.layers[0], neuron, width);
     });
+    layer.addEventListener("pointerleave", refresh);
   });
 }
 

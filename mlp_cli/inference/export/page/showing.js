@@ -80,17 +80,27 @@ function makeLayers(sizes, activation) {
 
 const columnsOf = (neurons) => Math.ceil(Math.sqrt(2 * neurons));
 
-// Show the activations of a layer: positive ones in one colour, negative ones in another.
+// Show the activations of a layer, a square for each neuron.
 function showLayer(canvas, a) {
-  const columns = columnsOf(a.length), style = getComputedStyle(document.documentElement);
-  canvas.width = CELL * columns;
-  canvas.height = CELL * Math.ceil(a.length / columns);
+  showSquares(canvas, a, columnsOf(a.length), CELL, CELL - 1);
+}
+
+// Show a neuron's weights to the pixels, in the place of the image.
+function showWeights(canvas, { W, inputs }, neuron, width) {
+  showSquares(canvas, W.subarray(neuron * inputs, (neuron + 1) * inputs), width, 1, 1);
+}
+
+// Show numbers as squares: positive ones in one colour, negative ones in another.
+function showSquares(canvas, values, columns, cell, size) {
+  const style = getComputedStyle(document.documentElement);
+  canvas.width = cell * columns;
+  canvas.height = cell * Math.ceil(values.length / columns);
   const context = canvas.getContext("2d");
-  const largest = a.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
-  a.forEach((x, i) => {
+  const largest = values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
+  values.forEach((x, i) => {
     context.fillStyle = style.getPropertyValue(x < 0 ? "--negative" : "--accent");
     context.globalAlpha = Math.abs(x) / largest;
-    context.fillRect(CELL * (i % columns), CELL * Math.floor(i / columns), CELL - 1, CELL - 1);
+    context.fillRect(cell * (i % columns), cell * Math.floor(i / columns), size, size);
   });
 }
 
