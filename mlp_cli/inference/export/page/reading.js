@@ -8,7 +8,8 @@ const STRIP = 1 << 22; // pixels that are looked at together, so that a large pi
 async function readPicture(file) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const asItIs = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+    bitmap = await createImageBitmap(file, asItIs);
   } catch {
     throw new Error(`${file.name}: this browser cannot read it as a picture.`);
   }

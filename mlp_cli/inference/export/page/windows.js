@@ -97,7 +97,9 @@ function scaledRows({ height: n, width, values }, rows) {
     sums.fill(0);
     for (let i = 0; i < weights.length; i++) {
       const weight = fround(weights[i]), start = (first + i) * width;
-      for (let column = 0; column < width; column++) sums[column] += weight * values[start + column];
+      for (let column = 0; column < width; column++) {
+        sums[column] += weight * values[start + column];
+      }
     }
     scaledValues.set(sums, row * width);
   }
