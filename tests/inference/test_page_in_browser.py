@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,16 @@ pytestmark = [
 
 # As a folder's name and as the name of data, which end at a slash.
 ATTACK = "<img src=http:x onerror=document.title=1><script>document.title=2<script>"
+
+# Drop or paste a picture, in base64.
+GIVE = """([event, file]) => {
+  const data = new DataTransfer();
+  const bytes = Uint8Array.from(atob(file), character => character.charCodeAt(0));
+  data.items.add(new File([bytes], "a picture"));
+  document.dispatchEvent(event === "drop"
+    ? new DragEvent("drop", {dataTransfer: data})
+    : new ClipboardEvent("paste", {clipboardData: data}));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +158,14 @@ def test_blank_and_unreadable_files_are_told(drawn: DrawnPage, tmp_path: Path) -
         drawn.page.set_input_files("#file", tmp_path / "<b>.png")
         drawn.page.get_by_text(note).wait_for()
         assert drawn.shown()[:2] == ("?", "")
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(event: str, drawn: DrawnPage, model: Model) -> None:
+    values, _ = make_picture(draw_sample(2)[1], 4)
+    drawn.page.evaluate(GIVE, [event, base64.b64encode(as_png(values)).decode()])
+    drawn.page.wait_for_selector("#frame:visible")
+    assert drawn.shown()[0] == str(predicted(model, Picture("a picture", values)).prediction)
 
 
 def test_undo_takes_back_a_stroke_and_clear_all(drawn: DrawnPage) -> None:
