@@ -58,6 +58,7 @@ def test_a_page_of_the_usual_network_has_at_most_a_megabyte(tmp_path: Path) -> N
     assert data_of(page)["bits"] >= 9
 
 
+@pytest.mark.long
 def test_weights_are_rounded_to_as_many_bits_as_fit(tmp_path: Path, model: Model) -> None:
     small = html_bytes(model)
     assert data_of(small)["bits"] == MOST_BITS

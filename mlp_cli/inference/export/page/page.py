@@ -79,7 +79,7 @@ def html_bytes(model: Model) -> bytes:
 def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
     """Return what the scripts know of a network."""
     about = network.about
-    rounding = f"to {bits} bits, with a scale for each neuron; probabilities may differ slightly"
+    rounding = f"rounded to {bits} bits, so that probabilities may differ slightly"
     shown = [
         ("Layers", about["layers"]),
         ("Activation", about["activation"]),
@@ -87,7 +87,7 @@ def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
         ("Trained on", about["data"]),
         ("Image", about["image"]),
         ("Checkpoint", f"{about['checkpoint']}, epoch {about['epoch']}"),
-        ("Weights", f"rounded {rounding}"),
+        ("Weights", rounding),
         ("Written by", about["written_by"].removeprefix("Written by ")),
     ]
     return {
