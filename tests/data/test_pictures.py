@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -152,6 +153,31 @@ def test_parts_of_a_digit_are_joined_and_other_digits_are_not() -> None:
     assert found is not None
     assert found.box == pytest.approx((60, 80, 192, 160), abs=2)
     assert [len(line) for line in prepare_digits(np.hstack([digit(), digit()]))] == [2]
+
+
+def test_digits_of_a_sheet_that_touch_are_cut() -> None:
+    sheet = np.hstack([digit()] * 5)
+    sheet = np.delete(sheet, slice(160, 290), axis=1)
+    sheet[66:70, 140:200] = 0  # a stroke from the first to the second
+    (line,) = prepare_digits(sheet)
+    assert [box[1] for _, box in line] == pytest.approx([70, 160, 420, 660, 900], abs=20)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_picture_has_an_answer(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(12):
+        height, width = random.integers(1, [2, 12, 70, 300][seed], 2)
+        picture = random.integers(0, 256, (height, width)).astype(np.float32)
+        if random.random() < 0.5:
+            picture = np.where(picture < random.integers(1, 255), 0, 255).astype(np.float32)
+        if random.random() < 0.5:
+            picture = scaled(picture, int(random.integers(1, 200)), int(random.integers(1, 200)))
+        for prepared in [prepare_digit(picture)[0], *chain.from_iterable(prepare_digits(picture))]:
+            assert prepared is None or (prepared.image.shape, prepared.image.any()) == (
+                (28, 28),
+                True,
+            )
 
 
 def test_a_ruled_line_is_taken_away_and_no_stroke_that_crosses_it() -> None:

@@ -34,21 +34,22 @@ class Components:
         """The component of each pixel of the mask, row by row."""
         return np.repeat(self.owner, self.runs[1] - self.runs[0])
 
-    def contact(self) -> NDArray[np.float64]:
-        """Return which share of an edge of the mask each component takes, the largest of four."""
+    def contact(self) -> Integers:
+        """Return how many pixels of each component lie on the four edges (4, n) of the mask.
+
+        The edges are top, bottom, left and right.
+        """
         height, width = self.shape
         start, end = self.runs
-        row = start // (width + 1)
+        row, lengths, ones = start // (width + 1), end - start, np.ones_like(start)
         edges = (
-            (row == 0, end - start, width),
-            (row == height - 1, end - start, width),
-            (start % (width + 1) == 0, np.ones_like(start), height),
-            (end % (width + 1) == width, np.ones_like(start), height),
+            (row == 0, lengths),
+            (row == height - 1, lengths),
+            (start % (width + 1) == 0, ones),
+            (end % (width + 1) == width, ones),
         )
-        n = len(self)
-        shares = [np.bincount(self.owner[on], m[on], n) / side for on, m, side in edges]
-        largest: NDArray[np.float64] = np.max(shares, axis=0)
-        return largest
+        counts = [np.bincount(self.owner[on], pixels[on], len(self)) for on, pixels in edges]
+        return np.array(counts).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.area)

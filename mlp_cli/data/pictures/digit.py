@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from mlp_cli.data.pictures.windows import Grey, dilated, scaled
 
 FINE = 80  # pixels of the longer side while strokes are measured: four for each of MNIST's
-BORDER = 16  # around it, for wider strokes
+BORDER = 8  # around it, for wider strokes
 PAPER, FULL = 0.25, 0.75  # of the level of the ink
 THINNEST, THICKEST = 8.0, 13.0  # strokes, in the fine pixels
+MOST_NARROWED = 6.0  # fine pixels at each side; more would be a blot
 BOX, SIDE, CENTRE = 20, 28, 14
 
 
@@ -69,8 +70,9 @@ def _with_usual_strokes(fine: Grey) -> Grey:
     wanted = min(max(width, THINNEST), THICKEST)
     radius = (wanted - width) / 2 / (1 - wanted / FINE)
     if radius > 0:
-        return dilated(fine, min(radius, BORDER - 1))
-    return 1 - dilated(1 - fine, -radius) if radius < 0 else fine
+        return dilated(fine, radius)
+    narrowed = 1 - dilated(1 - fine, min(-radius, MOST_NARROWED))
+    return narrowed if (narrowed >= 0.5).any() else fine
 
 
 def _place(mass: Grey) -> int:

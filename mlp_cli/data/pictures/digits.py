@@ -5,7 +5,8 @@
 2. Of all pairs of components that may be parts of one digit, join the nearest; repeat with the
    joined boxes. Parts are near, and together no larger than a digit. Two that are both nearly as
    high as a digit are two digits, unless one stands above or within the other's columns.
-3. Leave out what is much smaller or larger than a digit.
+3. Leave out what is much smaller or larger than a digit. If several digits are expected, cut what
+   is too wide for one at the column with the least ink.
 4. Go through the digits from the left to the right. A digit continues the line whose last digit
    stands in the same rows, or begins a new line. Lines are read from the top, as the mean slope of
    all lines runs.
@@ -13,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -30,8 +32,11 @@ NEAR = 0.4  # gap between parts, in usual sizes
 TALL = 0.6  # of the usual size: parts that may be digits of their own
 SHARED_COLUMNS = 0.5  # of the narrower of two such parts, for one digit
 SMALLEST, LONGEST = 0.4, 2.5  # digits, in usual sizes
+TOUCHING = 1.35  # of the usual size and of the height: what is wider is more than one digit
+NARROWEST = 8  # pixels; a narrower digit is not cut
+CUT = 0.25  # of the width: a cut is no nearer to an end
 WIDEST = 2.5  # of the height
-MOST_PARTS = 400  # so many, the largest, are looked at
+MOST_PARTS = 300  # so many, the largest, are looked at
 SHARED_ROWS = 0.4  # of the lower of two digits in a line
 
 
@@ -74,8 +79,24 @@ def find_digits(parts: Components, kept: Mask, alone: bool) -> list[list[Digit]]
     usual = _usual_size(boxes)
     digits = _joined(boxes, usual, alone)
     digits = [digit for digit in digits if SMALLEST * usual <= digit.size <= LONGEST * usual]
-    upright = [digit for digit in digits if digit.width <= WIDEST * digit.height]
-    return _in_order(upright or digits)
+    upright = [digit for digit in digits if digit.width <= WIDEST * digit.height] or digits
+    if not alone:
+        upright = [piece for digit in upright for piece in _cut(digit, parts, usual)]
+    return _in_order(upright)
+
+
+def _cut(digit: Digit, parts: Components, usual: int) -> list[Digit]:
+    """Return the digits that touch each other: what is too wide is cut where it has least ink."""
+    if digit.width <= TOUCHING * max(usual, digit.height, NARROWEST):
+        return [digit]
+    own = np.zeros(len(parts), bool)
+    own[list(digit.parts)] = True
+    ink = parts.mask(own)[digit.top : digit.bottom, digit.left : digit.right].sum(axis=0)
+    first, last = (int(share * digit.width) for share in (CUT, 1 - CUT))
+    column = first + int(ink[first:last].argmin())
+    left = digit._replace(right=digit.left + column, area=int(ink[:column].sum()))
+    right = digit._replace(left=digit.left + column, area=int(ink[column:].sum()))
+    return [*_cut(left, parts, usual), *_cut(right, parts, usual)]
 
 
 def _box(parts: Components, part: int) -> Digit:
@@ -92,18 +113,23 @@ def _usual_size(boxes: list[Digit]) -> int:
 
 def _joined(boxes: list[Digit], usual: int, alone: bool) -> list[Digit]:
     """Join parts of digits, the nearest first."""
-    boxes = list(boxes)
-    while True:
-        pairs = [
-            (gap, i, j)
-            for j in range(len(boxes))
-            for i in range(j)
-            if (gap := _gap_of_parts(boxes[i], boxes[j], usual, alone)) is not None
-        ]
-        if not pairs:
-            return boxes
-        _, i, j = min(pairs)
-        boxes[i] = _both(boxes[i], boxes.pop(j))
+    left = dict(enumerate(boxes))
+    gaps: dict[tuple[int, int], float] = {}
+
+    def measure(number: int, others: Iterable[int]) -> None:
+        for other in others:
+            gap = _gap_of_parts(left[other], left[number], usual, alone)
+            if gap is not None:
+                gaps[min(other, number), max(other, number)] = gap
+
+    for number in left:
+        measure(number, range(number))
+    while gaps:
+        first, second = min(gaps, key=lambda pair: (gaps[pair], pair))
+        left[first] = _both(left[first], left.pop(second))
+        gaps = {pair: gap for pair, gap in gaps.items() if not {first, second} & {*pair}}
+        measure(first, [number for number in left if number != first])
+    return list(left.values())
 
 
 def _both(a: Digit, b: Digit) -> Digit:

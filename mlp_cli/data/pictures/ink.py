@@ -10,13 +10,15 @@ Each step is plain arithmetic on arrays, so that another language can repeat it:
    taken for paper.
 5. Estimate the paper by a closing: it fills strokes that are narrower than its window, and keeps
    shade, shadows and a table. The darkness of a pixel is (paper − pixel) / (paper + 20).
-6. Find the ruled lines of the paper in the darkness by the narrowest window (`ruling`).
-7. Separate ink from paper by Otsu's threshold, or by the noise of the paper if that is more. Take
-   away the ruled lines, the components that touch the edge if others are left, and specks.
-8. The level of the ink is the mean darkness of the rest. Ink is what has half of it. Repeat the
-   last part of step 7.
-9. Try the windows from the narrowest on, until the ink holds whole strokes: only few of the pixels
-   around it may be nearly as dark, by the widest window.
+6. Find the ruled lines of the paper (`ruling`), and take them away in all later steps.
+7. Separate ink from paper by Otsu's threshold, or by the noise of the paper if that is more. Only
+   components with sharp rims count, and no specks. The level of the ink is their mean darkness. Ink
+   is what has half of the level: separate once more.
+8. Do step 7 first without the components that touch the edge of the picture. If nothing is left,
+   set their darkness to 0 and repeat it. If nothing is left again, ink may touch the edge, but not
+   in strips, which are a table.
+9. Do steps 5 to 8 with a narrow window, then with wider ones, until the ink holds whole strokes:
+   only few of the pixels around it, and no larger area, are nearly as dark by the widest window.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ LOWEST, SMALLEST = 0.06, 0.01  # a digit within a table: of the longer side, and
 PALER = 0.25  # of the level of what touches the edge: ink elsewhere has at least this level
 LEAST_PIXELS = 5  # rows or columns of the largest component
 LEAST_SIZE = 0.025  # of the largest component, of the longer side
-ALONG = 0.8  # of an edge of the picture: what touches more of it is no digit
-AS_DARK, TORN = 0.7, 0.05  # of the level; of the pixels around the ink
+ALONG, THIN = 0.8, 0.15  # of an edge or of its own length; of the picture: strips of a table
+AS_DARK, TORN, LARGER = 0.7, 0.05, 2  # of the level; of the pixels around the ink; of the ink
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,16 @@ def find_ink(picture: NDArray[np.number], side: int) -> Ink | None:
         sharp, smooth = 255 - sharp, 255 - smooth
     windows = [window for window in windows if window >= NARROWEST] or windows[-1:]
     widest = _darkness(smooth, smooth, windows[-1])
-    lines = _ruling(_darkness(smooth, smooth, windows[0]))
     ink = None
     for window in windows:
-        separated = _separated(_darkness(smooth, smooth, window), lines)
+        darkness = _darkness(smooth, smooth, window)
+        lines = _ruling(darkness)
+        separated = _separated(darkness, lines)
         if separated is not None:
             level, parts, kept = separated
             darkness = np.where(lines, np.float32(0), _darkness(smooth, sharp, window))
             ink = Ink(darkness, level, parts, kept)
-            if _is_whole(parts.mask(kept), widest):
+            if _is_whole(parts.mask(kept), widest, lines):
                 break
     return ink
 
@@ -103,15 +106,14 @@ def _darkness(smooth: Grey, picture: Grey, window: int) -> Grey:
 
 def _ruling(darkness: Grey) -> Mask:
     """Return the mask of the ruled lines."""
-    level, noise = _first_level(darkness)
-    return ruled_lines(darkness > max(RULED_LEVEL * level, noise))
+    ink = darkness[darkness > _first_threshold(darkness)]
+    level = float(ink.mean()) if len(ink) else math.inf
+    return ruled_lines(darkness > max(RULED_LEVEL * level, noise_limit(darkness, NOISE)))
 
 
-def _first_level(darkness: Grey) -> tuple[float, float]:
-    """Return a first level of the ink, and the limit of the noise."""
-    noise = noise_limit(darkness, NOISE)
-    ink = darkness[darkness > max(otsu(darkness), noise)]
-    return float(ink.mean()) if len(ink) else math.inf, noise
+def _first_threshold(darkness: Grey) -> float:
+    """Return a threshold between paper and ink before the level of the ink is known."""
+    return max(otsu(darkness), noise_limit(darkness, NOISE))
 
 
 def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | None:
@@ -122,14 +124,14 @@ def _separated(darkness: Grey, lines: Mask) -> tuple[float, Components, Mask] | 
     inside = _threshold(darkness, lines, _inside)
     if inside is not None:
         return inside
-    touching = _threshold(darkness, lines, _at_edge)
-    if touching is None:
-        return None
-    level, parts, kept = touching
-    near = box_mean(parts.mask(kept).astype(np.float32), RIM) > 0
-    rest = np.where(near, np.float32(0), darkness)
-    inside = _threshold(rest, lines, _inside)
-    return touching if inside is None or inside[0] < PALER * level else inside
+    parts = components((darkness > _first_threshold(darkness)) & ~lines)
+    table = parts.mask(~_within(parts))
+    if table.any():
+        near = box_mean(table.astype(np.float32), RIM) > 0
+        inside = _threshold(np.where(near, np.float32(0), darkness), lines, _inside)
+        if inside is not None and inside[0] >= PALER * float(darkness[table].mean()):
+            return inside
+    return _threshold(darkness, lines, _at_edge)
 
 
 def _threshold(
@@ -140,7 +142,7 @@ def _threshold(
     The result is that of `_separated`.
     """
     noise = noise_limit(darkness, NOISE)
-    threshold = max(otsu(darkness), noise)
+    threshold = _first_threshold(darkness)
     for _ in range(2):
         parts = components((darkness > threshold) & ~lines)
         kept = choose(parts) & _sharp(darkness, parts)
@@ -156,18 +158,32 @@ def _threshold(
     return level, parts, kept
 
 
+def _within(parts: Components) -> Mask:
+    """Return which components do not touch the edge."""
+    height, width = parts.shape
+    within: Mask = (parts.top > 0) & (parts.left > 0)
+    return within & (parts.bottom < height) & (parts.right < width)
+
+
 def _inside(parts: Components) -> Mask:
     """Choose the components that do not touch the edge, unless all of them are low."""
-    height, width = parts.shape
-    chosen = (parts.top > 0) & (parts.left > 0) & (parts.bottom < height) & (parts.right < width)
-    high = parts.bottom - parts.top >= LOWEST * max(height, width)
+    chosen = _within(parts)
+    high = parts.bottom - parts.top >= LOWEST * max(parts.shape)
     largest, at_edge = (parts.area[some].max(initial=0) for some in (chosen & high, ~chosen))
     return chosen if largest > SMALLEST * at_edge else np.zeros_like(chosen)
 
 
 def _at_edge(parts: Components) -> Mask:
-    """Choose all components but those that take most of an edge."""
-    chosen: Mask = parts.contact() < ALONG
+    """Choose all components but strips of a table: along most of an edge, or thin along a part."""
+    height, width = parts.shape
+    high, wide = parts.bottom - parts.top, parts.right - parts.left
+    chosen = np.ones(len(parts), bool)
+    for edge, contact in enumerate(parts.contact()):
+        along, deep, side, depth = (wide, high, width, height)
+        if edge >= 2:  # left and right
+            along, deep, side, depth = (high, wide, height, width)
+        chosen &= contact < ALONG * side
+        chosen &= (contact < ALONG * along) | (deep > THIN * depth)
     return chosen
 
 
@@ -185,12 +201,18 @@ def _sharp(darkness: Grey, parts: Components) -> Mask:
     return sharp >= SHARP_RIM * np.bincount(owner[rim], minlength=n)
 
 
-def _is_whole(ink: Mask, widest: Grey) -> bool:
-    """Return whether the ink ends at edges: the pixels around it are less dark."""
+def _is_whole(ink: Mask, widest: Grey, lines: Mask) -> bool:
+    """Return whether the ink ends at edges, and no larger area is as dark as it is.
+
+    The pixels around it are less dark then.
+    """
+    as_dark = widest > AS_DARK * float(widest[ink].mean())
     far, near = (box_mean(ink.astype(np.float32), reach) > 0 for reach in (4, 2))
     around = far & ~near
-    dark = np.count_nonzero(widest[around] > AS_DARK * float(widest[ink].mean()))
-    return bool(dark <= TORN * np.count_nonzero(around))
+    if np.count_nonzero(as_dark[around]) > TORN * np.count_nonzero(around):
+        return False
+    parts = components(as_dark & ~lines)
+    return bool(parts.area[_within(parts)].sum() <= LARGER * np.count_nonzero(ink))
 
 
 def _is_bright(picture: Grey, radius: int) -> bool:

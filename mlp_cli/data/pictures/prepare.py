@@ -37,12 +37,13 @@ def prepare_digit(picture: NDArray[np.number]) -> tuple[Prepared | None, int]:
     ink = find_ink(picture, ONE_SIDE)
     if ink is None:
         return None, 0
-    digits = [digit for line in find_digits(ink.parts, ink.kept, True) for digit in line]
+    digits = [digit for line in find_digits(ink.parts, ink.kept, alone=True) for digit in line]
     if not digits:
         return None, 0
     largest = max(digits, key=lambda digit: digit.area)
+    prepared = _prepared(ink, largest, picture.shape)
     alike = sum(digit.area >= ALIKE * largest.area for digit in digits)
-    return _prepared(ink, largest, picture.shape), alike
+    return (prepared, alike) if prepared.image.any() else (None, 0)
 
 
 def prepare_digits(picture: NDArray[np.number]) -> list[list[Prepared]]:
@@ -50,8 +51,12 @@ def prepare_digits(picture: NDArray[np.number]) -> list[list[Prepared]]:
     ink = find_ink(picture, MANY_SIDE)
     if ink is None:
         return []
-    lines = find_digits(ink.parts, ink.kept, False)
-    return [[_prepared(ink, digit, picture.shape) for digit in line] for line in lines]
+    lines = [
+        [_prepared(ink, digit, picture.shape) for digit in line]
+        for line in find_digits(ink.parts, ink.kept, alone=False)
+    ]
+    inked = [[digit for digit in line if digit.image.any()] for line in lines]
+    return [line for line in inked if line]
 
 
 def _prepared(ink: Ink, digit: Digit, shape: tuple[int, ...]) -> Prepared:
