@@ -21,7 +21,7 @@ def test_the_page_names_a_module_for_each_activation() -> None:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *SHAPES], ids=name)
-def test_pytorch_takes_the_weights_strictly_and_gives_the_same_classes(
+def test_a_sequential_takes_the_weights_strictly_and_gives_the_same_answers(
     kind: dict[str, object], tmp_path: Path
 ) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch")
