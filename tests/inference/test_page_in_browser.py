@@ -83,7 +83,7 @@ def test_drawn_strokes_are_answered_as_predict_answers_the_same_picture(
         answer = predicted(model, drawn.saved(tmp_path / f"{trial}.png"))
         assert answer.probability is not None
         assert prediction == str(answer.prediction)
-        assert abs(float(probability.removesuffix(" %")) / 100 - answer.probability) < 0.001
+        assert abs(float(probability.removesuffix(" %")) / 100 - answer.probability) < 0.005
         assert ("unsure" in notes) == (answer.probability < UNSURE)
         assert ("largest" in notes) == ("several" in answer.notes)
 

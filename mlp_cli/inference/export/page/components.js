@@ -38,7 +38,7 @@ function maskOf({ height, width, label, parts }, chosen) {
   return { height, width, values };
 }
 
-// How much of an edge of the picture each component takes: the largest share of four.
+// How many pixels of each component lie on the edges of the picture: top, bottom, left and right.
 function contact({ height, width, label, parts }) {
   const counts = parts.map(() => [0, 0, 0, 0]);
   const count = (row, column, edge) => {
@@ -53,7 +53,5 @@ function contact({ height, width, label, parts }) {
     count(row, 0, 2);
     count(row, width - 1, 3);
   }
-  return counts.map(([top, bottom, left, right]) => (
-    Math.max(top / width, bottom / width, left / height, right / height)
-  ));
+  return counts;
 }

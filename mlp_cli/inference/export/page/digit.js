@@ -3,9 +3,10 @@
 
 const DIGIT = {
   fine: 80, // pixels of the longer side while strokes are measured
-  border: 16, // around it, for wider strokes
+  border: 8, // around it, for wider strokes
   paper: 0.25, full: 0.75, // of the level of the ink
   thinnest: 8, thickest: 13, // strokes, in the fine pixels
+  mostNarrowed: 6, // fine pixels at each side; more would be a blot
   box: 20, side: 28, centre: 14,
 };
 
@@ -87,9 +88,10 @@ function withUsualStrokes(fine) {
   const width = strokeWidth(fine);
   const wanted = Math.min(Math.max(width, DIGIT.thinnest), DIGIT.thickest);
   const radius = (wanted - width) / 2 / (1 - wanted / DIGIT.fine);
-  if (radius > 0) return dilated(fine, Math.min(radius, DIGIT.border - 1));
+  if (radius > 0) return dilated(fine, radius);
   const negative = (picture) => mapped(picture, (x) => 1 - x);
-  return radius < 0 ? negative(dilated(negative(fine), -radius)) : fine;
+  const narrowed = negative(dilated(negative(fine), Math.min(-radius, DIGIT.mostNarrowed)));
+  return narrowed.values.some((x) => x >= 0.5) ? narrowed : fine;
 }
 
 // Where to put rows or columns of this mass, so that their centre is in the middle.

@@ -9,7 +9,7 @@ const DIGITS = {
   sharedColumns: 0.5, // of the narrower of two such parts, for one digit
   smallest: 0.4, longest: 2.5, // digits, in usual sizes
   widest: 2.5, // of the height
-  mostParts: 400, // so many, the largest, are looked at
+  mostParts: 300, // so many, the largest, are looked at
 };
 
 const heightOf = ({ top, bottom }) => bottom - top;
@@ -70,10 +70,12 @@ function both(a, b) {
 function gapOfParts(a, b, usual) {
   const across = Math.max(a.left, b.left) - Math.min(a.right, b.right);
   const down = Math.max(a.top, b.top) - Math.min(a.bottom, b.bottom);
-  const gap = Math.max(0, across, down), joint = both(a, b);
+  const gap = Math.max(0, across, down);
+  if (gap > DIGITS.near * usual) return null;
+  const joint = both(a, b);
   const free = widthOf(joint) >= DIGITS.slender * heightOf(joint);
   const largest = free ? DIGITS.largestAlone : DIGITS.largest;
-  if (gap > DIGITS.near * usual || sizeOf(joint) > largest * usual) return null;
+  if (sizeOf(joint) > largest * usual) return null;
   const tall = Math.min(heightOf(a), heightOf(b)) >= DIGITS.tall * usual;
   const narrower = Math.min(widthOf(a), widthOf(b));
   return tall && -across < DIGITS.sharedColumns * narrower ? null : gap;

@@ -17,8 +17,8 @@ const INK = {
   paler: 0.25, // of the level of what touches the edge: ink elsewhere has at least this level
   leastPixels: 5, // rows or columns of the largest component
   leastSize: 0.025, // of the largest component, of the longer side
-  along: 0.8, // of an edge of the picture: what touches more of it is no digit
-  asDark: 0.7, torn: 0.05, // of the level; of the pixels around the ink
+  along: 0.8, thin: 0.15, // of an edge or of its own length; of the picture: strips of a table
+  asDark: 0.7, torn: 0.05, larger: 2, // of the level; of the pixels around the ink; of the ink
 };
 
 // Return {darkness, level, components, kept}, or null if the picture is blank.
@@ -45,23 +45,28 @@ function findInk(picture, side) {
     return mapped(of, (x, i) => fround(paper[i] - x) / fround(paper[i] + INK.lifted));
   };
   const byWidest = darkness(smooth, widest);
-  const lines = ruling(darkness(smooth, windows[0]));
   let ink = null;
   for (const window of windows) {
-    const found = separated(darkness(smooth, window), lines);
+    const smoothly = darkness(smooth, window), lines = ruling(smoothly);
+    const found = separated(smoothly, lines);
     if (!found) continue;
     const dark = mapped(darkness(sharp, window), (x, i) => (lines.values[i] ? 0 : x));
     ink = { darkness: dark, ...found };
-    if (isWhole(maskOf(ink.components, ink.kept), byWidest)) break;
+    if (isWhole(maskOf(ink.components, ink.kept), byWidest, lines)) break;
   }
   return ink;
 }
 
 function ruling(darkness) {
-  const counted = histogram(darkness.values), noise = noiseLimit(counted, INK.noise);
-  const ink = above(darkness, Math.max(otsu(counted), noise));
+  const counted = histogram(darkness.values), ink = above(darkness, firstThreshold(counted));
   const level = meanWhere(darkness.values, (i) => ink.values[i]); // NaN without ink
-  return ruledLines(above(darkness, level ? Math.max(INK.ruledLevel * level, noise) : Infinity));
+  const least = Math.max(INK.ruledLevel * level, noiseLimit(counted, INK.noise));
+  return ruledLines(above(darkness, level ? least : Infinity));
+}
+
+// A threshold between paper and ink before the level of the ink is known.
+function firstThreshold(counted) {
+  return Math.max(otsu(counted), noiseLimit(counted, INK.noise));
 }
 
 function above({ height, width, values }, threshold) {
@@ -85,22 +90,31 @@ function meanWhere(values, chosen) {
 function separated(darkness, lines) {
   const within = separatedBy(darkness, lines, inside);
   if (within) return within;
-  const touching = separatedBy(darkness, lines, atEdge);
-  if (!touching) return null;
-  const mask = maskOf(touching.components, touching.kept);
-  const near = boxMean({ ...mask, values: Float32Array.from(mask.values) }, INK.rim).values;
-  const rest = separatedBy(mapped(darkness, (x, i) => (near[i] > 0 ? 0 : x)), lines, inside);
-  return rest && rest.level >= INK.paler * touching.level ? rest : touching;
+  const threshold = firstThreshold(histogram(darkness.values));
+  const found = components(without(above(darkness, threshold), lines));
+  const atEdges = new Set([...found.parts.keys()].filter((i) => !isWithin(found, found.parts[i])));
+  if (atEdges.size) {
+    const table = maskOf(found, atEdges);
+    const near = boxMean({ ...table, values: Float32Array.from(table.values) }, INK.rim).values;
+    const rest = mapped(darkness, (x, i) => (near[i] > 0 ? 0 : x));
+    const paler = separatedBy(rest, lines, inside);
+    const level = meanWhere(darkness.values, (i) => table.values[i]);
+    if (paler && paler.level >= INK.paler * level) return paler;
+  }
+  return separatedBy(darkness, lines, atEdge);
+}
+
+function without(mask, lines) {
+  return mapped(mask, (ink, i) => (lines.values[i] ? 0 : ink));
 }
 
 // The same with only the components that are chosen, none of which is a speck.
 function separatedBy(darkness, lines, choose) {
   const { values } = darkness, counted = histogram(values);
   const noise = noiseLimit(counted, INK.noise), change = changeWithinRim(darkness);
-  let threshold = Math.max(otsu(counted), noise), level, found, kept;
+  let threshold = firstThreshold(counted), level, found, kept;
   for (let time = 0; time < 2; time++) {
-    const dark = above(darkness, threshold);
-    found = components(mapped(dark, (ink, i) => (lines.values[i] ? 0 : ink)));
+    found = components(without(above(darkness, threshold), lines));
     const { label, parts } = found, sharp = sharpParts(values, change, found);
     const chosen = choose(found).filter((part) => sharp[part]);
     const largest = largestArea(chosen.map((part) => parts[part]));
@@ -124,22 +138,34 @@ function largestArea(parts) {
   return parts.reduce((largest, { area }) => Math.max(largest, area), 0);
 }
 
+// Whether a component does not touch the edge.
+function isWithin({ height, width }, { top, left, bottom, right }) {
+  return top > 0 && left > 0 && bottom < height && right < width;
+}
+
 // The components that do not touch the edge, unless all of them are low.
-function inside({ height, width, parts }) {
-  const within = parts.map(({ top, left, bottom, right }) => (
-    top > 0 && left > 0 && bottom < height && right < width
-  ));
-  const lowest = INK.lowest * Math.max(height, width);
+function inside(found) {
+  const { parts } = found, within = parts.map((part) => isWithin(found, part));
+  const lowest = INK.lowest * Math.max(found.height, found.width);
   const high = ({ top, bottom }) => bottom - top >= lowest;
   const largest = largestArea(parts.filter((part, i) => within[i] && high(part)));
   const atEdges = largestArea(parts.filter((_, i) => !within[i]));
   return largest > INK.smallest * atEdges ? [...parts.keys()].filter((i) => within[i]) : [];
 }
 
-// All components but those that take most of an edge.
+// All components but strips of a table: along most of an edge, or thin along a part of it.
 function atEdge(found) {
-  const shares = contact(found);
-  return [...found.parts.keys()].filter((part) => shares[part] < INK.along);
+  const { height, width, parts } = found, contacts = contact(found);
+  return [...parts.keys()].filter((part) => {
+    const { top, left, bottom, right } = parts[part], high = bottom - top, wide = right - left;
+    return contacts[part].every((pixels, edge) => {
+      const [along, deep, side, depth] = edge < 2
+        ? [wide, high, width, height]
+        : [high, wide, height, width]; // left and right
+      const thin = deep <= INK.thin * depth;
+      return pixels < INK.along * side && (pixels < INK.along * along || !thin);
+    });
+  });
 }
 
 // How much darkness changes within a few pixels around each pixel.
@@ -169,18 +195,23 @@ function sharpParts(darkness, change, { height, width, label, parts }) {
   return parts.map((_, part) => sharp[part] >= INK.sharpRim * rim[part]);
 }
 
-// Whether the ink ends at edges: the pixels around it are less dark.
-function isWhole(mask, widest) {
+// Whether the ink ends at edges, so that the pixels around it are less dark, and no larger area is as
+// dark as it is.
+function isWhole(mask, widest, lines) {
   const ink = { ...mask, values: Float32Array.from(mask.values) };
+  const asDark = above(widest, INK.asDark * meanWhere(widest.values, (i) => mask.values[i]));
   const [far, near] = [4, 2].map((reach) => boxMean(ink, reach).values);
-  const asDark = fround(INK.asDark * meanWhere(widest.values, (i) => mask.values[i]));
   let around = 0, dark = 0;
   for (let i = 0; i < far.length; i++) {
     if (far[i] <= 0 || near[i] > 0) continue;
     around++;
-    if (widest.values[i] > asDark) dark++;
+    dark += asDark.values[i];
   }
-  return dark <= INK.torn * around;
+  if (dark > INK.torn * around) return false;
+  const found = components(without(asDark, lines));
+  const within = found.parts.filter((part) => isWithin(found, part));
+  const area = within.reduce((sum, part) => sum + part.area, 0);
+  return area <= INK.larger * mask.values.reduce((sum, pixel) => sum + pixel, 0);
 }
 
 // Whether the ink is brighter than the paper.

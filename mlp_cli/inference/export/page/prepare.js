@@ -12,7 +12,8 @@ const PREPARED = {
 function prepareDigit(picture) {
   const ink = findInk(picture, PREPARED.side);
   const digits = ink ? findDigits(ink.components.parts, ink.kept) : [];
-  if (!digits.length) return { image: null, box: null, digits: 0 };
+  const blank = { image: null, box: null, digits: 0 };
+  if (!digits.length) return blank;
   const largest = digits.reduce((a, b) => (b.area > a.area ? b : a));
   const alike = digits.filter(({ area }) => area >= PREPARED.alike * largest.area).length;
   const { height, width } = ink.darkness;
@@ -25,7 +26,8 @@ function prepareDigit(picture) {
     top: down(largest.top), left: across(largest.left),
     bottom: down(largest.bottom), right: across(largest.right),
   };
-  return { image: asMnist(darkness, ink.level), box, digits: alike };
+  const image = asMnist(darkness, ink.level);
+  return image.values.some(Boolean) ? { image, box, digits: alike } : blank;
 }
 
 // Return the same for a network whose images are no digits of MNIST: the picture in the network's

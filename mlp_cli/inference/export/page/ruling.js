@@ -7,12 +7,16 @@ const RULING = {
   coveredAlone: 0.85, // the same for a line without a parallel one
   thickest: 1 / 64, // of the picture's longer side, and a pixel for blur
   smallest: 56, // pixels of the longer side
+  fullest: 0.35, // share of the picture that ink and lines cover
   maxRounds: 6, // lines of different slopes
 };
 
 // The mask of the pixels that belong to ruled lines, across or down.
 function ruledLines(ink) {
-  if (Math.max(ink.height, ink.width) < RULING.smallest) return mapped(ink, () => 0);
+  const share = ink.values.reduce((sum, pixel) => sum + pixel, 0) / ink.values.length;
+  if (Math.max(ink.height, ink.width) < RULING.smallest || share > RULING.fullest) {
+    return mapped(ink, () => 0);
+  }
   const [across, onAcross] = linesAcross(ink);
   const [down, onDown] = linesAcross(transposed(ink)).map(transposed);
   const lines = (i) => (
