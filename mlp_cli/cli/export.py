@@ -13,7 +13,11 @@ from mlp_cli.cli.printing import show
 @click.command(
     cls=HelpfulCommand,
     short_help="Write a trained network for other programs.",
-    epilog=examples("mlp export runs/a net.npz", "mlp export runs/a/last.npz net.c"),
+    epilog=examples(
+        "mlp export runs/a draw.html",
+        "mlp export runs/a net.npz",
+        "mlp export runs/a/last.npz net.c",
+    ),
 )
 @click.argument("checkpoint", type=GivenPath(), metavar="RUN_OR_CHECKPOINT")
 @click.argument("file", type=GivenPath(dir_okay=False), metavar="FILE")
@@ -21,8 +25,9 @@ from mlp_cli.cli.printing import show
 def export(checkpoint: Path, file: Path, data_dir: Path) -> None:
     """Write a trained network to a file that other programs read.
 
-    The suffix of FILE says which: .onnx for ONNX Runtime, .safetensors for PyTorch, .npz for NumPy,
-    .c for C. An older export of that name is replaced, any other file is not.
+    The suffix of FILE says which: .onnx for ONNX Runtime, .safetensors for PyTorch, .html for a
+    page to draw on, .npz for NumPy, .c for C. An older export of that name is replaced, any other
+    file is not.
     """
     from mlp_cli.inference.export.formats import check_file, write_export
     from mlp_cli.inference.model import load

@@ -25,6 +25,7 @@ from mlp_cli.cli.export import export
 from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
+from mlp_cli.cli.predict import predict
 from mlp_cli.cli.printing import stdout_errors
 from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
@@ -61,6 +62,7 @@ for command in (
     export,
     gradcheck,
     init,
+    predict,
     runs,
     sweep,
     train,

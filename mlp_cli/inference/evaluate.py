@@ -23,7 +23,8 @@ from mlp_cli.data.identity import (
     same_training_data,
     unknown_data,
 )
-from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
+from mlp_cli.errors import ConfigError, DataError, visible
+from mlp_cli.inference.committee import check_committee, log_probabilities
 from mlp_cli.inference.model import Model, load
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.training.metrics import Scores
@@ -201,12 +202,7 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         If the images do not fit.
     """
     first = models[0]
-    for model in models:
-        if (model.image_shape, model.classes) != (first.image_shape, first.classes):
-            raise CheckpointError(
-                f"{model.path} takes images of {model.image_shape} in {model.classes} classes, "
-                f"{first.path} of {first.image_shape} in {first.classes}: they are no committee."
-            )
+    check_committee(models)
     labels = split.labels[split.rows]
     if split.images.shape[1] != first.network.sizes[0] or labels.max() >= first.classes:
         raise DataError(
@@ -216,15 +212,13 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         )
     if len(models) == 1:
         z = first.logits(split)
-        log_probabilities = first.network.loss.log_probabilities(z)
+        log_p = first.network.loss.log_probabilities(z)
         predictions = z.argmax(axis=1)
         losses = first.network.loss.values(z, np.eye(first.classes, dtype=z.dtype)[labels])
     else:
-        votes = [model.network.loss.log_probabilities(model.logits(split)) for model in models]
-        log_probabilities = np.mean(votes, axis=0, dtype=np.float64)
-        log_probabilities -= np.logaddexp.reduce(log_probabilities, axis=1, keepdims=True)
-        predictions = log_probabilities.argmax(axis=1)
-        losses = -log_probabilities[np.arange(len(labels)), labels]
+        log_p = log_probabilities(models, split)
+        predictions = log_p.argmax(axis=1)
+        losses = -log_p[np.arange(len(labels)), labels]
     confusion = np.zeros((first.classes, first.classes), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
     return Evaluation(
@@ -234,7 +228,7 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         Scores(float(losses.mean(dtype=np.float64)), confusion),
         labels,
         predictions,
-        np.exp(log_probabilities[np.arange(len(labels)), predictions]),
+        np.exp(log_p[np.arange(len(labels)), predictions]),
         tuple(Member(str(model.path), model.epoch, model.data.name) for model in models),
     )
 

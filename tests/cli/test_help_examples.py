@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from helpers.commands import walk
@@ -19,7 +20,7 @@ SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 
 
 
 COMMANDS = walk(cli)
-TAKE_A_RUN = ("compare", "eval", "export", "runs")
+USERS = ("compare", "eval", "export", "predict", "runs")  # of a run
 
 
 def examples(name: str) -> list[str]:
@@ -40,6 +41,11 @@ def test_the_help_of_a_command_ends_with_two_or_three_examples(name: str) -> Non
 def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source: Path) -> None:
     if name == "config preview":
         pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    if name == "predict":
+        pytest.importorskip("PIL", reason="needs the extra `images`")
+        (tmp_path / "pictures").mkdir()
+        for picture in ("digit.png", "page.jpg", "pictures/a.png"):
+            copyfile(ROOT / "docs" / "pictures" / "digit.jpg", tmp_path / picture)
     (tmp_path / "mnist").write_text(SMALL)
     (tmp_path / "rates.yaml").write_text("search: {optimizer.learning_rate: [0.1, 0.3]}\n")
     program = tmp_path / "bin" / "mlp"
@@ -55,7 +61,7 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         "MLP_KERNELS": "numpy",
     }
     # What the examples of other commands make.
-    before = ["mlp train mnist --out runs/a"] if name in TAKE_A_RUN else []
+    before = ["mlp train mnist --out runs/a"] if name in USERS else []
     for example in [*before, *examples(name)]:
         done = subprocess.run(
             example, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True

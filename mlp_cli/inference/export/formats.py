@@ -12,6 +12,7 @@ from mlp_cli.inference.export.arrays import npz_bytes
 from mlp_cli.inference.export.c_source import c_bytes
 from mlp_cli.inference.export.checking import Agreement, Run, check
 from mlp_cli.inference.export.onnx_model import onnx_bytes, run_onnx
+from mlp_cli.inference.export.page.page import html_bytes
 from mlp_cli.inference.export.plain import MARK
 from mlp_cli.inference.export.safetensors_file import safetensors_bytes
 from mlp_cli.inference.model import Model
@@ -36,6 +37,7 @@ class Format(NamedTuple):
 FORMATS = {
     ".onnx": Format(onnx_bytes, run_onnx, "onnx", ("onnx", "onnxruntime")),
     ".safetensors": Format(safetensors_bytes, None, "safetensors", ("safetensors",)),
+    ".html": Format(html_bytes),
     ".npz": Format(npz_bytes),
     ".c": Format(c_bytes),
 }

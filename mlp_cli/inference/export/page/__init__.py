@@ -1,0 +1,1 @@
+"""The page to draw on: a trained network in one HTML file."""
