@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_config, complete_key
 from mlp_cli.cli.config_options import (
     config_option,
     config_options,
@@ -83,7 +84,7 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     short_help="Explain keys of a configuration.",
     epilog=examples("mlp config explain", "mlp config explain optimizer.momentum data"),
 )
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.argument("keys", nargs=-1, shell_complete=complete_key, metavar="[KEY]...")
 def explain_keys(keys: Sequence[str]) -> None:
     """Explain keys of a configuration: meaning, default and allowed values.
 
@@ -121,6 +122,7 @@ def schema() -> None:
     nargs=-1,
     required=True,
     type=GivenPath(stream=True),
+    shell_complete=complete_config,
     metavar="[CONFIG] FILE.png",
 )
 def preview(
