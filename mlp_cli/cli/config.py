@@ -66,17 +66,18 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     """Show a configuration with the values of all keys, as YAML that `mlp train` reads.
 
     CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
-    none is given. A value that differs from its default has the default beside it.
+    none is given. Beside each value stands where it comes from: its default, a line of a file, or
+    --set. A value that differs from its default has the default beside it, too.
     """
-    from mlp_cli.config.load import load_config
+    from mlp_cli.config.load import load_with_origins
     from mlp_cli.config.text import changed_keys, resolved_text
     from mlp_cli.runs.progress import ProgressObserver
 
-    loaded = load_config(config_path, overrides, warn=ProgressObserver().warn)
+    loaded, origins = load_with_origins(config_path, overrides, ProgressObserver().warn)
     if as_json:
         show_json(changed_keys(loaded) if changed else loaded.to_dict(), indent=2)
     else:
-        show(resolved_text(loaded, only_changed=changed).removesuffix("\n"))
+        show(resolved_text(loaded, origins, only_changed=changed).removesuffix("\n"))
 
 
 @config.command(

@@ -9,17 +9,26 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlp_cli.config.checking import Source
 from mlp_cli.config.notes import rate_note
 from mlp_cli.config.reading import read
 from mlp_cli.config.schema import Config
-from mlp_cli.config.shipped import find_config
+from mlp_cli.config.shipped import find_config, shipped_name
 from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.storage.paths import given_path
 
-__all__ = ["Config", "differences", "dump_config", "from_dict", "leaves", "load_config"]
+__all__ = [
+    "Config",
+    "differences",
+    "dump_config",
+    "from_dict",
+    "leaves",
+    "load_config",
+    "load_with_origins",
+]
 
 
 def load_config(
@@ -62,14 +71,42 @@ def load_config(
         file = find_config(given_path(config))
         source = Source(str(file))
         source.add_file(parse(read(file)))
+    return _with_changes(source, overrides, set or {}, warn)
+
+
+def load_with_origins(
+    file: Path, overrides: Sequence[str], warn: Callable[[str], object]
+) -> tuple[Config, dict[str, str]]:
+    """Do as `load_config` does with a file; return also where its keys were given.
+
+    This is `FILE:LINE` or `--set` by dotted key. A key that was not given is left out. In place of
+    a shipped file stands `shipped NAME`.
+
+    Raises
+    ------
+    ConfigError, StorageError
+        As `load_config`.
+    """
+    source = Source(shipped_name(file) or str(file))
+    source.add_file(parse(read(file)))
+    config = _with_changes(source, overrides, {}, warn)
+    return config, {key: origin for key, _ in leaves(config) if (origin := source.origin_of(key))}
+
+
+def _with_changes(
+    source: Source,
+    overrides: Sequence[str],
+    changes: Mapping[str, Any],
+    warn: Callable[[str], object] | None,
+) -> Config:
     for number, change in enumerate(overrides):
         source.add_change(number, change)
-    for number, (key, value) in enumerate((set or {}).items()):
+    for number, (key, value) in enumerate(changes.items()):
         source.add_value(number, key, _plain(value))
     checked = source.config()
     for note in filter(None, (source.kept_note(), rate_note(checked))):
         if warn is None:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         else:
             warn(note)
     return checked

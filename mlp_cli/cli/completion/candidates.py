@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-Items = list["CompletionItem[Any]"]  # generic only from Click 8.2 on
+Items = list["CompletionItem[Any]"]  # not generic in Click 8.1
 
 PATH_KEY = "data.path"
 
