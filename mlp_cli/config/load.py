@@ -142,12 +142,14 @@ def dump_config(config: Config) -> str:
 
 
 def differences(a: Config, b: Config) -> list[str]:
-    """Return the dotted keys in which two configurations differ.
+    """Return the dotted keys in which two configurations of a training differ.
 
-    Keys that only one of them has are left out, because the `name` of their section differs too.
+    Keys that only one of them has are left out, because the `name` of their section differs too; so
+    are those of `logging`, which do not change the training.
     """
     ours, theirs = dict(leaves(a)), dict(leaves(b))
-    return [key for key in ours if key in theirs and ours[key] != theirs[key]]
+    same = {key for key in ours if key not in theirs or ours[key] == theirs[key]}
+    return [key for key in ours if key not in same and not key.startswith("logging.")]
 
 
 def leaves(config: Config) -> Iterator[tuple[str, Any]]:
