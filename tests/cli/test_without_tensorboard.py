@@ -16,11 +16,15 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 def test_the_missing_extra_is_named_before_anything_is_made(
     config: Path, mlp: Mlp, tmp_path: Path
 ) -> None:
-    (tmp_path / "s.yaml").write_text(f"config: {config}\nsearch: {{seed: [1, 2]}}\n")
+    (tmp_path / "sweep.yaml").write_text(
+        f"config: {config}\nset: {{logging.tensorboard: true}}\n"
+        "search: {training.batch_size: [16, 32]}\n"
+    )
     before = sorted(tmp_path.iterdir())
-    for command in (["train", config], ["sweep", "s.yaml"]):
-        logged = ["--set", "logging.tensorboard=true"] if command[0] == "train" else []
-        done = mlp(*command, "--out", "out", *logged)
+    for command in (
+        ["train", config, "--set", "logging.tensorboard=true"], ["sweep", "sweep.yaml"],
+    ):  # fmt: skip
+        done = mlp(*command, "--out", "out")
         assert (done.returncode, done.stdout) == (2, ""), command
         assert "pip install 'mlp-cli[tensorboard]'" in done.stderr
         assert sorted(tmp_path.iterdir()) == before
