@@ -184,11 +184,7 @@ class RunReader:
                     raise StorageError(f"{found.path / name} is not a regular file.")
             if "config.yaml" in found.files:
                 plain = leaves(self._configs.read(found.path / "config.yaml"))
-                config = {
-                    key: tuple(value) if isinstance(value, list) else value
-                    for key, value in plain
-                    if not key.startswith("logging.")  # it does not change what a run is
-                }
+                config = {k: tuple(v) if isinstance(v, list) else v for k, v in plain}
             run = _read(found, config)
             if max(run.val_accuracy or 0, run.test_accuracy or 0) > 1:
                 raise StorageError(f"{found.path}: an accuracy in it is above 1.")
