@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,9 +93,10 @@ def explain_keys(keys: Sequence[str]) -> None:
     KEY is a key, such as optimizer.momentum, or a section, such as optimizer, which means all of
     its keys. Without KEY, all keys are listed, with a line for each.
     """
-    from mlp_cli.config.explain import explain, overview
+    from mlp_cli.config.explain import WIDTH, explain, overview
 
-    show(explain(keys) if keys else overview())
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    show(explain(keys, width) if keys else overview(width))
 
 
 @config.command(

@@ -40,7 +40,7 @@ FILES = (
 )
 
 # An event file for TensorBoard. Other programs have a time and a host's name in place of these.
-EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.mlp")
+EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.mlp")
 
 _OWN = set(FILES) - {"config.yaml"}
 

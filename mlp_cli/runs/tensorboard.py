@@ -31,6 +31,7 @@ from mlp_cli.training.scoring import Forward
 from mlp_cli.training.trainer import Trainer
 
 BINS = 64  # of a histogram
+LARGEST = 1 << 26  # bytes of an event, which has about 50 KB; a longer one is damaged
 COLUMNS, MOST = 6, 24  # mistakes in a row of their picture, and in all
 SIDE, CAPTION = 56, 14  # pixels: the longer side of an image, and the height of its caption
 
@@ -101,8 +102,9 @@ class EventLog:
         if self._file is None:
             return
         summary = Summary()
-        for part in self._parts(metrics):
-            summary.MergeFrom(part)
+        with np.errstate(all="ignore"):
+            for part in self._parts(metrics):
+                summary.MergeFrom(part)
         try:
             self._write(Event(wall_time=time.time(), step=metrics.epoch, summary=summary))
         except OSError as error:
@@ -131,7 +133,8 @@ class EventLog:
         for tag, vector in vectors.items():
             for name, arrays in network.views(vector)._asdict().items():
                 for layer, array in enumerate(arrays):
-                    if len(finite := array[np.isfinite(array)]):
+                    finite = array[np.isfinite(array)]
+                    with suppress(ValueError):  # there is none, or they are too close for bins
                         yield summary.histogram(f"{tag}/{name}.{layer}", finite, BINS)
         if (mistakes := self._mistakes()) is not None:
             yield summary.image("mistakes", mistakes, dataformats="HW")
@@ -150,9 +153,8 @@ class EventLog:
             return None
         trainer = self._trainer
         trainer.network.fold(*trainer.evaluated, self._evaluated)
-        with np.errstate(over="ignore", invalid="ignore"):
-            z, y, labels = self._forward()
-            losses = trainer.network.loss.values(z, y)
+        z, y, labels = self._forward()
+        losses = trainer.network.loss.values(z, y)
         taken = z.argmax(axis=1)
         wrong = np.flatnonzero(taken != labels)
         if not len(wrong):
@@ -199,25 +201,25 @@ def _keep_epochs(path: Path, epochs: int) -> None:
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 
-    content = path.read_bytes()
-    start = kept = 0
-    while start + 12 <= len(content):
-        (length,) = struct.unpack_from("<Q", content, start)
-        data, start = content[start + 12 : start + 12 + length], start + 16 + length
-        if start > len(content):  # a kill may leave a part of an event
-            break
-        try:
-            event = Event.FromString(data)
-        except DecodeError:
-            break
-        if event.step > epochs:
-            break
-        if event.HasField("summary"):
-            kept = start
-    if not kept:
-        path.unlink()
-    elif kept < len(content):
+    kept = 0
+    with path.open("rb") as file:
+        while len(start := file.read(12)) == 12:
+            (length,) = struct.unpack("<Q", start[:8])
+            data = file.read(min(length, LARGEST))
+            if len(file.read(4)) < 4:  # a kill may leave a part of an event
+                break
+            try:
+                event = Event.FromString(data)
+            except DecodeError:
+                break
+            if event.step > epochs:
+                break
+            if event.HasField("summary"):
+                kept = file.tell()
+    if kept:
         os.truncate(path, kept)
+    else:
+        path.unlink()
 
 
 def _sheet(images: NDArray[np.uint8], captions: Sequence[str]) -> NDArray[np.uint8]:
