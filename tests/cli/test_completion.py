@@ -26,7 +26,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.long
-def test_a_shell_completes_words_and_lists_what_may_come_next(shell: Shell) -> None:
+def test_a_shell_completes_words_and_lists_what_may_come_next(shell: Shell, tmp_path: Path) -> None:
     for line, arguments in {
         "mlp eval x --split va\t": "eval x --split validation",
         # Keys and values, in each way of writing them.
@@ -38,6 +38,7 @@ def test_a_shell_completes_words_and_lists_what_may_come_next(shell: Shell) -> N
         # Configurations by name and by file, and runs.
         "mlp train recipes/hi\t": "train recipes/hinton-dropout",
         "mlp gradcheck --config=wi\t": "gradcheck --config=wide.yaml",
+        "mlp config show ~/wi\t": f"config show {tmp_path}/wide.yaml",
         "mlp eval r\t1\t": "eval runs/mnist-1",
         "mlp train --resume --out runs/\t2\t": "train --resume --out runs/mnist-2",
         "mlp eval 'my nets/\t": "eval my nets/a b",

@@ -10,12 +10,11 @@ function __mlp_completion
             printf '%s\t%s\n' $fields[2] $fields[3]
             continue
         end
-        set -l path (string sub -s (math $fields[2] + 1) -- $word)
-        set -l found (
-            test $fields[1] = dir; and __fish_complete_directories $path; or __fish_complete_path $path
-        )
-        for each in $found
-            printf '%s%s\n' (string sub -l $fields[2] -- $word) $each
+        # fish completes paths after the name of a command that has no completion of its own.
+        set -l paths (complete -C "'' "(string sub -s (math $fields[2] + 1) -- $word))
+        test $fields[1] = dir; and set paths (string match '*/' -- $paths)
+        for path in $paths
+            printf '%s%s\n' (string sub -l $fields[2] -- $word) $path
         end
     end
 end

@@ -24,6 +24,6 @@ _mlp() {
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
     _mlp "$@"
 else
-    (($+functions[compdef])) || { autoload -Uz compinit && compinit }
+    (($+functions[compdef])) || { autoload -Uz compinit && compinit -i }
     compdef _mlp mlp
 fi
