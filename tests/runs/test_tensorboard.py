@@ -16,6 +16,7 @@ from helpers.runs import assert_same_run, records
 from helpers.stopping import Stop, resume
 
 from mlp_cli import SilentObserver, load_config, train
+from mlp_cli.errors import StorageError
 from mlp_cli.storage.checkpoint import load_checkpoint
 
 pytest.importorskip("tensorboardX", reason="needs the extra `tensorboard`")
@@ -165,6 +166,13 @@ def test_overwrite_removes_the_event_files_of_the_run_and_no_other(
     quiet_train(config, out, overwrite=True)
     assert sorted(out.glob("*tfevents*")) == sorted(mine)
     assert [path.read_text() for path in mine] == ["mine", "mine"]
+
+
+def test_a_pipe_in_place_of_an_event_file_is_refused(config: Path, tmp_path: Path) -> None:
+    out = quiet_train(config, tmp_path / "run")
+    os.mkfifo(out / "events.out.tfevents.0000000001.mlp")
+    with pytest.raises(StorageError, match=r"0001\.mlp: it is not a regular file"):
+        quiet_train(config, out, set={**LOGGED, "training.epochs": 4}, resume=True)
 
 
 def test_a_full_disk_ends_the_events_and_not_the_training(config: Path, tmp_path: Path) -> None:
