@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("cluster", "fast", "mkl", "plot", "sweep", "test")
+EXTRAS = ("cluster", "fast", "mkl", "plot", "sweep", "tensorboard", "test")
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 
