@@ -35,7 +35,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("cluster", "fast", "images", "mkl", "onnx", "plot", "safetensors", "sweep", "test")
+EXTRAS = (
+    "cluster", "fast", "images", "mkl", "onnx", "plot", "safetensors", "sweep", "tensorboard", "test",
+)  # fmt: skip
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 

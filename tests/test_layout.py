@@ -28,9 +28,10 @@ FACE = {"__init__", "__main__"}  # they import on first use
 
 # Which modules or departments may import a library. All but config may import NumPy.
 HOMES = {
-    "PIL": "data.pictures.reading",
+    "PIL": "data.pictures.reading runs.tensorboard",
     "click": "cli",
     "distributed": "sweep.cluster sweep.cluster_client sweep.cluster_task",
+    "google": "runs.tensorboard",
     "llvmlite": "compute.fast",
     "matplotlib": "reports.figures reports.comparison_figures",
     "numba": "compute.fast",
@@ -42,6 +43,7 @@ HOMES = {
     "requests": "data.transfer",
     "safetensors": "inference.export.safetensors_file",
     "threadpoolctl": "api sweep.cluster_task",
+    "tensorboardX": "runs.tensorboard",
     "tqdm": "runs.progress",
     "urllib3": "data.transfer",
     "yaml": "config.yaml12",

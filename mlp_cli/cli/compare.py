@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlp_cli.cli.completion.candidates import (
+    complete_network,
+    complete_run_or_sweep,
+    complete_sort,
+)
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
@@ -35,10 +40,18 @@ MAX_TOLD = 10  # runs whose damage or failure is told on stderr
         "mlp compare runs --top 3 --against runs/a",
     ),
 )
-@click.argument("paths", nargs=-1, required=True, type=GivenPath(), metavar="PATH...")
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=GivenPath(),
+    shell_complete=complete_run_or_sweep,
+    metavar="PATH...",
+)
 @option(
     "--against",
     type=GivenPath(),
+    shell_complete=complete_network,
     metavar="RUN",
     help="Compare each run with this one on the same images, by McNemar's exact test.",
 )
@@ -46,6 +59,7 @@ MAX_TOLD = 10  # runs whose damage or failure is told on stderr
     "--sort",
     default="val_error",
     show_default=True,
+    shell_complete=complete_sort,
     metavar="KEY",
     help="Sort by run, state, n, val_error, test_error, seconds, or a key of the configuration.",
 )

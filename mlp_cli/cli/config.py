@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_config, complete_key
 from mlp_cli.cli.config_options import (
     config_option,
     config_options,
@@ -65,17 +67,18 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     """Show a configuration with the values of all keys, as YAML that `mlp train` reads.
 
     CONFIG is a YAML file, or the name of a shipped configuration (see `mlp config list`); mnist if
-    none is given. A value that differs from its default has the default beside it.
+    none is given. Beside each value stands where it comes from: its default, a line of a file, or
+    --set. A value that differs from its default has the default beside it, too.
     """
-    from mlp_cli.config.load import load_config
+    from mlp_cli.config.load import load_with_origins
     from mlp_cli.config.text import changed_keys, resolved_text
     from mlp_cli.runs.progress import ProgressObserver
 
-    loaded = load_config(config_path, overrides, warn=ProgressObserver().warn)
+    loaded, origins = load_with_origins(config_path, overrides, ProgressObserver().warn)
     if as_json:
         show_json(changed_keys(loaded) if changed else loaded.to_dict(), indent=2)
     else:
-        show(resolved_text(loaded, only_changed=changed).removesuffix("\n"))
+        show(resolved_text(loaded, origins, only_changed=changed).removesuffix("\n"))
 
 
 @config.command(
@@ -83,16 +86,17 @@ def show_config(config_path: Path, overrides: Sequence[str], changed: bool, as_j
     short_help="Explain keys of a configuration.",
     epilog=examples("mlp config explain", "mlp config explain optimizer.momentum data"),
 )
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.argument("keys", nargs=-1, shell_complete=complete_key, metavar="[KEY]...")
 def explain_keys(keys: Sequence[str]) -> None:
     """Explain keys of a configuration: meaning, default and allowed values.
 
     KEY is a key, such as optimizer.momentum, or a section, such as optimizer, which means all of
     its keys. Without KEY, all keys are listed, with a line for each.
     """
-    from mlp_cli.config.explain import explain, overview
+    from mlp_cli.config.explain import WIDTH, explain, overview
 
-    show(explain(keys) if keys else overview())
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    show(explain(keys, width) if keys else overview(width))
 
 
 @config.command(
@@ -121,6 +125,7 @@ def schema() -> None:
     nargs=-1,
     required=True,
     type=GivenPath(stream=True),
+    shell_complete=complete_config,
     metavar="[CONFIG] FILE.png",
 )
 def preview(

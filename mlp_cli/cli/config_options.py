@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_change, complete_config
 from mlp_cli.cli.options import Command, GivenPath, option
 from mlp_cli.errors import ConfigError
 from mlp_cli.storage.files import exists
@@ -22,7 +23,13 @@ def config_options(*, has_default: bool = True) -> Callable[[Command], Callable[
     """
 
     def add_options(command: Command) -> Callable[..., Any]:
-        @click.argument("argument", required=False, type=GivenPath(stream=True), metavar="[CONFIG]")
+        @click.argument(
+            "argument",
+            required=False,
+            type=GivenPath(stream=True),
+            shell_complete=complete_config,
+            metavar="[CONFIG]",
+        )
         @config_option
         @set_option
         @wraps(command)
@@ -43,6 +50,7 @@ def config_option(command: Command) -> Command:
         "--config",
         "option",
         type=GivenPath(stream=True),
+        shell_complete=complete_config,
         metavar="FILE",
         help="The same as CONFIG. `mlp config explain` lists the keys.",
     )(command)
@@ -54,6 +62,7 @@ def set_option(command: Command) -> Command:
         "--set",
         "overrides",
         multiple=True,
+        shell_complete=complete_change,
         metavar="KEY=VALUE",
         help="Change one key of the configuration, as in training.epochs=3. May be repeated.",
     )(command)

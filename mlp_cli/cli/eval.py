@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_network
 from mlp_cli.cli.options import (
     Choice,
     GivenPath,
@@ -33,7 +34,12 @@ from mlp_cli.storage.paths import STREAM
     ),
 )
 @click.argument(
-    "checkpoints", nargs=-1, required=True, type=GivenPath(), metavar="RUN_OR_CHECKPOINT..."
+    "checkpoints",
+    nargs=-1,
+    required=True,
+    type=GivenPath(),
+    shell_complete=complete_network,
+    metavar="RUN_OR_CHECKPOINT...",
 )
 @option(
     "--split",

@@ -18,6 +18,7 @@ from contextlib import nullcontext, suppress
 import click
 
 from mlp_cli.cli.compare import compare
+from mlp_cli.cli.completion.command import completion
 from mlp_cli.cli.config import config
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
@@ -56,6 +57,7 @@ def cli() -> None:
 
 for command in (
     compare,
+    completion,
     config,
     download_data,
     evaluate,
@@ -83,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         # With this variable, Click only prints what a shell needs to complete commands.
         completing = "_MLP_COMPLETE" in os.environ
+        if completing:
+            from mlp_cli.cli.completion.shells import register
+
+            register()
         printing = stdout_errors() if completing else nullcontext()
         with Signals() as signals, storage_warnings_to(_warn), printing:
             code = cli.main(arguments, prog_name="mlp", standalone_mode=False, obj=signals)

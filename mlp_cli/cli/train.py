@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from mlp_cli.cli.completion.candidates import complete_out
 from mlp_cli.cli.config_options import config_options, default_config, run_config
 from mlp_cli.cli.options import (
     GivenPath,
@@ -39,6 +40,7 @@ from mlp_cli.storage.paths import all_mirrors
 @option(
     "--out",
     type=GivenPath(),
+    shell_complete=complete_out,
     metavar="DIR",
     help="The run's folder. Without it, the run gets a new folder runs/<config name>-1, -2, …",
 )

@@ -119,6 +119,10 @@ class Source:
         section[path[-1]] = value
         self._places.add(path, place)
 
+    def origin_of(self, key: str) -> str | None:
+        """Return the line or option that gives a dotted key; None if it has its default."""
+        return self._places.origin_of(tuple(key.split(".")))
+
     def config(self) -> Config:
         """Return the checked configuration.
 

@@ -6,20 +6,27 @@ documentation's table of keys use these words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.schema import Config
 from mlp_cli.config.yaml12 import dump
 
+WORDS = {"boolean": ["true", "false"], "null": ["null"]}  # the values of a type, by its name
+
 
 class Option(NamedTuple):
-    """A key of a configuration: its default, the allowed values and its meaning, in words."""
+    """A key of a configuration: its default, the allowed values and its meaning, in words.
+
+    `names` are the allowed values that are words, such as `relu`, `true` and `null`.
+    """
 
     key: str
     default: str
     allowed: str
     description: str
+    names: tuple[str, ...]
 
 
 def json_schema() -> dict[str, Any]:
@@ -55,10 +62,9 @@ def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
     first = entries[0][1]
     section = key.rpartition(".")[0]
     if "const" in first:
-        names = [entry["const"] for _, entry in entries]
-        return Option(
-            key, str(first["default"]), f"one of {', '.join(names)}", first["description"]
-        )
+        names = tuple(entry["const"] for _, entry in entries)
+        allowed = f"one of {', '.join(names)}"
+        return Option(key, str(first["default"]), allowed, first["description"], names)
     choices: dict[str, list[str]] = {}
     for choice, entry in entries:
         choices.setdefault(dump([entry["default"]]).strip()[1:-1], []).append(choice)
@@ -66,7 +72,16 @@ def _option(key: str, entries: list[tuple[str, dict[str, Any]]]) -> Option:
     defaults = [
         value if everywhere else f"{value} ({', '.join(names)})" for value, names in choices.items()
     ]
-    return Option(key, ", ".join(defaults), _allowed(first), first["description"])
+    names = tuple(_names(first))
+    return Option(key, ", ".join(defaults), _allowed(first), first["description"], names)
+
+
+def _names(entry: dict[str, Any]) -> Iterator[str]:
+    """Yield the allowed values that are words."""
+    for part in entry.get("anyOf", [entry]):
+        if "const" in part:
+            yield part["const"]
+        yield from part.get("enum", WORDS.get(part.get("type"), ()))
 
 
 def _allowed(entry: dict[str, Any]) -> str:

@@ -11,21 +11,24 @@ from mlp_cli.config.hints import SECTIONS, nearest_key
 from mlp_cli.errors import ConfigError, visible
 
 WIDTH = 80  # columns
+NARROWEST = 20  # columns of a meaning
 
 
-def overview() -> str:
-    """Return a line for each key, with the start of its meaning."""
+def overview(width: int = WIDTH) -> str:
+    """Return a line of `width` columns for each key, with the start of its meaning."""
     found = options()
     column = max(len(option.key) for option in found) + 2
+    room = max(width - column, NARROWEST)
     return "\n".join(
-        f"{option.key:<{column}}"
-        f"{textwrap.shorten(option.description, WIDTH - column, placeholder=' …')}"
+        f"{option.key:<{column}}{textwrap.shorten(option.description, room, placeholder=' …')}"
         for option in found
     )
 
 
-def explain(names: Sequence[str]) -> str:
-    """Return meaning, default and allowed values of keys. The name of a section means all its keys.
+def explain(names: Sequence[str], width: int = WIDTH) -> str:
+    """Return meaning, default and allowed values of keys, in lines of at most `width` columns.
+
+    The name of a section means all its keys.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def explain(names: Sequence[str]) -> str:
         )
     wanted = [key for name in names for key in known if key == name or key.startswith(f"{name}.")]
     return "\n\n".join(
-        "\n".join([key, *(f"  {line}" for line in explanation(known[key], WIDTH - 2))])
+        "\n".join([key, *(f"  {line}" for line in explanation(known[key], width - 2))])
         for key in wanted
     )
 

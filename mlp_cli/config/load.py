@@ -9,17 +9,26 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlp_cli.config.checking import Source
 from mlp_cli.config.notes import rate_note
 from mlp_cli.config.reading import read
 from mlp_cli.config.schema import Config
-from mlp_cli.config.shipped import find_config
+from mlp_cli.config.shipped import find_config, shipped_name
 from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.storage.paths import given_path
 
-__all__ = ["Config", "differences", "dump_config", "from_dict", "leaves", "load_config"]
+__all__ = [
+    "Config",
+    "differences",
+    "dump_config",
+    "from_dict",
+    "leaves",
+    "load_config",
+    "load_with_origins",
+]
 
 
 def load_config(
@@ -62,14 +71,42 @@ def load_config(
         file = find_config(given_path(config))
         source = Source(str(file))
         source.add_file(parse(read(file)))
+    return _with_changes(source, overrides, set or {}, warn)
+
+
+def load_with_origins(
+    file: Path, overrides: Sequence[str], warn: Callable[[str], object]
+) -> tuple[Config, dict[str, str]]:
+    """Do as `load_config` does with a file; return also where its keys were given.
+
+    This is `FILE:LINE` or `--set` by dotted key. A key that was not given is left out. In place of
+    a shipped file stands `shipped NAME`.
+
+    Raises
+    ------
+    ConfigError, StorageError
+        As `load_config`.
+    """
+    source = Source(shipped_name(file) or str(file))
+    source.add_file(parse(read(file)))
+    config = _with_changes(source, overrides, {}, warn)
+    return config, {key: origin for key, _ in leaves(config) if (origin := source.origin_of(key))}
+
+
+def _with_changes(
+    source: Source,
+    overrides: Sequence[str],
+    changes: Mapping[str, Any],
+    warn: Callable[[str], object] | None,
+) -> Config:
     for number, change in enumerate(overrides):
         source.add_change(number, change)
-    for number, (key, value) in enumerate((set or {}).items()):
+    for number, (key, value) in enumerate(changes.items()):
         source.add_value(number, key, _plain(value))
     checked = source.config()
     for note in filter(None, (source.kept_note(), rate_note(checked))):
         if warn is None:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         else:
             warn(note)
     return checked
@@ -105,12 +142,14 @@ def dump_config(config: Config) -> str:
 
 
 def differences(a: Config, b: Config) -> list[str]:
-    """Return the dotted keys in which two configurations differ.
+    """Return the dotted keys in which two configurations of a training differ.
 
-    Keys that only one of them has are left out, because the `name` of their section differs too.
+    Keys that only one of them has are left out, because the `name` of their section differs too; so
+    are those of `logging`, which do not change the training.
     """
     ours, theirs = dict(leaves(a)), dict(leaves(b))
-    return [key for key in ours if key in theirs and ours[key] != theirs[key]]
+    same = {key for key in ours if key not in theirs or ours[key] == theirs[key]}
+    return [key for key in ours if key not in same and not key.startswith("logging.")]
 
 
 def leaves(config: Config) -> Iterator[tuple[str, Any]]:

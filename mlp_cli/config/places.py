@@ -74,6 +74,12 @@ class Places:
         """Return the change that gives a key, or None if the key is in the file or in no place."""
         return self._changes.get(self.of(path))
 
+    def origin_of(self, path: KeyPath) -> str | None:
+        """Return the line or option that gives this very key; None if it has its default."""
+        if path not in self._of:
+            return None
+        return "--set" if self.change(path) else self._of[path].name
+
     @property
     def by_python(self) -> bool:
         """Whether Python code asks for changes, so that messages show changes as Python."""

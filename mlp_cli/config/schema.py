@@ -22,6 +22,7 @@ from mlp_cli.config.choices import (
 from mlp_cli.config.sections import (
     DataConfig,
     DistortionConfig,
+    LoggingConfig,
     ModelConfig,
     RegularisationConfig,
     Section,
@@ -60,6 +61,7 @@ class Config(Section):
     distortion: DistortionConfig = Field(default_factory=DistortionConfig)
     regularisation: RegularisationConfig = Field(default_factory=RegularisationConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
 
     @field_validator("optimizer", "schedule", mode="before")
     @classmethod

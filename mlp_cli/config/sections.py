@@ -257,6 +257,17 @@ class RegularisationConfig(Section):
     )
 
 
+class LoggingConfig(Section):
+    """What is written about a training besides its metrics. It does not change the training."""
+
+    tensorboard: bool = Field(
+        False,
+        description="Whether event files for TensorBoard are written into the run's folder: the "
+        "metrics, histograms of the weights and gradients, and the worst mistakes, once an epoch. "
+        "Needs the extra `tensorboard`.",
+    )
+
+
 class TrainingConfig(Section):
     """How long to train, in what minibatches and with what precision."""
 

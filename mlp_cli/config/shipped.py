@@ -73,6 +73,11 @@ def find_config(name: Path) -> Path:
     )
 
 
+def shipped_name(file: Path) -> str | None:
+    """Return `shipped NAME` for the file of a shipped configuration, and None for another file."""
+    return next((f"shipped {name}" for name, of in _shipped_files().items() if of == file), None)
+
+
 def _shipped_files() -> dict[str, Path]:
     """Return the shipped files by name, those of the top folder first."""
     package = Path(__file__).resolve().parent

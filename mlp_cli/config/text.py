@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from mlp_cli.config.choices import CHOICES, DEFAULT_NAMES
@@ -15,8 +16,11 @@ from mlp_cli.config.sections import Section
 from mlp_cli.config.shipped import default_config_file
 from mlp_cli.config.wording import shown
 from mlp_cli.config.yaml12 import dump, parse
+from mlp_cli.errors import visible
 
 WIDTH = 100  # columns
+MARGIN = 32  # columns before a comment, if the value needs no more
+LONGEST = 60  # characters of a file and its line in a comment
 
 INTRODUCTION = """\
 # A configuration for `mlp train`. The lines without # are those of the shipped `mnist`.
@@ -38,23 +42,35 @@ def changed_keys(config: Config) -> dict[str, Any]:
     }
 
 
-def resolved_text(config: Config, *, only_changed: bool = False) -> str:
+def resolved_text(config: Config, origins: Mapping[str, str], *, only_changed: bool = False) -> str:
     """Return YAML that `load_config` reads as an equal configuration.
 
-    Each value that differs from its default has a comment with the default. With `only_changed`,
-    the other values are left out.
+    A comment behind each value says where it was given, and the default if it differs. With
+    `only_changed`, the values that do not differ are left out.
+
+    Parameters
+    ----------
+    config, origins
+        The configuration, and where its keys were given, as `load_with_origins` returns them.
+    only_changed
+        Leave out the values that are the defaults.
     """
     data = changed_keys(config) if only_changed else config.to_dict()
     defaults = _defaults(config)
     lines = []
     for key, value in data.items():
         if isinstance(value, dict):
-            lines.append(f"{key}:\n")
+            lines.append((f"{key}:", ""))
             for name, of in value.items():
-                lines.append(textwrap.indent(_setting(name, of, defaults[key][name]), "  "))
+                note = _note(of, defaults[key][name], origins.get(f"{key}.{name}"))
+                lines.append((f"  {dump({name: of}).rstrip()}", note))
         else:
-            lines.append(_setting(key, value, defaults[key]))
-    return "".join(lines) or "{}\n"
+            lines.append(
+                (dump({key: value}).rstrip(), _note(value, defaults[key], origins.get(key)))
+            )
+    column = min(max((len(line) for line, _ in lines), default=0), MARGIN)
+    text = "".join(f"{line:<{column}}{note}".rstrip() + "\n" for line, note in lines)
+    return text or "{}\n"
 
 
 def starting_text() -> str:
@@ -96,9 +112,12 @@ def _changed(section: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any
     return {name: value for name, value in section.items() if value != defaults[name]}
 
 
-def _setting(key: str, value: Any, default: Any) -> str:
-    line = dump({key: value})
-    return line if value == default else f"{line.rstrip()}  # default: {shown(default)}\n"
+def _note(value: Any, default: Any, origin: str | None) -> str:
+    """Return the comment behind a value."""
+    parts = [visible(origin)[-LONGEST:]] if origin else []
+    if value != default:
+        parts.append(f"default: {shown(default)}")
+    return f"  # {'; '.join(parts) or 'default'}"
 
 
 def _entry(option: Option, given: dict[str, Any], default: Any) -> str:

@@ -10,6 +10,7 @@ state          whether the run has finished
 saver          what is written, and when
 listing        the runs in folders, and what each says about itself
 comparing      runs in lines to compare, those that differ only in their seed in one
+tensorboard    event files for TensorBoard
 resume         whether a run can be continued, and from where
 same_data      whether it is continued on the same data, and where they are now
 interruption   how a training is asked to stop

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlp_cli.errors import ConfigError, StorageError
-from mlp_cli.runs.folder import FILES, TEMPORARY, RunFolder, holds_run
+from mlp_cli.runs.folder import EVENTS, FILES, TEMPORARY, RunFolder, holds_run
 from mlp_cli.storage.files import mode_of, storage_errors, sync_folder
 from mlp_cli.storage.folders import make_folder
 
@@ -44,7 +44,7 @@ def check_out(path: Path, mode: Mode) -> None:
             f"--out {path}: the folder already holds a run. Give --resume to continue it, "
             "--overwrite to replace it, or another folder."
         )
-    for name in sorted(names & set(FILES)):
+    for name in sorted(name for name in names if name in FILES or EVENTS.fullmatch(name)):
         with storage_errors("read", path / name):
             is_file = stat.S_ISREG(mode_of(path / name) or 0)
         if not is_file:  # opening a FIFO would wait forever

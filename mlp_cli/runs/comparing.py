@@ -84,7 +84,7 @@ def make_lines(runs: Iterable[ListedRun], *, single: bool = False) -> list[Line]
     """
     groups: dict[Any, list[ListedRun]] = {}
     for number, run in enumerate(runs):
-        others = tuple(item for item in run.config.items() if item[0] != "seed")
+        others = tuple(item for item in _trained(run) if item[0] != "seed")
         confirms = run.path.parent.parent.name == CONFIRM
         key = number if single or not others else (others, run.state, confirms)
         groups.setdefault(key, []).append(run)
@@ -99,12 +99,17 @@ def differing_keys(lines: Sequence[Line]) -> list[str]:
     """
     values: dict[str, set[Any]] = {}
     for line in lines:
-        for key, value in line.first.config.items():
+        for key, value in _trained(line.first):
             values.setdefault(key, set()).add(value)
     if any(len(line.runs) > 1 for line in lines):
         del values["seed"]
     keys = [key for key, found in values.items() if len(found) > 1]
     return sorted(keys, key=lambda key: (key == "seed", key.startswith("data.")))
+
+
+def _trained(run: ListedRun) -> list[tuple[str, Any]]:
+    """Return the keys of a run with their values, but for `logging`, which trains nothing."""
+    return [item for item in run.config.items() if not item[0].startswith("logging.")]
 
 
 def short_key(key: str) -> str:

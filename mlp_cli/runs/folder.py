@@ -7,6 +7,7 @@
     best.npz        the checkpoint that is best on validation
     divergence.json a report, if the training diverged
     result.json     written last, so it is there only if the run has finished
+    events.out.tfevents.0000000001.mlp  and so on: for TensorBoard, if the configuration says so
 
 A folder that holds any of these files except `config.yaml` holds a run. `config.yaml` alone does
 not count, because it may be the user's own file.
@@ -37,6 +38,9 @@ FILES = (
     "divergence.json",
     "result.json",
 )
+
+# An event file for TensorBoard. Other programs have a time and a host's name in place of these.
+EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.mlp")
 
 _OWN = set(FILES) - {"config.yaml"}
 
@@ -207,8 +211,29 @@ class RunFolder:
         self.lock.check()
         with storage_errors("clear", self.path):
             # env.json last: until then the folder is recognised as a run's.
-            for name in reversed(FILES):
-                (self.path / name).unlink(missing_ok=True)
+            for path in (*self.event_files(), *(self.path / name for name in reversed(FILES))):
+                path.unlink(missing_ok=True)
+
+    def event_files(self) -> list[Path]:
+        """Return the event files for TensorBoard, in the order of the sittings.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        """
+        return sorted(path for path in self.path.iterdir() if EVENTS.fullmatch(path.name))
+
+    def new_event_file(self) -> Path:
+        """Return the path of the next event file, which is not there yet.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        """
+        last = max((int(path.name.split(".")[3]) for path in self.event_files()), default=0)
+        return self.path / f"events.out.tfevents.{last + 1:010d}.mlp"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -44,6 +44,7 @@ from mlp_cli.runs.resume import (
 from mlp_cli.runs.same_data import check_same_data, record_place
 from mlp_cli.runs.saver import Saver
 from mlp_cli.runs.summary import how_to_go_on, summary
+from mlp_cli.runs.tensorboard import EventLog, check_tensorboard
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import exists
 from mlp_cli.training.build import build_trainer
@@ -101,6 +102,8 @@ def train_run(
             if result is not None and config.data.path == stored.data.path:
                 return out, result
             explained = known_data(config.data.path, out, stored.data.path)
+    if config.logging.tensorboard:
+        check_tensorboard()
     for sentence in idle_keys(config):
         observer.warn(sentence)
     with explained:
@@ -143,13 +146,19 @@ def train_run(
             earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
             observer.log(summary(config, trainer, folder.path, environment))
+            events = None
+            if config.logging.tensorboard:
+                events = EventLog(folder, trainer, observer.warn)
+                at_the_end.callback(events.close)
             sittings_before = trainer.state.seconds
 
             def elapsed() -> float:
                 return sittings_before + time.monotonic() - started
 
             saver = Saver(trainer, config, environment, folder, elapsed)
-            finished = _train(trainer, config, saver, folder, earlier, observer, interruption)
+            finished = _train(
+                trainer, config, saver, folder, earlier, observer, interruption, events
+            )
             if not finished:
                 observer.log(how_to_go_on(trainer, folder.path, options.resume_with))
         return folder.path, _conclude(trainer, folder, elapsed) if finished else None
@@ -180,6 +189,7 @@ def _train(
     earlier: Sequence[ExaminedStep],
     observer: Observer,
     interruption: Interruption,
+    events: EventLog | None,
 ) -> bool:
     """Train to the end, saving now and then; return False if the training was asked to stop.
 
@@ -202,6 +212,8 @@ def _train(
         while not trainer.finished and not interruption.pending:
             metrics = trainer.train_epoch(on_chunk)
             if metrics is not None:
+                if events is not None:
+                    events.epoch(metrics)
                 saver.epoch_ended(metrics)
                 observer.epoch(metrics, epochs)
     except DivergedError as error:

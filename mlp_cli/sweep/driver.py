@@ -20,6 +20,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
 from mlp_cli.runs.fetching import obtain_source
 from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.tensorboard import check_tensorboard
 from mlp_cli.storage.files import exists, storage_errors
 from mlp_cli.sweep.definition import Sweep
 from mlp_cli.sweep.executor import Ended, Executor
@@ -79,6 +80,8 @@ def run_sweep(
             "confirmed trial is scored on the test set."
         )
     check_installed(sweep)
+    if trial_config(sweep, {}).logging.tensorboard:
+        check_tensorboard()
     if options.cluster is not None:
         from mlp_cli.sweep.cluster_client import check_dask  # a sweep here does not need it
 

@@ -71,7 +71,13 @@ NAMES = {
     "optimizer.name": "adam",
     "schedule.name": "cosine",
 }
-BOOLEANS = ["data.download", "data.test", "model.batch_norm", "optimizer.nesterov"]
+BOOLEANS = [
+    "logging.tensorboard",
+    "data.download",
+    "data.test",
+    "model.batch_norm",
+    "optimizer.nesterov",
+]
 RANGES = ["distortion.elastic", "distortion.smoothness"]
 NULLABLE = ["training.patience", "data.path", "data.fallback", "model.init"]
 CHOSEN = {

@@ -128,3 +128,10 @@ def test_a_key_that_cannot_be_sorted_by_is_refused(key: str, message: str, tmp_p
     write_run(tmp_path / "a")
     with pytest.raises(ConfigError, match=re.escape(message)):
         sort_lines(lines_in(tmp_path), key)
+
+
+def test_logging_does_not_make_runs_different(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"seed": 1})
+    write_run(tmp_path / "b", {"seed": 2, "logging.tensorboard": True})
+    assert [line.seeds for line in lines_in(tmp_path)] == [(1, 2)]
+    assert differing_keys(lines_in(tmp_path, single=True)) == ["seed"]
