@@ -37,7 +37,6 @@ from mlp_cli.sweep.same_sweep import (
 )
 from mlp_cli.sweep.search import Searcher, check_installed
 from mlp_cli.sweep.space import Values
-from mlp_cli.sweep.spawned import SpawnedProcesses
 from mlp_cli.sweep.trials import Job, trial_config
 from mlp_cli.sweep.work import Workshop, run_job
 
@@ -132,6 +131,8 @@ def _executor(
         if CAN_FORK:
             yield Processes(options.jobs, partial(run_job, shop, interruption))
         else:
+            from mlp_cli.sweep.spawned import SpawnedProcesses  # its libraries take time to load
+
             yield SpawnedProcesses(options.jobs, shop)
 
 
