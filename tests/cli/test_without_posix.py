@@ -23,6 +23,7 @@ from helpers.stand_ins import FILES, MLP, PACKED
 from helpers.sweeps import run as sweep_here
 from helpers.sweeps import table, write_sweep
 
+from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.remedies import remedy
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,24 @@ def test_a_sweep_with_two_processes_finds_what_forks_find(
     out, _ = mlp("sweep", file, "--out", tmp_path / "out", "--jobs", 2)
     assert Path(out.splitlines()[-1]).is_dir()
     assert table(tmp_path / "out") == table(tmp_path / "here")
+
+
+@only_hidden
+def test_ctrl_c_lets_the_trainings_of_a_sweep_save_themselves(
+    own_images: Callable[..., Path], tmp_path: Path
+) -> None:
+    text = "search: {optimizer.learning_rate: [0.01, 0.1]}\n"
+    file, out = write_sweep(tmp_path, own_images(), text, epochs=100000), tmp_path / "out"
+    process = start(PROGRAM, "sweep", file, "--out", out, "--jobs", 2)
+    runs = [out / f"trials/0000{trial}/seed-0" for trial in range(2)]
+    wait_until(lambda: all((run / "metrics.jsonl").exists() for run in runs), process)
+    wait_until(lambda: all(map(records, runs)), process)
+    process.send_signal(signal.SIGINT)
+    _, err = finish(process, 128 + signal.SIGINT)
+    assert "Stopped and saved. The same command continues." in err
+    for run in runs:
+        assert load_checkpoint(run / "last.npz").state().epoch == len(records(run))
+    assert not [*out.glob("trials/*/failed.json")]
 
 
 def test_a_killed_sweep_ends_its_processes_and_continues(
