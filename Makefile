@@ -13,6 +13,7 @@ lint:  # style, types and spelling
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy --platform win32
 	$(PYTHON) -m codespell_lib
 
 format:  # rewrite the files in the project's style

@@ -6,6 +6,7 @@ import os
 import signal
 
 from mlp_cli.cli.stack import ensure_stack
+from mlp_cli.runs.interruption import SIGNALS
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # To the first process of a container, the default of a signal does nothing.
     if os.getpid() == 1:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, lambda number, _: os._exit(128 + number))
     from mlp_cli.cli import main

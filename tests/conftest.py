@@ -20,6 +20,7 @@ from helpers.servers import Server
 from helpers.stand_ins import Fetch, serve_packed
 
 from mlp_cli.data import download, transfer
+from mlp_cli.runs.interruption import SIGNALS
 
 PROOFS = pytest.StashKey[list[Proof]]()
 ROOT = Path(__file__).parent.parent
@@ -31,7 +32,7 @@ os.environ["MLP_OVERSUBSCRIBE"] = "1"  # so that several threads are tested on a
 
 # A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
 # processes of the tests would inherit that, and `mlp` heeds it.
-for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+for number in SIGNALS:
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(
             number,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from mlp_cli.cli.signals import die_by
+from mlp_cli.cli.signals import SIGPIPE, die_by
 from mlp_cli.errors import StorageError, reason
 from mlp_cli.storage.remedies import remedy
 
@@ -55,7 +54,7 @@ def stdout_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        die_by(signal.SIGPIPE)
+        die_by(SIGPIPE)
     except OSError as error:
         raise StorageError(
             f"cannot write to standard output: {reason(error)}. {remedy(error)}"

@@ -2,7 +2,8 @@
 
 A shell loop stops only if its child is killed by SIGINT; after a child that exits with 130, the
 loop continues. So an interrupted process finally sends itself the signal again. The first process
-of a container cannot die in this way, and exits with 128 + signal instead.
+of a container cannot die in this way, and no process of Windows can. They exit with 128 + signal
+instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from mlp_cli.runs.interruption import SIGNALS
+
+# Ends a program that writes to a pipe without a reader. Windows does not have it; 13 is its number.
+SIGPIPE: int = getattr(signal, "SIGPIPE", 13)
 
 
 class Interrupted(BaseException):
@@ -110,7 +114,8 @@ def die_by(number: int) -> NoReturn:
     streams are not flushed: everything that is printed is flushed at once, and another flush could
     wait for a reader forever.
     """
-    signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
-    signal.raise_signal(number)  # unlike os.kill, it does not return before the signal arrives
+    if hasattr(signal, "pthread_sigmask"):  # Windows does not have it
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        signal.raise_signal(number)  # unlike os.kill, it does not return before the signal arrives
     os._exit(128 + number)

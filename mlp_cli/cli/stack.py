@@ -7,7 +7,6 @@ does below about 80 kB, before any code of this program runs.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from contextlib import suppress
 
@@ -20,6 +19,11 @@ def ensure_stack() -> None:
     The main thread would get a larger stack at once. But the size of the other threads' stacks, and
     what Python takes for the end of its own, are set when a process starts.
     """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     larger = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
     if soft == resource.RLIM_INFINITY or soft >= min(SMALL, larger) or not sys.executable:

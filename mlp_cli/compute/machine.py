@@ -29,13 +29,16 @@ def available_cores(root: Path = Path("/"), environ: Mapping[str, str] | None = 
     environ
         The environment; by default this process's.
     """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):  # not every system has it, and a sandbox may forbid it
-        cores = os.cpu_count() or 1
     text = (os.environ if environ is None else environ).get("SLURM_CPUS_PER_TASK", "").strip()
     slurm = [int(text)] if text.isdecimal() and text.isascii() else []
-    return max(1, int(min([cores, *slurm, *_quotas(root)])))
+    return max(1, int(min([_processors(), *slurm, *_quotas(root)])))
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not every system has it
+        with suppress(OSError):  # a sandbox may forbid it
+            return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> Iterator[float]:

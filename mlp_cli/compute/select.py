@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlp_cli.compute.machine import available_cores
 from mlp_cli.errors import ConfigError, did_you_mean, reason
+from mlp_cli.storage.locks import WINDOWS
 
 if TYPE_CHECKING:
     from mlp_cli.compute.engine import Engine
@@ -90,15 +91,17 @@ def want_fast(environ: Mapping[str, str], kernels: str | None = None) -> bool:
     Raises
     ------
     ConfigError
-        If what is wanted is neither numpy nor fast, or not installed.
+        If what is wanted is neither numpy nor fast, or cannot be had.
     """
     name, wanted = "MLP_KERNELS", environ.get("MLP_KERNELS", "")
     if kernels is not None:
         name, wanted = "kernels", kernels
-    installed = find_spec("numba") is not None
+    installed = find_spec("numba") is not None and not WINDOWS
     if wanted not in ("", "numpy", "fast"):
         meant = did_you_mean(str(wanted), ("numpy", "fast"))
         raise ConfigError(f"{name}={wanted}: give numpy or fast, or unset it.{meant}")
+    if wanted == "fast" and WINDOWS:  # `fast.blas` cannot find NumPy's BLAS there
+        raise ConfigError(f"{name}=fast: Windows has no compiled kernels. Give numpy, or unset it.")
     if wanted == "fast" and not installed:
         raise ConfigError(f"{name}=fast: Numba is missing. Run: pip install 'mlp-cli[fast]'")
     return installed and wanted != "numpy"

@@ -35,7 +35,7 @@ def read(path: Path) -> str:
             content = _read_stream(0, path)
         elif (mode := mode_of(path)) is None:
             raise ConfigError(f"{path}: there is no such file. Check the name.")
-        elif stat.S_ISFIFO(mode):
+        elif stat.S_ISFIFO(mode):  # never on Windows
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # does not wait for a writer
             try:
                 content = _read_stream(descriptor, path)
@@ -69,12 +69,9 @@ def _read_stream(descriptor: int, path: Path) -> bytes:
     ConfigError
         If nothing comes for a long time, and it is not a terminal, at which a user may be typing.
     """
-    content = b""
-    stream = select.poll()
-    stream.register(descriptor, select.POLLIN)
-    patience = None if os.isatty(descriptor) else 1000 * PATIENCE
+    content, is_typed = b"", os.isatty(descriptor)
     while len(content) <= MAX_BYTES:
-        if not stream.poll(patience):
+        if not (is_typed or _comes(descriptor)):
             raise ConfigError(
                 f"{path}: nothing came through this pipe for {PATIENCE:g} s. "
                 "Check the program that writes to it."
@@ -84,3 +81,12 @@ def _read_stream(descriptor: int, path: Path) -> bytes:
             break
         content += chunk
     return content
+
+
+def _comes(descriptor: int) -> bool:
+    """Wait for the next bytes of a pipe, or its end; return False if nothing comes for long."""
+    if not hasattr(select, "poll"):  # Windows cannot wait for a pipe, and reading it waits for ever
+        return True
+    stream = select.poll()
+    stream.register(descriptor, select.POLLIN)
+    return bool(stream.poll(1000 * PATIENCE))

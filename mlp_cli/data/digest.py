@@ -55,6 +55,8 @@ def _prefetch(content: Pixels, starts: Sequence[int]) -> None:
         owner = owner.base
     if not isinstance(owner, mmap.mmap):  # the file was gzipped
         return
+    if not hasattr(mmap, "MADV_WILLNEED"):  # Windows does not have it
+        return
     header = len(owner) - content.size
     with suppress(OSError):  # it is only advice
         for start in starts:

@@ -17,7 +17,7 @@ from contextlib import closing
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote
+from urllib.request import url2pathname
 
 import requests
 from urllib3.exceptions import HTTPError, ProtocolError, ProxySchemeUnknown
@@ -191,7 +191,7 @@ def source_of(mirror: str, name: str) -> Source:
         base, mark, query = mirror.partition("#")[0].partition("?")
         return _from_url(f"{base.rstrip('/')}/{name}{mark}{query}")
     if mirror.startswith("file:"):
-        mirror = unquote(mirror.removeprefix("file:").removeprefix("//"))
+        mirror = url2pathname(mirror.removeprefix("file:").removeprefix("//"))
     return _from_folder(Path(mirror), name)
 
 

@@ -9,6 +9,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Protocol
 
+# The signals that ask a program to end. Windows has SIGBREAK in place of SIGHUP. It sends it for
+# Ctrl-Break, and if the terminal's window is closed.
+SIGNALS: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+
 
 class Interruption(Protocol):
     """Says whether a training should stop."""

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlp_cli.errors import ConfigError, StorageWarning, reason
-from mlp_cli.storage.files import opened_folder, storage_errors
-from mlp_cli.storage.folders import try_lock
+from mlp_cli.storage.files import exists, storage_errors
+from mlp_cli.storage.locks import WINDOWS, lockable, opened_lockable, try_lock
 
 MOMENT = 0.1  # seconds
 
@@ -25,7 +25,7 @@ class FolderLock:
         self._adopted: int | None = None
 
     def adopt(self, descriptor: int | None) -> None:
-        """Take a descriptor of the folder that holds the lock already, as `try_claim` returns it.
+        """Take a descriptor of the folder, whose lock this process or its parent holds already.
 
         `held` then uses this lock. It does not close the descriptor.
         """
@@ -45,11 +45,11 @@ class FolderLock:
         with ExitStack() as at_the_end:
             if self._adopted is None:
                 with storage_errors("open", self.path):
-                    descriptor = at_the_end.enter_context(opened_folder(self.path))
+                    descriptor = at_the_end.enter_context(opened_lockable(self.path))
             else:
                 descriptor = self._adopted
             at_the_end.callback(self._forget)
-            locked = self._lock(descriptor)
+            locked = self._adopted is not None or self._lock(descriptor)
             self._descriptor = descriptor
             self.check()
             yield locked
@@ -88,7 +88,7 @@ class FolderLock:
         if self._descriptor is None:
             return
         with storage_errors("use", self.path):
-            if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
+            if os.path.samestat(lockable(self.path).stat(), os.fstat(self._descriptor)):
                 return
         raise ConfigError(
             f"{self.path}: the folder of this run was removed, and another one was made there. "
@@ -104,9 +104,11 @@ def is_locked(path: Path) -> bool:
     StorageError
         If the folder cannot be opened.
     """
+    if WINDOWS and not exists(lockable(path)):  # nothing is made in a folder that is only read
+        return False
     with ExitStack() as at_the_end:
         with storage_errors("open", path):
-            descriptor = at_the_end.enter_context(opened_folder(path))
+            descriptor = at_the_end.enter_context(opened_lockable(path))
         with suppress(OSError):
             return not try_lock(descriptor, shared=True)
     return False

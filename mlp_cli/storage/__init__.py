@@ -2,6 +2,7 @@
 
 files         atomic writes, and the errors of the file system
 folders       folders that several processes write into
+locks         one process at a time in a folder
 remedies      what to do about each error of the file system
 paths         paths as a user gives them
 npz           `.npz` files: a writer, and a reader that accepts exactly what it writes

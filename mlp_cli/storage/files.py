@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mlp_cli.errors import ConfigError, StorageError, StorageWarning, reason
+from mlp_cli.storage.locks import WINDOWS, opened_lockable
 from mlp_cli.storage.remedies import remedy
 
 # What `fsync` of a file reports if the file system does not have it. After any other error, data
@@ -32,6 +34,9 @@ _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 # What `fsync` of a folder reports if names may be lost, or if the folder is gone. The other errors
 # are those of file systems that cannot sync folders. EIO is one of them.
 _NAMES_LOST = (errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ESTALE)
+
+# Seconds between the tries to replace a file that another program has open, on Windows alone.
+_PAUSES = tuple(0.01 * 2**i for i in range(8))
 
 
 @contextmanager
@@ -102,12 +107,23 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("xb") as file:  # unlike mkstemp's, its mode follows the umask
             yield file
             sync_file(file, path)
-        temporary.replace(path)
+        _replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    for pause in _PAUSES if WINDOWS else ():
+        try:
+            temporary.replace(path)
+        except PermissionError:  # a reader or a virus scanner holds it for a moment
+            time.sleep(pause)
+        else:
+            return
+    temporary.replace(path)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -168,37 +184,23 @@ def sync_file(file: BinaryIO, path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Force the names in `folder` to disk, so that a rename survives a power failure.
 
-    If its file system cannot do that, there is a `StorageWarning`.
+    If its file system cannot do that, there is a `StorageWarning`. On Windows nothing is done,
+    because no program can force a folder to disk there.
 
     Raises
     ------
     OSError
         If the disk is full, or the folder is gone.
     """
+    if WINDOWS:
+        return
     try:
-        with opened_folder(folder) as descriptor:
+        with opened_lockable(folder) as descriptor:
             os.fsync(descriptor)
     except OSError as error:
         if error.errno in _NAMES_LOST:
             raise
         _warn_of_no_sync(folder, error)
-
-
-@contextmanager
-def opened_folder(folder: Path) -> Iterator[int]:
-    """Open a folder, and give its descriptor to the block.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        with suppress(OSError):  # nothing was written through it
-            os.close(descriptor)
 
 
 def _warn_of_no_sync(path: Path, error: OSError) -> None:

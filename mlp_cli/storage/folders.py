@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import stat
 import tempfile
 import time
@@ -10,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from mlp_cli.storage.files import mode_of, opened_folder, storage_errors, sync_folder
+from mlp_cli.storage.files import mode_of, storage_errors, sync_folder
+from mlp_cli.storage.locks import opened_lockable, try_lock
 
 MINUTE, DAY = 60.0, 86_400.0  # seconds
 
@@ -101,7 +101,7 @@ def wait_for_other_fetchers(
     """
     with ExitStack() as at_the_end:
         with storage_errors("open", folder):
-            descriptor = at_the_end.enter_context(opened_folder(folder))
+            descriptor = at_the_end.enter_context(opened_lockable(folder))
         until, waiting = time.monotonic() + patience, False
         with suppress(OSError):  # this file system has no locks
             while not try_lock(descriptor) and time.monotonic() < min(until, deadline):
@@ -120,18 +120,3 @@ def _changed_within(seconds: float, path: Path) -> bool:
         return time.time() - path.stat().st_mtime < seconds
     except OSError:  # the file has just been renamed to its final name
         return True
-
-
-def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock an open folder, perhaps with others; return False if another process holds the lock.
-
-    Raises
-    ------
-    OSError
-        If the file system has no locks.
-    """
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

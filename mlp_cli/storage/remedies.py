@@ -42,7 +42,10 @@ _REMEDIES = {
     errno.ETIMEDOUT: _AWAY,
 }
 
+_HELD = 32, 33  # the numbers that Windows has for a file that another program holds
+
 
 def remedy(error: OSError) -> str:
     """Return one or two sentences that say what a user can do about an error."""
-    return _REMEDIES.get(error.errno or 0, "Check the path, or choose another one.")
+    number = errno.EBUSY if getattr(error, "winerror", None) in _HELD else error.errno
+    return _REMEDIES.get(number or 0, "Check the path, or choose another one.")

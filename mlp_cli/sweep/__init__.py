@@ -16,6 +16,7 @@ that holds it trains that run.
     work            one training of a trial, in a process of its own
     executor        what trains runs: processes or a cluster
     processes       processes of this machine, forked from one that has loaded everything
+    spawned         processes of this machine, each started anew, if a fork is not safe
     cluster         the workers of a Dask scheduler
     cluster_client  the connection to it
     cluster_task    what the workers do

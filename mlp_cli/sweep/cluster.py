@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
@@ -22,7 +21,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
 from mlp_cli.sweep.cluster_client import connected, lost, threads_of_workers
 from mlp_cli.sweep.cluster_task import FILES, Slice, SliceResult, train_slice
-from mlp_cli.sweep.executor import Ended, Settle
+from mlp_cli.sweep.executor import KILLED, Ended, Settle
 from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job, trial_config
 from mlp_cli.sweep.work import Workshop, is_judged, prune
@@ -205,7 +204,7 @@ class Cluster:
         except KilledWorker as error:
             deaths = f"{error.allowed_failures + 1} in a row"
             text = f"the workers that trained it died ({deaths}), as they do if memory runs out"
-            return Ended(job, -signal.SIGKILL, text)
+            return Ended(job, KILLED, text)
         except Exception as error:
             return Ended(job, 1, f"a defect of the program: {type(error).__name__}: {error}")
         written.result()

@@ -28,7 +28,7 @@ from mlp_cli.sweep.folder import SweepFolder
 from mlp_cli.sweep.history import History
 from mlp_cli.sweep.outcome import conclude, score_winner
 from mlp_cli.sweep.plan import Plan
-from mlp_cli.sweep.processes import Processes
+from mlp_cli.sweep.processes import CAN_FORK, Processes
 from mlp_cli.sweep.progress import SweepProgress
 from mlp_cli.sweep.same_sweep import (
     check_same_data,
@@ -127,11 +127,16 @@ def _executor(
             yield executor
         return
     with interruption.immediate():  # nothing is to be saved yet
-        # With one thread, as this process is forked.
+        # With one thread, as this process may be forked.
         engine = build_engine(options.engine._replace(threads=1))
         engine.compile(np.dtype(base.training.dtype), progress.warn, progress.log)
     with interruption.deferred():
-        yield Processes(options.jobs, partial(run_job, shop, interruption))
+        if CAN_FORK:
+            yield Processes(options.jobs, partial(run_job, shop, interruption))
+        else:
+            from mlp_cli.sweep.spawned import SpawnedProcesses  # its libraries take time to load
+
+            yield SpawnedProcesses(options.jobs, shop)
 
 
 def _forget_failures(folder: SweepFolder) -> None:

@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol
 from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job
 
+# The code of a process that SIGKILL ended; not every system has this signal, or tells.
+KILLED = -9
+
 
 class Ended(NamedTuple):
     """A training that has ended: its run, its exit code, and what went wrong.

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from mlp_cli.errors import ConfigError, StorageError, reason
-from mlp_cli.storage.files import atomic_write, exists, opened_folder, storage_errors
-from mlp_cli.storage.folders import make_folder, try_lock
+from mlp_cli.storage.files import atomic_write, exists, storage_errors
+from mlp_cli.storage.folders import make_folder
+from mlp_cli.storage.locks import LOCK_FILE, open_lockable, opened_lockable, try_lock
 from mlp_cli.storage.strict_json import from_json, to_json
 from mlp_cli.sweep.trials import Job
 
@@ -73,9 +74,8 @@ class SweepFolder:
                 names = os.listdir(self.path)  # noqa: PTH208 - also tells files from folders
             except FileNotFoundError:
                 return
-        ours = {
-            path.name for path in (self.sweep, self.data, self.trials, self.confirm, self.result)
-        }
+        files = (self.sweep, self.data, self.trials, self.confirm, self.result)
+        ours = {LOCK_FILE, *(path.name for path in files)}
         foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
         if foreign and "sweep.yaml" not in names:
             raise ConfigError(
@@ -95,7 +95,7 @@ class SweepFolder:
             make_folder(self.trials)
         fault = ""
         with storage_errors("open", self.path), ExitStack() as at_the_end:
-            first, second = (at_the_end.enter_context(opened_folder(self.path)) for _ in range(2))
+            first, second = (at_the_end.enter_context(opened_lockable(self.path)) for _ in range(2))
             try:
                 while not try_lock(first):  # another process holds it for a moment
                     time.sleep(PAUSE)
@@ -119,7 +119,7 @@ class SweepFolder:
         StorageError
             If the folder cannot be opened or locked.
         """
-        with storage_errors("lock", self.path), opened_folder(self.path) as descriptor:
+        with storage_errors("lock", self.path), opened_lockable(self.path) as descriptor:
             while not try_lock(descriptor):
                 time.sleep(PAUSE)
             yield
@@ -138,7 +138,7 @@ class SweepFolder:
         with storage_errors("make", path):
             make_folder(path)
         with storage_errors("lock", path):
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = open_lockable(path)
             try:
                 if try_lock(descriptor):
                     return descriptor

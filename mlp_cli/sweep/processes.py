@@ -15,13 +15,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mlp_cli.storage.strict_json import from_json
+from mlp_cli.storage.strict_json import from_json, to_json
 from mlp_cli.sweep.executor import Ended, Settle
 from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.trials import Job
 
-# Trains, and returns the exit code; gets the run and a descriptor to report to.
-Train = Callable[[Claimed, int], int]
+# Whether a fork is safe. On macOS, the system's libraries may have started threads.
+CAN_FORK = hasattr(os, "fork") and sys.platform != "darwin"
+
+# Trains a run, and returns the exit code and what went wrong.
+Train = Callable[[Claimed], tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ class Processes:
                     os.close(other.lock)
                 os.close(report)
                 if os.getppid() == parent:
-                    code = self._train(claimed, writing)
+                    code, message = self._train(claimed)
+                    if message:
+                        os.write(writing, to_json(message).encode())
             finally:
                 os._exit(code)
         os.close(writing)

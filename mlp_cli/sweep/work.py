@@ -15,9 +15,8 @@ from types import FrameType
 from mlp_cli.compute.select import EngineChoice
 from mlp_cli.data.dataset import Source
 from mlp_cli.errors import ConfigError, DivergedError, MlpError
-from mlp_cli.runs.interruption import Interruption
+from mlp_cli.runs.interruption import SIGNALS, Interruption
 from mlp_cli.runs.train import RunOptions, train_run
-from mlp_cli.storage.strict_json import to_json
 from mlp_cli.sweep.history import History
 from mlp_cli.sweep.plan import Claimed
 from mlp_cli.sweep.pruning import should_prune
@@ -38,8 +37,8 @@ class Workshop:
     data_dir: Path
 
 
-def run_job(shop: Workshop, interruption: Interruption, claimed: Claimed, report: int) -> int:
-    """Train a run of a sweep or continue it, and return the exit code of the process.
+def run_job(shop: Workshop, interruption: Interruption, claimed: Claimed) -> tuple[int, str]:
+    """Train a run of a sweep or continue it; return the exit code, and what went wrong.
 
     Parameters
     ----------
@@ -47,10 +46,8 @@ def run_job(shop: Workshop, interruption: Interruption, claimed: Claimed, report
         What is shared, and the run.
     interruption
         Says whether to save and stop.
-    report
-        A descriptor to which what went wrong is written.
     """
-    return _exit_code(partial(_train_job, shop, claimed, interruption), report)
+    return _outcome(partial(_train_job, shop, claimed, interruption))
 
 
 def _train_job(shop: Workshop, claimed: Claimed, interruption: Interruption) -> None:
@@ -120,7 +117,7 @@ class _Stop:
     def __init__(self, interruption: Interruption, judge: _Judge) -> None:
         self._interruption, self._judge, self._parent = interruption, judge, os.getppid()
         self._signalled = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
@@ -143,13 +140,13 @@ class _Stop:
         return nullcontext()
 
 
-def _exit_code(train: Callable[[], None], report: int) -> int:
-    """Train, and return the exit code of the process; write what went wrong to `report`."""
+def _outcome(train: Callable[[], None]) -> tuple[int, str]:
+    """Train, and return the exit code and what went wrong."""
     try:
         train()
-        return 0
+        return 0, ""
     except DivergedError as error:
-        return error.exit_code
+        return error.exit_code, ""
     except MlpError as error:
         message, code = str(error), error.exit_code
     except MemoryError:
@@ -157,5 +154,4 @@ def _exit_code(train: Callable[[], None], report: int) -> int:
     except Exception as error:
         traceback.print_exc()
         message, code = f"a defect of the program: {type(error).__name__}: {error}", 1
-    os.write(report, to_json(message[:LONGEST_REPORT]).encode())
-    return code
+    return code, message[:LONGEST_REPORT]

@@ -29,7 +29,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from mlp_cli.compute.fast.settings import SETTINGS
 from mlp_cli.compute.kernels import Note, say_nothing
 from mlp_cli.errors import reason
-from mlp_cli.storage.folders import try_lock
+from mlp_cli.storage.locks import try_lock
 
 # Seconds: the longest wait for a process that compiles, and the pause between two tries.
 LONGEST_WAIT, PAUSE = 300.0, 0.1
