@@ -30,8 +30,9 @@ FACE = {"__init__", "__main__"}  # they import on first use
 HOMES = {
     "click": "cli",
     "distributed": "sweep.cluster sweep.cluster_client sweep.cluster_task",
+    "jinja2": "reports.page",
     "llvmlite": "compute.fast",
-    "matplotlib": "reports.figures reports.comparison_figures",
+    "matplotlib": "reports.figures reports.comparison_figures reports.page",
     "numba": "compute.fast",
     "optuna": "reports.importance sweep.search",
     "pydantic": "config",

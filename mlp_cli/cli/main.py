@@ -25,6 +25,7 @@ from mlp_cli.cli.gradcheck import gradcheck
 from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.printing import stdout_errors
+from mlp_cli.cli.report import report
 from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.storage_warnings import storage_warnings_to
@@ -52,7 +53,8 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-for command in (compare, config, download_data, evaluate, gradcheck, init, runs, sweep, train):
+commands = compare, config, download_data, evaluate, gradcheck, init, report, runs, sweep, train
+for command in commands:
     cli.add_command(command)
 
 

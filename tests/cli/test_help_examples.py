@@ -39,6 +39,8 @@ def test_the_help_of_a_command_ends_with_two_or_three_examples(name: str) -> Non
 def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source: Path) -> None:
     if name == "config preview":
         pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    if name == "report":
+        pytest.importorskip("jinja2", reason="needs the extra `report`")
     (tmp_path / "mnist").write_text(SMALL)
     (tmp_path / "rates.yaml").write_text("search: {optimizer.learning_rate: [0.1, 0.3]}\n")
     program = tmp_path / "bin" / "mlp"
@@ -54,7 +56,8 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         "MLP_KERNELS": "numpy",
     }
     # What the examples of other commands make.
-    before = ["mlp train mnist --out runs/a"] if name in ("compare", "eval", "runs") else []
+    need_run = ("compare", "eval", "report", "runs")
+    before = ["mlp train mnist --out runs/a"] if name in need_run else []
     for example in [*before, *examples(name)]:
         done = subprocess.run(
             example, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True

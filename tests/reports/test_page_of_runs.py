@@ -1,0 +1,97 @@
+"""The page of several runs: the table of `compare`, curves and keys, small also for hundreds."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from helpers.pages import text_of
+from helpers.written_runs import write_run
+
+from mlp_cli.reports.page.write import write_report
+
+pytest.importorskip("jinja2", reason="needs the extra `report`")
+pytest.importorskip("matplotlib", reason="needs the extra `report`")
+
+
+def page_of(folder: Path) -> tuple[str, list[str]]:
+    told: list[str] = []
+    out = folder.parent / "page.html"
+    write_report([folder], out, Path("data"), None, told.append)
+    return out.read_text(), told
+
+
+def paths_of(page: str, label: str) -> list[str]:
+    """Return the colours of the paths in the drawing with this label."""
+    (drawing,) = re.findall(rf'<svg class="chart"[^>]*aria-label="{label}.*?</svg>', page, re.S)
+    return re.findall(r'stroke="var\(--(rank\d)\)"', drawing)
+
+
+def test_runs_are_compared_with_the_best_first_and_coloured_by_their_errors(
+    tmp_path: Path,
+) -> None:
+    for n, (rate, accuracy) in enumerate([(0.1, 0.9), (0.3, 0.95), (1.0, 0.6)]):
+        write_run(tmp_path / f"runs/{n}", {"optimizer.learning_rate": rate}, val_accuracy=accuracy)
+    page, told = page_of(tmp_path / "runs")
+    text = text_of(page)
+    assert not told
+    assert "3 runs: 3 finished. The lowest validation error is 5.00 %." in text
+    rows = [f"{n} finished {rate}" for n, rate in ((1, "0.3"), (0, "0.1"), (2, "1"))]
+    assert [text.index(row) for row in rows] == sorted(text.index(row) for row in rows)
+    chips = re.findall(r'class="chip".*?fill="var\(--(rank\d)\)"', page)
+    assert chips == ["rank0", "rank4", "rank7"]
+    # The lowest error is drawn last, on top of the others.
+    assert paths_of(page, "Validation error")[-3:] == ["rank7", "rank4", "rank0"]
+    assert paths_of(page, "Parallel coordinates")[-3:] == ["rank7", "rank4", "rank0"]
+
+
+def test_seeds_share_a_line_and_each_has_a_curve(tmp_path: Path) -> None:
+    for seed in range(5):
+        write_run(tmp_path / f"runs/{seed}", {"seed": seed}, val_accuracy=0.9 + seed / 100)
+    page, _ = page_of(tmp_path / "runs")
+    assert "0 +4 finished 5 8.00 ± 1.58" in text_of(page)
+    assert len(paths_of(page, "Validation error")) == 5
+    assert "Parallel coordinates" not in page
+
+
+def test_damaged_and_unfinished_runs_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/good")
+    write_run(tmp_path / "runs/stopped", finished=False)
+    damaged = write_run(tmp_path / "runs/<b>bad</b>".replace("/b", "-b"))
+    (damaged / "result.json").write_text("{}")
+    page, told = page_of(tmp_path / "runs")
+    assert len(told) == 1
+    assert "<b>" not in page
+    text = text_of(page)
+    assert "1 finished, 1 stopped, 1 damaged" in text.replace("1 damaged, 1 finished", "")
+    assert "result.json is damaged" in text
+
+
+def test_runs_without_any_figure_have_a_page(tmp_path: Path) -> None:
+    for n in range(2):
+        write_run(tmp_path / f"runs/{n}", {"seed": n}, val_accuracy=None, epochs=1, finished=False)
+    page, _ = page_of(tmp_path / "runs")
+    assert 'class="chart"' not in page
+    assert "2 runs: 2 stopped." in text_of(page)
+
+
+@pytest.mark.long
+@pytest.mark.serial
+def test_a_sweep_of_200_trials_has_a_small_page_at_once(tmp_path: Path) -> None:
+    for n in range(210):
+        changes = {
+            "optimizer.learning_rate": 0.001 * 1.03**n,
+            "optimizer.momentum": n % 10 / 10,
+            "model.hidden": [128 * (1 + n % 3)],
+            "regularisation.dropout": n % 7 / 10,
+        }
+        write_run(tmp_path / f"sweep/trials/{n}/seed-0", changes, val_accuracy=0.9 + n / 3000,
+                  epochs=300)  # fmt: skip
+    started = time.monotonic()
+    page, _ = page_of(tmp_path / "sweep")
+    assert time.monotonic() - started < 10  # 5 s on a quiet machine
+    assert len(page) < 3_000_000
+    assert "Only the first 200 of 210 lines are here." in page
+    assert len(paths_of(page, "Validation error")) == 200
