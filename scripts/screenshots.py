@@ -18,7 +18,7 @@ from mlp_cli.reports.page.write import write_report
 from mlp_cli.storage.paths import usual_data_dir
 
 PICTURES = {  # the width and height of the window, its colours, and what is at its top
-    "report-wide.png": (1280, 1180, "light", "main"),
+    "report-wide.png": (1280, 1090, "light", "main"),
     "report-phone.png": (390, 780, "dark", "#mistakes"),
 }
 

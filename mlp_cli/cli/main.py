@@ -38,10 +38,9 @@ from mlp_cli.runs.colour import RED, coloured, shows_colours
 LABEL = "Error: "  # of a message, as Click writes it
 
 EXIT_CODES = """\
-Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
-missing or damaged; 4 a download failed or a Dask scheduler is lost, worth retrying; 5 checkpoint
-damaged; 6 training diverged; 7 disk or permission. SIGINT and SIGTERM save, then end the process
-by that signal.
+Exit codes: 0 done; 1 a check failed; 2 usage or configuration; 3 data missing or damaged;
+4 a download failed or a Dask scheduler is lost, worth retrying; 5 checkpoint damaged; 6 diverged;
+7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
 """
 
 
@@ -53,8 +52,18 @@ def cli() -> None:
     """Train fully connected networks on MNIST, and score and check them."""
 
 
-commands = compare, config, download_data, evaluate, gradcheck, init, report, runs, sweep, train
-for command in commands:
+for command in (
+    compare,
+    config,
+    download_data,
+    evaluate,
+    gradcheck,
+    init,
+    report,
+    runs,
+    sweep,
+    train,
+):
     cli.add_command(command)
 
 

@@ -28,11 +28,12 @@ def error_curve(records: Sequence[Mapping[str, Any]], width: int) -> str:
     groups = [errors[start : start + each] for start in range(0, len(errors), each)]
     means = [sum(group) / len(group) for group in groups]
     low, high = min(means), max(means)
-    eighths = [1 + round((8 * HEIGHT - 1) * (m - low) / (high - low or 1)) for m in means]
+    height = HEIGHT if high > low else 1
+    eighths = [1 + round((8 * height - 1) * (m - low) / (high - low or 1)) for m in means]
     bar = min(WIDEST_BAR, columns // len(means))
     lines = [f"{'validation' if name == 'val' else 'training'} error, epochs 1 to {len(errors):,}"]
-    labels = {HEIGHT - 1: f"{high:.2f} %", 0: f"{low:.2f} %"}
-    for row in range(HEIGHT - 1, -1, -1):
+    labels = {height - 1: f"{high:.2f} %", 0: f"{low:.2f} %"}
+    for row in range(height - 1, -1, -1):
         bars = (bar * BLOCKS[min(8, max(0, of - 8 * row))] for of in eighths)
         lines.append(f"{labels.get(row, ''):<{LABEL}}{''.join(bars)}".rstrip())
     return "\n".join(lines)

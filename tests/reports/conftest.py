@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from helpers.own_images import write_own_images
-from helpers.pages import train_small
+from helpers.pages import contents, train_small
+
+from mlp_cli.reports.page.run_contents import RunContents
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +21,12 @@ def page_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page_run(page_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with mistakes."""
     return train_small(tmp_path_factory.mktemp("runs") / "a", page_images)
+
+
+@pytest.fixture(scope="session")
+def page_contents(page_run: Path) -> RunContents:
+    """What the page of that run says."""
+    return contents(page_run)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_a_curve_fits_the_terminal(epochs: int, width: int) -> None:
 
 
 def test_equal_errors_are_one_line_of_low_bars() -> None:
-    assert curve([3.0, 3.0])[1:] == ["3.00 %", "", "", "3.00 %    ▁▁▁▁▁▁▁▁"]
+    assert curve([3.0, 3.0])[1:] == ["3.00 %    ▁▁▁▁▁▁▁▁"]
 
 
 def test_without_validation_the_curve_is_of_the_training() -> None:

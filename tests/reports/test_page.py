@@ -16,12 +16,16 @@ from mlp_cli.config.load import load_config
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.inference.evaluate import evaluate_checkpoints
 from mlp_cli.inference.model import load
+from mlp_cli.reports.page.network import batch_gradients
+from mlp_cli.reports.page.run_contents import RunContents
 
 pytest.importorskip("jinja2", reason="needs the extra `report`")
 pytest.importorskip("matplotlib", reason="needs the extra `report`")
 
 
-def test_the_page_has_the_figures_of_the_result_and_of_eval(page_run: Path, tmp_path: Path) -> None:
+def test_the_page_has_the_figures_of_the_result_and_of_eval(
+    page_run: Path, page_contents: RunContents, tmp_path: Path
+) -> None:
     page, told = page_of([page_run], tmp_path / "a.html")
     result = json.loads((page_run / "result.json").read_text())
     found = evaluate_checkpoints([page_run], "test", Path("data"))
@@ -34,14 +38,16 @@ def test_the_page_has_the_figures_of_the_result_and_of_eval(page_run: Path, tmp_
     for row in found.scores.per_class():
         shown = [row["label"], *(f"{100 * row[k]:.2f}" for k in ("precision", "recall", "f1"))]
         assert " ".join(map(str, [*shown, row["support"]])) in text
-    matrix = contents(page_run).scored
+    matrix = page_contents.scored
     assert matrix is not None and matrix.confusion is not None
-    assert [[cell.count for cell in row] for row in matrix.confusion] == found.confusion.tolist()
+    assert [[cell.n for cell in row] for row in matrix.confusion] == found.confusion.tolist()
 
 
-def test_the_worst_mistakes_come_first_with_what_the_network_thought(page_run: Path) -> None:
+def test_the_worst_mistakes_come_first_with_what_the_network_thought(
+    page_run: Path, page_contents: RunContents
+) -> None:
     found = evaluate_checkpoints([page_run], "test", Path("data"))
-    scored = contents(page_run).scored
+    scored = page_contents.scored
     assert scored is not None
     sure = [mistake.answers[0].percent for mistake in scored.mistakes]
     assert len(sure) == min(24, found.errors) > 3
@@ -57,7 +63,9 @@ def test_the_worst_mistakes_come_first_with_what_the_network_thought(page_run: P
         np.testing.assert_allclose(percents, 100 * np.sort(expected)[::-1][:3], rtol=1e-5)
 
 
-def test_the_calibration_error_is_that_of_its_definition(page_run: Path) -> None:
+def test_the_calibration_error_is_that_of_its_definition(
+    page_run: Path, page_contents: RunContents
+) -> None:
     found = evaluate_checkpoints([page_run], "test", Path("data"))
     pairs = list(zip(found.probabilities, found.predictions == found.labels, strict=True))
     error = 0.0
@@ -65,7 +73,7 @@ def test_the_calibration_error_is_that_of_its_definition(page_run: Path) -> None
         inside = [(p, right) for p, right in pairs if low <= p < low + 1 / 15]
         gap = abs(sum(p - right for p, right in inside))
         error += gap / len(pairs)
-    scored = contents(page_run).scored
+    scored = page_contents.scored
     assert scored is not None
     assert scored.calibration.error == f"{100 * error:.2f} %"
 
@@ -73,8 +81,6 @@ def test_the_calibration_error_is_that_of_its_definition(page_run: Path) -> None
 def test_the_gradient_is_that_of_the_mean_loss_by_differences(
     page_run: Path, page_images: Path
 ) -> None:
-    from mlp_cli.reports.page.network import batch_gradients
-
     model = load(page_run)
     dataset = load_dataset(model.config, Path("data"))
     K, gradients = batch_gradients(model, dataset)
@@ -103,8 +109,8 @@ def test_the_gradient_is_that_of_the_mean_loss_by_differences(
         assert gradient[at] == pytest.approx((above - below) / (2 * step), rel=1e-3)
 
 
-def test_keys_that_differ_from_their_defaults_come_first(page_run: Path) -> None:
-    settings = contents(page_run).settings
+def test_keys_that_differ_from_their_defaults_come_first(page_contents: RunContents) -> None:
+    settings = page_contents.settings
     changed = [setting.key for setting in settings if setting.is_changed]
     assert changed == [setting.key for setting in settings[: len(changed)]]
     assert {"model.hidden", "optimizer.name", "distortion.rotation"} <= {*changed}
@@ -113,8 +119,10 @@ def test_keys_that_differ_from_their_defaults_come_first(page_run: Path) -> None
     assert values["training.epochs"] == "2"
 
 
-def test_the_configuration_on_the_page_repeats_the_run(page_run: Path, tmp_path: Path) -> None:
-    repeat = contents(page_run).repeat
+def test_the_configuration_on_the_page_repeats_the_run(
+    page_run: Path, page_contents: RunContents, tmp_path: Path
+) -> None:
+    repeat = page_contents.repeat
     assert repeat is not None
     (tmp_path / "config.yaml").write_text(repeat.config)
     assert load_config(tmp_path / "config.yaml") == load_config(page_run / "config.yaml")
@@ -136,9 +144,9 @@ def test_a_record_of_the_machine_cannot_add_a_command(page_copy: Path) -> None:
 
 
 def test_distortions_are_shown_only_if_there_are_any(
-    page_run: Path, page_images: Path, tmp_path: Path
+    page_contents: RunContents, page_images: Path, tmp_path: Path
 ) -> None:
-    (*_, seen) = contents(page_run).distortions
+    (*_, seen) = page_contents.distortions
     assert len(seen.epochs) == 2
     assert len({seen.image, *(image for _, image in seen.epochs)}) == 3
     plain = train_small(tmp_path / "plain", page_images, **{"distortion.rotation": 0})

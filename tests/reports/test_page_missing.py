@@ -64,7 +64,7 @@ def test_other_images_than_those_of_the_run_are_not_scored(page_run: Path, tmp_p
         (["config.yaml"], "damaged"),
         (["result.json", "best.npz", "last.npz", "config.yaml", "metrics.jsonl"], "not finished"),
     ],
-    ids=" ".join,
+    ids=["result", "network", "metrics", "environment", "configuration", "nearly all"],
 )
 def test_a_run_without_some_of_its_files_has_a_page(
     removed: list[str], said: str, page_copy: Path, tmp_path: Path

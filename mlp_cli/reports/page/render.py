@@ -32,9 +32,10 @@ def render(template: str, **contents: object) -> str:
     style, _, _ = loader.get_source(environment, "style.css")
     style = "\n".join(style.splitlines())  # a browser has these line ends, too, before it hashes
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template(template).render(
+    page: str = environment.get_template(template).render(
         style=style, digest=digest, version=__version__, **contents
     )
+    return page
 
 
 def _visible(value: Any) -> Any:

@@ -154,9 +154,9 @@ def _tell_result(page: RunContents, result: Mapping[str, Any] | None) -> None:
     if result is not None and result["test_errors"] is not None and result["test_error_ci95"]:
         rate, interval = 1 - result["test_accuracy"], result["test_error_ci95"]
         page.headline = Headline("test", 100 * rate, *(100 * end for end in interval))
-        n = f" of {page.scored.scores.n:,}" if page.scored else ""
+        of = f" of {page.scored.scores.n:,}" if page.scored else ""
         page.words = (
-            f"The network takes {result['test_errors']:,}{n} test images for a wrong class. "
+            f"The network takes {result['test_errors']:,}{of} test images for a wrong class. "
             "Training and the choice of the epoch did not see these images."
         )
         if page.scored and page.scored.scores.errors != result["test_errors"]:

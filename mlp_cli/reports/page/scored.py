@@ -44,9 +44,9 @@ class Mistake(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A count in the confusion matrix, and its shade from 0 (none) to `HEATS`."""
+    """A number of images in the confusion matrix, and its shade from 0 (none) to `HEATS`."""
 
-    count: int
+    n: int
     heat: int
 
 
@@ -153,7 +153,7 @@ def _matrix(scores: Scores) -> list[list[Cell]] | None:
     wrong = scores.confusion * (1 - np.eye(len(scores.confusion), dtype=np.int64))
     heats = np.ceil(HEATS * np.log1p(wrong) / np.log1p(max(1, wrong.max()))).astype(int)
     return [
-        [Cell(int(count), int(heat)) for count, heat in zip(*row, strict=True)]
+        [Cell(int(n), int(heat)) for n, heat in zip(*row, strict=True)]
         for row in zip(scores.confusion, heats, strict=True)
     ]
 
