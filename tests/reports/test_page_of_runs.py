@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 from helpers.pages import text_of
 from helpers.written_runs import write_run
 
+from mlp_cli.reports.page.pictures import Curve, draw_curves
 from mlp_cli.reports.page.write import write_report
 
 pytest.importorskip("jinja2", reason="needs the extra `report`")
@@ -77,21 +77,10 @@ def test_runs_without_any_figure_have_a_page(tmp_path: Path) -> None:
     assert "2 runs: 2 stopped." in text_of(page)
 
 
-@pytest.mark.long
-@pytest.mark.serial
-def test_a_sweep_of_200_trials_has_a_small_page_at_once(tmp_path: Path) -> None:
-    for n in range(210):
-        changes = {
-            "optimizer.learning_rate": 0.001 * 1.03**n,
-            "optimizer.momentum": n % 10 / 10,
-            "model.hidden": [128 * (1 + n % 3)],
-            "regularisation.dropout": n % 7 / 10,
-        }
-        write_run(tmp_path / f"sweep/trials/{n}/seed-0", changes, val_accuracy=0.9 + n / 3000,
-                  epochs=300)  # fmt: skip
-    started = time.monotonic()
-    page, _ = page_of(tmp_path / "sweep")
-    assert time.monotonic() - started < 10  # 5 s on a quiet machine
-    assert len(page) < 3_000_000
-    assert "Only the first 200 of 210 lines are here." in page
-    assert len(paths_of(page, "Validation error")) == 200
+def test_curves_of_very_many_epochs_are_thinned_and_keep_their_last_point() -> None:
+    errors = [5.0 + epoch % 7 for epoch in range(2999)] + [1.25]
+    drawn = draw_curves("many", "many", [Curve("", "rank0", range(3000), errors)] * 50)
+    assert drawn.count(" L ") < 21_000
+    (*_, last) = re.findall(r' d="([^"]*)"[^>]*rank0', drawn)
+    heights = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", last)]
+    assert heights[-1] == max(heights)  # SVG counts downwards, and 1.25 % is the lowest error

@@ -18,6 +18,7 @@ from mlp_cli.runs.records import read_metrics
 
 MOST_LINES = 200  # of the table and the charts: the first of the table
 MOST_KEYS = 8  # axes of the parallel coordinates
+MOST_NAMES = 3  # paths in the title
 MOST_FAULTS = 20  # damaged or failed runs that are named
 
 
@@ -58,7 +59,7 @@ def comparison_contents(paths: Sequence[Path], runs: Sequence[ListedRun]) -> Com
             f"Of {len(axes)} keys that differ, the first {MOST_KEYS} have an axis in the chart."
         )
     return ComparisonContents(
-        ", ".join(map(str, paths)),
+        _title(paths),
         _words(runs, lines),
         [*comparison_notes(comparison), *notes],
         comparison_columns(comparison, folder),
@@ -67,6 +68,12 @@ def comparison_contents(paths: Sequence[Path], runs: Sequence[ListedRun]) -> Com
         _coordinates(lines, axes[:MOST_KEYS], colours),
         faults[:MOST_FAULTS],
     )
+
+
+def _title(paths: Sequence[Path]) -> str:
+    names = ", ".join(map(str, paths[:MOST_NAMES]))
+    left = len(paths) - MOST_NAMES
+    return f"{names} and {left:,} more" if left > 0 else names
 
 
 def _words(runs: Sequence[ListedRun], lines: Sequence[Line]) -> str:

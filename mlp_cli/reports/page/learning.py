@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from mlp_cli.reports.page.pictures import Curve, draw_curves
 from mlp_cli.reports.tables import Column
-from mlp_cli.training.divergence import ExaminedStep
+from mlp_cli.training.divergence import STEPS, ExaminedStep
+
+MOST_LAYERS = 100  # whose norms are shown
 
 
 class Learning(NamedTuple):
@@ -46,6 +48,7 @@ def learning(records: Sequence[Mapping[str, Any]]) -> Learning:
 
 def diverged_steps(steps: Sequence[ExaminedStep]) -> list[Column]:
     """Return the columns of a table of the last steps of a training that diverged, if any."""
+    steps = steps[-STEPS:]
     if not steps:
         return []
     return [
@@ -53,13 +56,17 @@ def diverged_steps(steps: Sequence[ExaminedStep]) -> list[Column]:
         Column("epoch", [f"{step.epoch:,}" for step in steps]),
         Column("learning rate", [f"{step.learning_rate:.4g}" for step in steps]),
         Column("loss", [_finite(step.loss) for step in steps]),
-        Column("‖W‖ by layer", [" ".join(map(_finite, step.weight_norms)) for step in steps]),
-        Column("‖ΔW‖ by layer", [" ".join(map(_finite, step.gradient_norms)) for step in steps]),
+        Column("‖W‖ by layer", [_norms(step.weight_norms) for step in steps]),
+        Column("‖ΔW‖ by layer", [_norms(step.gradient_norms) for step in steps]),
     ]
 
 
 def _error(accuracy: float) -> float:
     return 100 * (1 - accuracy)
+
+
+def _norms(norms: Sequence[float | None]) -> str:
+    return " ".join(map(_finite, norms[:MOST_LAYERS]))
 
 
 def _finite(number: float | None) -> str:

@@ -30,6 +30,7 @@ from mlp_cli.training.metrics import wilson_interval
 
 FAULTS = (CheckpointError, ConfigError, DataError, StorageError)
 Part = TypeVar("Part")
+MOST_ENTRIES, LONGEST = 50, 200  # of the record of the machine: entries, and characters of each
 
 STATES = {
     "finished": "",
@@ -217,4 +218,5 @@ def _environment(path: Path) -> dict[str, str]:
             raise ValueError("it is not a JSON object")
     except ValueError as error:
         raise StorageError(f"{path} is damaged: {error}.") from error
-    return {key: str(value) for key, value in found.items() if not isinstance(value, dict | list)}
+    plain = [(key, value) for key, value in found.items() if not isinstance(value, dict | list)]
+    return {key[:LONGEST]: str(value)[:LONGEST] for key, value in plain[:MOST_ENTRIES]}

@@ -50,7 +50,7 @@ def inline_svg(drawn: str, name: str, label: str, colours: Mapping[str, str]) ->
             if value in colours:
                 element.set(key, f"var(--{colours[value]})")
             elif DECIMALS.search(value):
-                element.set(key, DECIMALS.sub(_rounded, value))
+                element.set(key, " ".join(DECIMALS.sub(_rounded, value).split()))
     _rename(elements, name)
     box = root.attrib["viewBox"]
     root.attrib = {"class": "chart", "viewBox": box, "role": "img", "aria-label": label}
