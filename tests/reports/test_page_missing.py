@@ -28,6 +28,18 @@ def test_without_the_test_set_the_page_is_about_the_validation_images(
     assert " test images" not in text
 
 
+def test_the_page_of_an_unfinished_run_does_not_read_the_test_set(tmp_path: Path) -> None:
+    images = write_own_images(tmp_path, classes=3)
+    run = train_small(tmp_path / "run", images)
+    (run / "result.json").unlink()
+    for file in images.glob("t10k-*"):
+        file.unlink()
+    page, told = page_of([run], tmp_path / "a.html")
+    assert not told
+    assert "This run has not finished." in page
+    assert "of the 100 validation images" in text_of(page)
+
+
 def test_a_page_without_images_says_what_is_missing(tmp_path: Path) -> None:
     images, gone = write_own_images(tmp_path, classes=3), tmp_path / "gone"
     run = train_small(tmp_path / "run", images)

@@ -23,10 +23,21 @@ def page_of(folder: Path) -> tuple[str, list[str]]:
     return out.read_text(), told
 
 
-def paths_of(page: str, label: str) -> list[str]:
-    """Return the colours of the paths in the drawing with this label."""
+def drawing_of(page: str, label: str) -> str:
+    """Return the drawing whose label begins with these words."""
     (drawing,) = re.findall(rf'<svg class="chart"[^>]*aria-label="{label}.*?</svg>', page, re.S)
-    return re.findall(r'stroke="var\(--(rank\d)\)"', drawing)
+    return str(drawing)
+
+
+def paths_of(page: str, label: str) -> list[str]:
+    """Return the colours of the paths in a drawing."""
+    return re.findall(r'stroke="var\(--(rank\d)\)"', drawing_of(page, label))
+
+
+def ends_of(page: str, label: str) -> dict[str, float]:
+    """Return the heights at which the paths in a drawing end, by their colours."""
+    paths = re.findall(r' ([\d.]+)"[^>]*stroke="var\(--(rank\d)\)"', drawing_of(page, label))
+    return {colour: float(height) for height, colour in paths}
 
 
 def test_runs_are_compared_with_the_best_first_and_coloured_by_their_errors(
@@ -44,7 +55,10 @@ def test_runs_are_compared_with_the_best_first_and_coloured_by_their_errors(
     assert chips == ["rank0", "rank4", "rank7"]
     # The lowest error is drawn last, on top of the others.
     assert paths_of(page, "Validation error")[-3:] == ["rank7", "rank4", "rank0"]
-    assert paths_of(page, "Parallel coordinates")[-3:] == ["rank7", "rank4", "rank0"]
+    assert [*ends_of(page, "Parallel coordinates")] == ["rank7", "rank4", "rank0"]
+    # Each path ends at its error: the lowest is at the bottom, and SVG counts downwards.
+    highest, middle, lowest = ends_of(page, "Parallel coordinates").values()
+    assert highest < middle < lowest
 
 
 def test_seeds_share_a_line_and_each_has_a_curve(tmp_path: Path) -> None:
