@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 
 import pytest
 from helpers.own_images import write_own_images
 from helpers.pages import page_of, text_of, train_small
+from helpers.written_runs import write_run
 
 from mlp_cli.errors import ConfigError
 from mlp_cli.reports.page.write import write_report
@@ -96,6 +98,29 @@ def test_a_damaged_file_is_told_and_there_is_still_a_page(
     assert bool(told) == (name != "divergence.json")
     assert "<script" not in page
     assert "Norms of weights" in page or name == "best.npz"
+
+
+def test_a_page_does_not_wait_for_a_named_pipe(page_copy: Path, tmp_path: Path) -> None:
+    for name in ("metrics.jsonl", "env.json", "divergence.json", "best.npz"):
+        (page_copy / name).unlink(missing_ok=True)
+        os.mkfifo(page_copy / name)
+    assert "not a regular file" in page_of([page_copy], tmp_path / "a.html")[0]
+    (tmp_path / "runs").mkdir()
+    page_copy.rename(tmp_path / "runs" / "a")
+    write_run(tmp_path / "runs" / "b")
+    assert "1 damaged" in page_of([tmp_path / "runs"], tmp_path / "b.html")[0]
+
+
+def test_extreme_numbers_have_a_page(page_copy: Path, tmp_path: Path) -> None:
+    metrics, result = page_copy / "metrics.jsonl", page_copy / "result.json"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    for line in lines:
+        line |= {"train_loss": 1e308, "val_loss": 1e-320, "train_accuracy": 1e300}
+    metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = json.loads(result.read_text())
+    result.write_text(json.dumps({**found, "test_error_ci95": [-1e308, 1e308]}))
+    page, _ = page_of([page_copy], tmp_path / "a.html")
+    assert "0.00 to 100.00 %" in text_of(page)
 
 
 def test_a_diverged_run_shows_its_last_steps(page_copy: Path, tmp_path: Path) -> None:

@@ -106,9 +106,11 @@ def _curves(lines: Sequence[Line], colours: Sequence[str]) -> str | None:
     curves = []
     for line, colour in zip(lines, colours, strict=True):
         for run in line.runs:
+            if run.val_accuracy is None:  # it has no curve, or its files are damaged
+                continue
             try:
                 records = read_metrics(run.path / "metrics.jsonl")
-            except StorageError:  # the page names the run as damaged
+            except StorageError:  # only its metrics are damaged, and its result is there
                 continue
             records = [record for record in records if record["val_accuracy"] is not None]
             if records:

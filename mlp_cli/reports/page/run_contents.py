@@ -154,7 +154,8 @@ def _tell_result(page: RunContents, result: Mapping[str, Any] | None) -> None:
     run = page.run
     if result is not None and result["test_errors"] is not None and result["test_error_ci95"]:
         rate, interval = 1 - result["test_accuracy"], result["test_error_ci95"]
-        page.headline = Headline("test", 100 * rate, *(100 * end for end in interval))
+        low, high = (100 * min(1.0, max(0.0, end)) for end in interval)
+        page.headline = Headline("test", 100 * rate, low, high)
         of = f" of {page.scored.scores.n:,}" if page.scored else ""
         page.words = (
             f"The network takes {result['test_errors']:,}{of} test images for a wrong class. "
