@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 64  # pixels of an image; larger ones are drawn with every second pixel, or fewer
 MOST_POINTS = 20_000  # of all curves in a chart
+LARGEST = 1e30  # number on an axis; beyond it, Matplotlib overflows
 SIZE = 10.5  # of text, in points
 WIDTH, HEIGHT = 4.2, 2.7  # inches of a chart, which is about as wide as a phone
 AXIS_WIDTH = 1.0  # inches of one axis of the parallel coordinates
@@ -69,15 +70,16 @@ def draw_curves(
 
     def draw(axes: Axes) -> None:
         step = math.ceil(sum(len(curve.x) for curve in curves) / MOST_POINTS)
-        for curve in curves:
-            x, y = _thinned(curve.x, step), _thinned(curve.y, step)
+        values = [np.clip(curve.y, -LARGEST, LARGEST) for curve in curves]
+        for curve, of in zip(curves, values, strict=True):
+            x, y = _thinned(curve.x, step), _thinned(of, step)
             axes.plot(x, y, color=COLOURS[curve.colour], label=curve.label or None,
                       linewidth=1.6 if len(curves) <= 2 else 1, solid_capstyle="round",
                       marker="o" if len(x) == 1 else None, markersize=3)  # fmt: skip
         if mark is not None:
             axes.plot(*mark, "o", color=COLOURS["ink"], markersize=4)
-        values = [y for curve in curves for y in curve.y]
-        if not linear and min(values) > 0 and max(values) > 10 * min(values):
+        low, high = min(of.min() for of in values), max(of.max() for of in values)
+        if not linear and low > 1 / LARGEST and high > 10 * low:
             _make_logarithmic(axes)
         else:
             axes.set_ylim(bottom=0)
@@ -177,6 +179,6 @@ def _make_logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _thinned(values: Sequence[float], step: int) -> list[float]:
+def _thinned(values: Sequence[float] | Array, step: int) -> list[float]:
     """Return every `step`-th value, and the last one."""
     return [*values[: -1 : max(1, step)], values[-1]]
