@@ -36,7 +36,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = (
-    "cluster", "fast", "images", "mkl", "onnx", "plot", "safetensors", "sweep", "tensorboard", "test",
+    "cluster", "fast", "images", "mkl", "onnx", "plot", "report", "safetensors", "sweep", "tensorboard", "test",
 )  # fmt: skip
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 

@@ -28,6 +28,7 @@ from mlp_cli.cli.init import init
 from mlp_cli.cli.options import HelpfulGroup
 from mlp_cli.cli.predict import predict
 from mlp_cli.cli.printing import stdout_errors
+from mlp_cli.cli.report import report
 from mlp_cli.cli.runs import runs
 from mlp_cli.cli.signals import Interrupted, Signals, die_by
 from mlp_cli.cli.storage_warnings import storage_warnings_to
@@ -40,10 +41,9 @@ from mlp_cli.runs.colour import RED, coloured, shows_colours
 LABEL = "Error: "  # of a message, as Click writes it
 
 EXIT_CODES = """\
-Exit codes: 0 done; 1 a check failed (--max-error, gradcheck); 2 usage or configuration; 3 data
-missing or damaged; 4 a download failed or a Dask scheduler is lost, worth retrying; 5 checkpoint
-damaged; 6 training diverged; 7 disk or permission. SIGINT and SIGTERM save, then end the process
-by that signal.
+Exit codes: 0 done; 1 a check failed; 2 usage or configuration; 3 data missing or damaged;
+4 a download failed or a Dask scheduler is lost, worth retrying; 5 checkpoint damaged; 6 diverged;
+7 disk or permission. SIGINT and SIGTERM save, then end the process by that signal.
 """
 
 
@@ -65,6 +65,7 @@ for command in (
     gradcheck,
     init,
     predict,
+    report,
     runs,
     sweep,
     train,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -55,6 +58,7 @@ from mlp_cli.storage.paths import all_mirrors
     metavar="N",
     help="Number of threads. Default: OMP_NUM_THREADS, or else by the network's size.",
 )
+@option("--report", is_flag=True, help="At the end, write a page about the run into its folder.")
 @option("--quiet", "-q", is_flag=True, help="Show no progress, only results and errors.")
 @json_option
 def train(
@@ -67,6 +71,7 @@ def train(
     data_path: Path | None,
     mirrors: Sequence[str],
     threads: int | None,
+    report: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -99,6 +104,10 @@ def train(
         from mlp_cli.runs.claim import run_name
         from mlp_cli.runs.train import RunOptions, train_run
 
+        if report:
+            from mlp_cli.reports.page.write import check_run_report
+
+            check_run_report(out)
         options = RunOptions(
             data_dir=data_dir,
             mirrors=all_mirrors(mirrors),
@@ -111,14 +120,36 @@ def train(
         )
         folder, result = train_run(config, options, observer, current_signals())
     assert result is not None  # a stopped training ends the process by its signal
+    if not quiet:
+        _show_curve(folder)
     if as_json:
         show_json({**result, "run": str(folder)})
+    else:
+        from mlp_cli.reports.text import result_text
+
+        show(result_text(result))
+        show(folder)
+    if report:
+        from mlp_cli.reports.page.write import write_run_report
+
+        observer = ProgressObserver(quiet=quiet)
+        observer.log(f"report: {write_run_report(folder, data_dir, data_path, observer.warn)}")
+
+
+def _show_curve(folder: Path) -> None:
+    """Show a small learning curve on stderr, if that is a terminal that can show it."""
+    from mlp_cli.errors import StorageError
+    from mlp_cli.reports.curve import error_curve
+    from mlp_cli.runs.colour import shows_blocks
+    from mlp_cli.runs.progress import ProgressObserver
+    from mlp_cli.runs.records import read_metrics
+
+    if not shows_blocks(sys.stderr):
         return
-
-    from mlp_cli.reports.text import result_text
-
-    show(result_text(result))
-    show(folder)
+    with suppress(StorageError):  # damaged metrics of a finished run do not spoil its result
+        records = read_metrics(folder / "metrics.jsonl")
+        if curve := error_curve(records, shutil.get_terminal_size().columns):
+            ProgressObserver().log(curve)
 
 
 def _given(**values: object) -> list[str]:

@@ -4,5 +4,6 @@
 predictions as CSV. `comparison` and `comparison_text` show runs in one table, and `run_list`
 lists them; `tables` fits tables to a width. `figures` draws images with Matplotlib: training images
 as the network sees them, and misclassified images. `comparison_figures` draws runs, and
-`importance` says which key mattered.
+`importance` says which key mattered. `page` makes an HTML page about runs. `curve` draws a small
+learning curve on a terminal.
 """

@@ -51,7 +51,9 @@ def draw_comparison(path: Path, comparison: Comparison, warn: Callable[[str], ob
     axes = figure.subplots(panels, squeeze=False)[:, 0]
     _draw_curves(axes[0], lines)
     if keys:
-        _draw_coordinates(axes[1], [line for line in lines if line.val_error is not None], keys)
+        known = [line for line in lines if line.val_error is not None]
+        draw_coordinates(axes[1], known, keys, _colours(len(known)))
+        axes[1].set(title="Keys and error (dark: first in the table)")
     if shares:
         _draw_shares(axes[2], shares)
     drawn = io.BytesIO()
@@ -106,23 +108,29 @@ def _draw_curves(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set(xlabel="epoch", ylabel="validation error, %", title="Learning curves")
 
 
-def _draw_coordinates(axes: Axes, lines: Sequence[Line], keys: Sequence[str]) -> None:
-    """Draw each line as a path across one axis for each key, and one for the error."""
+def draw_coordinates(
+    axes: Axes, lines: Sequence[Line], keys: Sequence[str], colours: Sequence[Any], size: float = 6
+) -> None:
+    """Draw each line as a path across one axis for each key, and one for the error.
+
+    All lines have a validation error. `colours` has one for each of them, and `size` is that of the
+    text, in points.
+    """
     errors = [100 * line.val_error.rate for line in lines if line.val_error is not None]
     columns = [[line.first.config.get(key) for line in lines] for key in keys]
     scaled = [*map(_scaled, columns), _scaled(errors)]
     places = np.arange(len(scaled))
     for line, colour in zip(zip(*(heights for heights, _ in scaled), strict=True),
-                            _colours(len(lines)), strict=True):  # fmt: skip
+                            colours, strict=True):  # fmt: skip
         axes.plot(places, line, color=colour, linewidth=0.8, alpha=0.7)
     for place, (_, ticks) in zip(places, scaled, strict=True):
         axes.axvline(place, color="0.7", linewidth=0.8)
         for height, text in ticks.items():
-            axes.text(place, height, f" {_label(text)}", fontsize=6, va="center")
+            axes.text(place, height, f" {_label(text)}", fontsize=size, va="center")
     names = [*map(short_key, keys), "validation\nerror, %"]
-    axes.set_xticks(places, names, fontsize=7, rotation=30 if len(names) > 8 else 0)
+    axes.set_xticks(places, names, fontsize=size + 1, rotation=30 if len(names) > 8 else 0)
     axes.set_yticks([])
-    axes.set(title="Keys and error (dark: first in the table)", xlim=(-0.1, places[-1] + 0.5))
+    axes.set(xlim=(-0.1, places[-1] + 0.5))
 
 
 def _scaled(column: Sequence[Any]) -> tuple[list[float], Mapping[float, str]]:

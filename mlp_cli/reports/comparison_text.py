@@ -19,9 +19,9 @@ LEAST_P = 1e-6  # smaller p-values are not written out
 
 def comparison_text(comparison: Comparison, width: int) -> str:
     """Return a comparison as tables that fit into `width` columns, with notes about them."""
-    folder = _common_folder(comparison.lines)
-    table, left_out = fitted_table(_columns(comparison, folder), width)
-    notes = _notes(comparison)
+    folder = common_folder(comparison.lines)
+    table, left_out = fitted_table(comparison_columns(comparison, folder), width)
+    notes = comparison_notes(comparison)
     if left_out:
         notes.append(f"Left out for the width: {', '.join(left_out)}. --csv has all columns.")
     text = [f"in {visible(folder)}:"] if folder else []
@@ -35,7 +35,7 @@ def comparison_text(comparison: Comparison, width: int) -> str:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as tables in Markdown, with notes about them."""
-    parts = [markdown_table(_columns(comparison, "")), *_notes(comparison)]
+    parts = [markdown_table(comparison_columns(comparison, "")), *comparison_notes(comparison)]
     if comparison.against:
         table = markdown_table(_difference_columns(comparison, ""))
         parts += [_difference_heading(comparison), table, *_difference_notes(comparison)]
@@ -50,7 +50,7 @@ def _wrapped(notes: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _columns(comparison: Comparison, folder: str) -> list[Column]:
+def comparison_columns(comparison: Comparison, folder: str) -> list[Column]:
     """Return the columns of the main table; the paths are relative to `folder`."""
     lines = comparison.lines
     columns = [
@@ -127,7 +127,7 @@ def _relative(path: Path, folder: str) -> str:
     return str(path.relative_to(folder)) if folder else str(path)
 
 
-def _common_folder(lines: Sequence[Line]) -> str:
+def common_folder(lines: Sequence[Line]) -> str:
     """Return the folder that all runs lie in, "" if there is none but the working directory."""
     folders = {str(line.first.path.parent) for line in lines}
     if any(line.first.path.name.startswith("seed-") for line in lines):
@@ -163,7 +163,7 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def comparison_notes(comparison: Comparison) -> list[str]:
     """Return what a reader must know about the figures of the table."""
     lines, notes = comparison.lines, []
     figures = [figure for line in lines for figure in (line.val_error, line.test_error) if figure]

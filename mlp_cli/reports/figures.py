@@ -1,7 +1,7 @@
 """Pictures of what a network sees, and of the images that it misclassifies.
 
 A picture is one sheet of images with captions, as .png, .pdf or .svg. It needs Matplotlib, which
-the extra `plot` installs and only this module and `comparison_figures` import.
+the extra `plot` installs and only this module, `comparison_figures` and `page` import.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError, visible
 from mlp_cli.inference.evaluate import Evaluation
-from mlp_cli.nn.buffers import Array
+from mlp_cli.nn.buffers import Array, Pixels, Rows
 from mlp_cli.storage.files import atomic_write
 from mlp_cli.training.build import build_trainer
 
@@ -53,8 +54,8 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
         If the file cannot be written.
     """
     labels, predictions = evaluation.labels, evaluation.predictions
-    wrong = np.flatnonzero(predictions != labels)
-    shown = wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")][:MAX_IMAGES]
+    wrong = worst_mistakes(evaluation)
+    shown = wrong[:MAX_IMAGES]
     split = evaluation.source
     title = (
         f"{visible(evaluation.dataset)}, {evaluation.split}: {len(wrong)} of {len(labels):,} wrong"
@@ -72,6 +73,42 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     )
 
 
+def worst_mistakes(evaluation: Evaluation) -> Rows:
+    """Return the numbers of the misclassified images, those with the highest probability first."""
+    wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
+    return wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")]
+
+
+class SeenImages(NamedTuple):
+    """Training images of different classes, and what the network sees of them.
+
+    `rows` and `labels` (n,) are their numbers and classes, and `epochs` (e,) counts from 1.
+    `images` (n, 1 + e, inputs) has each image as it is, and then as it is in each of the epochs.
+    """
+
+    rows: Rows
+    labels: Pixels
+    epochs: Rows
+    images: Array
+
+
+def seen_images(config: Config, dataset: Dataset, *, epochs: int, most: int) -> SeenImages:
+    """Return a training image of each class, of at most `most`, and what the network sees of it.
+
+    The epochs, at most `epochs`, spread over the training. Noise and dropout are left out.
+    """
+    trainer = build_trainer(config, dataset, numpy_engine())
+    train, (mean, std) = dataset.train, trainer.scaling
+    firsts = np.unique(train.labels[train.rows], return_index=True)[1][:most]
+    rows = train.rows[firsts]
+    spread = np.unique(np.linspace(1, config.training.epochs, epochs).astype(int))
+    images = [
+        [train.images[row] / 255, *(trainer.seen(row, epoch - 1) * std + mean for epoch in spread)]
+        for row in rows
+    ]
+    return SeenImages(rows, train.labels[rows], spread, np.array(images))
+
+
 def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     """Draw a training image of each class, and what the network sees of it in some epochs.
 
@@ -82,23 +119,16 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     StorageError
         If the file cannot be written.
     """
-    trainer = build_trainer(config, dataset, numpy_engine())
-    train, height_width = dataset.train, dataset.image_shape
-    firsts = np.unique(train.labels[train.rows], return_index=True)[1][: MAX_IMAGES // COLUMNS]
-    epochs = np.unique(np.linspace(1, config.training.epochs, COLUMNS - 1).astype(int))
-    images, captions = [], []
-    for row in train.rows[firsts]:
-        images.append(train.images[row] / 255)
-        captions.append(f"a {train.labels[row]}\nno. {row}")
-        for epoch in epochs:
-            images.append(trainer.seen(row, epoch - 1) * trainer.scaling.std + trainer.scaling.mean)
-            captions.append(f"epoch {epoch}")
+    seen = seen_images(config, dataset, epochs=COLUMNS - 1, most=MAX_IMAGES // COLUMNS)
+    captions = []
+    for row, label in zip(seen.rows, seen.labels, strict=True):
+        captions += [f"a {label}\nno. {row}", *(f"epoch {epoch}" for epoch in seen.epochs)]
     _draw_sheet(
         path,
         f"{visible(dataset.name)}: training images, as seen during {config.training.epochs} epochs",
-        np.array(images).reshape(-1, *height_width),
+        seen.images.reshape(-1, *dataset.image_shape),
         captions,
-        columns=1 + len(epochs),
+        columns=1 + len(seen.epochs),
     )
 
 

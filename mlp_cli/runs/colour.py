@@ -1,4 +1,7 @@
-"""Colours on a terminal, as https://no-color.org and https://force-color.org describe them."""
+"""What a terminal shows: block characters, and colours.
+
+Colours are as https://no-color.org and https://force-color.org describe them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TextIO
 
 RED, YELLOW = 31, 33
 BOLD = 1
+BLOCKS = " ▁▂▃▄▅▆▇█"  # by eighths of a line
 
 
 def coloured(text: str, colour: int, stream: TextIO) -> str:
@@ -24,3 +28,14 @@ def shows_colours(stream: TextIO) -> bool:
 def is_screen(stream: TextIO) -> bool:
     """Return whether the stream is a terminal that can move its cursor and show colours."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def shows_blocks(stream: TextIO) -> bool:
+    """Return whether the stream is a screen whose encoding has block characters."""
+    if not is_screen(stream):
+        return False
+    try:
+        BLOCKS.encode(stream.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

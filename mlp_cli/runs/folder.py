@@ -8,9 +8,11 @@
     divergence.json a report, if the training diverged
     result.json     written last, so it is there only if the run has finished
     events.out.tfevents.0000000001.mlp  and so on: for TensorBoard, if the configuration says so
+    report.html     a page about the run, if `mlp train --report` asked for it
 
-A folder that holds any of these files except `config.yaml` holds a run. `config.yaml` alone does
-not count, because it may be the user's own file.
+A folder that holds any of these files except `config.yaml` and `report.html` holds a run. These two
+alone do not count, because they may be the user's own files. A `report.html` that is not a page of
+this program is never replaced or removed.
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mlp_cli.errors import StorageError
+from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.lock import FolderLock, in_use
 from mlp_cli.runs.records import lines_of_epochs, read_result
-from mlp_cli.storage.files import atomic_writer, exists, storage_errors, sync_file
+from mlp_cli.storage.files import atomic_writer, exists, mode_of, storage_errors, sync_file
 from mlp_cli.storage.strict_json import to_json
 
 FILES = (
@@ -44,8 +47,12 @@ EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.mlp")
 
 _OWN = set(FILES) - {"config.yaml"}
 
+REPORT = "report.html"
+PAGE_MARK = b'<meta name="generator" content="mlp '  # near the start of each page of this program
+NEAR = 1024  # bytes
+
 # A file that `atomic_writer` leaves behind if its process is killed.
-TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, FILES)) + r")\.\w+\.tmp")
+TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, (*FILES, REPORT))) + r")\.\w+\.tmp")
 
 
 def holds_run(names: Iterable[str]) -> bool:
@@ -69,6 +76,7 @@ class RunFolder:
         self.best = path / "best.npz"
         self.divergence = path / "divergence.json"
         self.result = path / "result.json"
+        self.report = path / REPORT
         self._metrics_size = 0
 
     @property
@@ -188,15 +196,15 @@ class RunFolder:
         self.write(path, (to_json(value, indent=2) + "\n").encode())
 
     def remove_outcome(self) -> None:
-        """Remove `result.json` and `divergence.json` if they are there, because the run continues.
+        """Remove what tells of the run's end, if it is there, because the run continues.
 
         Raises
         ------
         StorageError
-            If one cannot be removed.
+            If a file cannot be removed.
         """
         self.lock.check()
-        for path in (self.result, self.divergence):
+        for path in (self.result, self.divergence, *self._own_report()):
             with storage_errors("remove", path):
                 path.unlink(missing_ok=True)
 
@@ -209,7 +217,10 @@ class RunFolder:
             If one cannot be removed.
         """
         self.lock.check()
+        own_report = self._own_report()
         with storage_errors("clear", self.path):
+            for path in own_report:
+                path.unlink(missing_ok=True)
             # env.json last: until then the folder is recognised as a run's.
             for path in (*self.event_files(), *(self.path / name for name in reversed(FILES))):
                 path.unlink(missing_ok=True)
@@ -234,6 +245,30 @@ class RunFolder:
         """
         last = max((int(path.name.split(".")[3]) for path in self.event_files()), default=0)
         return self.path / f"events.out.tfevents.{last + 1:010d}.mlp"
+
+    def check_report(self) -> None:
+        """Refuse to write `report.html` if a file of that name is not a page of this program.
+
+        Raises
+        ------
+        ConfigError
+            If it is not.
+        StorageError
+            If it cannot be read.
+        """
+        if exists(self.report) and not self._own_report():
+            raise ConfigError(
+                f"{self.report} is no page of mlp, so it is not replaced. Move it, or leave out "
+                "--report."
+            )
+
+    def _own_report(self) -> list[Path]:
+        """Return the path of `report.html` if it is a page of this program, else nothing."""
+        with storage_errors("read", self.report):
+            if not stat.S_ISREG(mode_of(self.report) or 0):
+                return []
+            with self.report.open("rb") as file:
+                return [self.report] if PAGE_MARK in file.read(NEAR) else []
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 
 
 
 COMMANDS = walk(cli)
-USERS = ("compare", "eval", "export", "predict", "runs")  # of a run
+USERS = ("compare", "eval", "export", "predict", "report", "runs")
 
 
 def examples(name: str) -> list[str]:
@@ -46,6 +46,8 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         (tmp_path / "pictures").mkdir()
         for picture in ("digit.png", "page.jpg", "pictures/a.png"):
             copyfile(ROOT / "docs" / "pictures" / "digit.jpg", tmp_path / picture)
+    if name == "report":
+        pytest.importorskip("jinja2", reason="needs the extra `report`")
     (tmp_path / "mnist").write_text(SMALL)
     (tmp_path / "rates.yaml").write_text("search: {optimizer.learning_rate: [0.1, 0.3]}\n")
     program = tmp_path / "bin" / "mlp"

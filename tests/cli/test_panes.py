@@ -26,7 +26,7 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 PANES = Path(__file__).parent / "panes"
 WIDTHS = [60, 80, 120]
 CHANGING = re.compile(
-    r"epoch|test|validation|time|Stopped|continued|errors|accuracy|loss|runs/a/best|\d+ %"
+    r"epoch|test|validation|time|Stopped|continued|errors|accuracy|loss|runs/a/best|[\d.]+ %"
 )  # rows that change
 
 CONFIG = """\
