@@ -35,9 +35,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = (
-    "cluster", "fast", "images", "mkl", "onnx", "plot", "report", "safetensors", "sweep", "tensorboard", "test",
-)  # fmt: skip
+EXTRAS = tuple(PROJECT["optional-dependencies"])
 LOWEST, NEWEST = "--resolution=lowest-direct", "--resolution=highest"
 
 

@@ -235,17 +235,6 @@ class RunFolder:
         """
         return sorted(path for path in self.path.iterdir() if EVENTS.fullmatch(path.name))
 
-    def new_event_file(self) -> Path:
-        """Return the path of the next event file, which is not there yet.
-
-        Raises
-        ------
-        OSError
-            If the folder cannot be read.
-        """
-        last = max((int(path.name.split(".")[3]) for path in self.event_files()), default=0)
-        return self.path / f"events.out.tfevents.{last + 1:010d}.mlp"
-
     def check_report(self) -> None:
         """Refuse to write `report.html` if a file of that name is not a page of this program.
 

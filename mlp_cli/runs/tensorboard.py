@@ -83,7 +83,8 @@ class EventLog:
         try:
             for path in folder.event_files():
                 _keep_epochs(path, trainer.state.epoch)
-            self._path = folder.new_event_file()
+            last = max((int(path.name.split(".")[3]) for path in folder.event_files()), default=0)
+            self._path = folder.path / f"events.out.tfevents.{last + 1:010d}.mlp"
             self._file = self._path.open("xb", buffering=0)
             # An open TensorBoard then forgets what it read of the epochs that are trained again.
             begins = SessionLog(status=SessionLog.START)
