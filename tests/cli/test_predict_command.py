@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 import subprocess
+import sys
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +17,8 @@ import pytest
 from helpers.stand_ins import idx
 
 from mlp_cli import SilentObserver, load, train
+
+ROOT = Path(__file__).parents[2]
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -97,3 +104,44 @@ def test_a_picture_is_drawn_in_the_characters_of_the_stream(run: Path, mlp: Mlp)
         assert first.endswith("  image.npy") or "unsure" in first
         assert len(drawn) <= 4
         assert block in done.stdout
+
+
+def bomb(side: int) -> bytes:
+    """A small PNG file of transparent pixels, which takes 8 bytes for each when it is unpacked."""
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(1 + 8 * side)) for _ in range(side)) + packer.flush()
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checked = name + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.long
+@pytest.mark.serial
+@pytest.mark.parametrize("grid", [[], ["--grid"]], ids=["one digit", "grid"])
+def test_no_picture_takes_much_memory_or_time(grid: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("PIL", reason="needs the extra `images`")
+    small = {"data": {"dataset": "synthetic"}, "model": {"hidden": []}, "training": {"epochs": 1}}
+    train(small, out=tmp_path / "run", observer=SilentObserver())
+    (tmp_path / "bomb.png").write_bytes(bomb(7000))
+    squares = np.indices((1024, 1024)).sum(axis=0) % 2 * 255
+    np.save(tmp_path / "squares.npy", squares.astype(np.uint8))
+    for name in ("bomb.png", "squares.npy"):
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlp_cli", "predict", "run", name, *grid],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert b"blank" in process.stdout.read()
+        process.stdout.close()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        assert time.monotonic() - started < 5
+        assert used.ru_maxrss < 512 * 1024  # kB

@@ -163,6 +163,7 @@ def test_digits_of_a_sheet_that_touch_are_cut() -> None:
     assert [box[1] for _, box in line] == pytest.approx([70, 160, 420, 660, 900], abs=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_any_picture_has_an_answer(seed: int) -> None:
     random = np.random.default_rng(seed)

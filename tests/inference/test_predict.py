@@ -63,17 +63,19 @@ def answers(predictor: Predictor, *pictures: Picture) -> list[Answer]:
     return list(predictor.answers(pictures, fail))
 
 
+@pytest.mark.long
 def test_photographed_digits_are_classified_as_the_images_are(
     models: list[Model], digits: tuple[Pixels, Pixels]
 ) -> None:
-    images, labels = digits[0][:40], digits[1][:40]
+    images, labels = digits[0][:24], digits[1][:24]
     found = answers(Predictor(models[:1]), *map(photograph, images))
-    assert [answer.seen.digits for answer in found] == [1] * 40
+    assert [answer.seen.digits for answer in found] == [1] * 24
     right = np.sum([answer.prediction for answer in found] == labels)
-    assert right >= np.sum(models[0].predict(images) == labels) - 4
-    assert right >= 30
+    assert right >= np.sum(models[0].predict(images) == labels) - 3
+    assert right >= 18
 
 
+@pytest.mark.long
 def test_raw_images_are_classified_as_the_network_does(
     models: list[Model], digits: tuple[Pixels, Pixels]
 ) -> None:
@@ -87,6 +89,7 @@ def test_raw_images_are_classified_as_the_network_does(
     assert all(answer.seen.image is not None for answer in found)
 
 
+@pytest.mark.long
 def test_a_raw_picture_of_another_size_is_refused_and_the_others_are_classified(
     models: list[Model], digits: tuple[Pixels, Pixels]
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_raw_picture_of_another_size_is_refused_and_the_others_are_classified(
     ]
 
 
+@pytest.mark.long
 def test_a_committee_answers_by_the_mean_of_its_log_probabilities(
     models: list[Model], digits: tuple[Pixels, Pixels]
 ) -> None:
@@ -111,11 +115,13 @@ def test_a_committee_answers_by_the_mean_of_its_log_probabilities(
     assert np.array([answer.probabilities for answer in found]) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.long
 def test_networks_for_other_images_are_no_committee(models: list[Model], other: Model) -> None:
     with pytest.raises(CheckpointError, match="no committee"):
         Predictor([models[0], other])
 
 
+@pytest.mark.long
 def test_pictures_for_a_network_of_other_data_are_scaled_alone(other: Model) -> None:
     predictor = Predictor([other])
     assert "8 × 8" in predictor.remark
@@ -127,6 +133,7 @@ def test_pictures_for_a_network_of_other_data_are_scaled_alone(other: Model) -> 
         Predictor([other], grid=True)
 
 
+@pytest.mark.long
 def test_all_digits_of_a_grid_are_read_in_their_order(
     models: list[Model], digits: tuple[Pixels, Pixels]
 ) -> None:

@@ -143,6 +143,9 @@ def _threshold(
     """
     noise = noise_limit(darkness, NOISE)
     threshold = _first_threshold(darkness)
+    dark = darkness[darkness > threshold]
+    if not len(dark) or dark.mean() < LEAST_LEVEL:
+        return None
     for _ in range(2):
         parts = components((darkness > threshold) & ~lines)
         kept = choose(parts) & _sharp(darkness, parts)

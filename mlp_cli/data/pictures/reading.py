@@ -109,7 +109,7 @@ def read_pictures(path: Path) -> Iterator[Picture]:
     if path == STREAM:
         if sys.stdin is None:
             raise DataError("standard input is closed. Name a file.")
-        with _spooled(sys.stdin.buffer, "standard input") as file:
+        with storage_errors("copy", path), _spooled(sys.stdin.buffer, "standard input") as file:
             yield from _named(_read(file), file, "-")
         return
     with storage_errors("read", path):

@@ -13,12 +13,13 @@ COVERED = 0.6  # share of the columns that each of several parallel lines crosse
 COVERED_ALONE = 0.85  # the same for a line without a parallel one: a stroke may be long too
 THICKEST = 1 / 64  # of the picture's longer side, and a pixel for blur
 SMALLEST = 56  # pixels of the longer side; lines of smaller pictures are as thick as strokes
+FULLEST = 0.35  # share of the picture that ink and lines cover; a darker picture has no lines
 MAX_ROUNDS = 6  # lines of different slopes, as in a photograph from one side
 
 
 def ruled_lines(ink: Mask) -> Mask:
     """Return the mask of the pixels that belong to ruled lines, across or down."""
-    if max(ink.shape) < SMALLEST:
+    if max(ink.shape) < SMALLEST or ink.mean() > FULLEST:
         return np.zeros_like(ink)
     across, on_across = _lines_across(ink)
     down, on_down = _lines_across(ink.T)
