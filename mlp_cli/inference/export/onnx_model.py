@@ -24,7 +24,7 @@ IR_VERSION = 9  # of the file; the one that came with this opset
 LARGEST = 2**31 - 2**20  # bytes of weights, in a file that may have 2 GiB
 BATCH = 1000  # images that the runtime is given at once
 
-# The operator of an activation. leaky_relu has a slope, and silu no operator.
+# The operator of an activation. silu needs two, and leaky_relu has a slope.
 OPERATORS = {
     "relu": "Relu",
     "elu": "Elu",
@@ -107,14 +107,11 @@ def _layers(network: PlainNetwork) -> tuple[list[NodeProto], list[TensorProto]]:
 
     def activate(z: str) -> str:
         if network.activation == "silu":
-            # Not z σ(z): the runtime's Sigmoid stays above 1e-8 where σ(z) does not.
-            return add("Div", z, add("Add", add("Exp", add("Neg", z)), "one"))
+            return add("Mul", z, add("Sigmoid", z))
         if network.activation == "leaky_relu":
             return add("LeakyRelu", z, alpha=network.negative_slope)
         return add(OPERATORS[network.activation], z)
 
-    if network.activation == "silu":
-        tensors.append(numpy_helper.from_array(np.ones(1, np.float32), "one"))
     a = add("Cast", add("Flatten", "pixels", axis=1), to=TensorProto.FLOAT)
     last = len(network.weights) - 1
     for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
