@@ -111,8 +111,11 @@ function without(mask, lines) {
 // The same with only the components that are chosen, none of which is a speck.
 function separatedBy(darkness, lines, choose) {
   const { values } = darkness, counted = histogram(values);
-  const noise = noiseLimit(counted, INK.noise), change = changeWithinRim(darkness);
+  const noise = noiseLimit(counted, INK.noise);
   let threshold = firstThreshold(counted), level, found, kept;
+  const dark = above(darkness, threshold).values;
+  if (!(meanWhere(values, (i) => dark[i]) >= INK.leastLevel)) return null; // NaN if nothing is dark
+  const change = changeWithinRim(darkness);
   for (let time = 0; time < 2; time++) {
     found = components(without(above(darkness, threshold), lines));
     const { label, parts } = found, sharp = sharpParts(values, change, found);
