@@ -7,15 +7,12 @@ says.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-
-from mlp_cli.reports.page.write import write_report
-from mlp_cli.storage.paths import usual_data_dir
 
 PICTURES = {  # the width and height of the window, its colours, and what is at its top
     "report-wide.png": (1280, 1090, "light", "main"),
@@ -27,7 +24,8 @@ def main(run: Path, folder: Path) -> None:
     """Write the pictures of a run's page into a folder."""
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         page = Path(temporary) / "report.html"
-        write_report([run], page, usual_data_dir(), None, warnings.warn)
+        report = [sys.executable, "-m", "mlp_cli", "report", str(run), "--out", str(page)]
+        subprocess.run(report, check=True, stdout=subprocess.DEVNULL)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )

@@ -222,7 +222,7 @@ def test_the_links_of_the_readme_can_be_made_absolute(tmp_path: Path) -> None:
     before, after = ((at / "README.md").read_text() for at in (ROOT, tmp_path))
     targets = re.findall(r"\]\(([^)\s]+)\)", after)
     assert all(target.startswith(("https://", "#")) for target in targets)
-    assert f"({address}/raw/v1/results/mistakes.png)" in after
+    assert f"({address}/raw/v1/docs/page-wide.png)" in after
     assert f"[Commands]({address}/blob/v1/docs/commands.md)" in after
     assert re.sub(rf"{address}/\w+/v1/", "", after) == before
 

@@ -62,4 +62,4 @@ def repeat(config: Config, environment: Mapping[str, Any], run: Path) -> Repeat:
     if config.data.test:
         lines.append("mlp eval again")
     lines.append(shlex.join(["mlp", "compare", str(run), "again"]))
-    return Repeat(resolved_text(config, only_changed=True), "\n".join(lines))
+    return Repeat(resolved_text(config, {}, only_changed=True), "\n".join(lines))
