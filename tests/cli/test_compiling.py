@@ -31,7 +31,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
     """Start `mlp` with the compiled kernels, which it finds in `cache` if it has any."""
     environ = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "MLP_KERNELS": "fast"}
-    environ["NUMBA_OPT"] = "0"  # compiles sooner
     return subprocess.Popen(
         [sys.executable, "-m", "mlp_cli", *map(str, arguments)],
         env={**os.environ, **environ},
@@ -60,7 +59,7 @@ def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_pa
 def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
-    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"), NUMBA_OPT="0")
+    done = mlp("gradcheck", config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     announced, *meanwhile, reported = done.stderr.splitlines()
     assert announced.startswith(ANNOUNCED)
     assert meanwhile

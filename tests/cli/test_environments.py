@@ -175,7 +175,7 @@ def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
     for folder in folders:
         folder.chmod(0o555)
     environ = {"PYTHONPATH": str(package.parent), "HOME": "/proc", "XDG_CACHE_HOME": None}
-    environ |= {"TMPDIR": str(tmp_path), "MLP_KERNELS": "fast", "NUMBA_OPT": "0"}
+    environ |= {"TMPDIR": str(tmp_path), "MLP_KERNELS": "fast"}
     done = train("--out", "run", environ=environ, before=without_root)
     again = train("--out", "run", "--overwrite", environ=environ, before=without_root)
     for folder in folders:
@@ -192,7 +192,7 @@ def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
 def test_a_damaged_cache_of_compiled_kernels_is_made_again(
     proof: Proof, train: Train, tmp_path: Path
 ) -> None:
-    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "MLP_KERNELS": "fast", "NUMBA_OPT": "0"}
+    environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "MLP_KERNELS": "fast"}
     small = limit(resource.RLIMIT_FSIZE, 100_000)
     assert train("--out", "run", environ=environ, before=small).returncode == 0  # as on a full disk
     assert not list(tmp_path.glob("kept/*/*.nbc"))

@@ -61,7 +61,8 @@ def test_every_path_is_refused_by_name_if_it_is_empty_or_blank(
 def test_a_stream_is_refused_where_none_is_possible(
     command: click.Command, parameter: click.Parameter
 ) -> None:
-    if not isinstance(parameter.type, GivenPath) or parameter.name in ("argument", "files", "file"):
+    takes_streams = ("argument", "file", "files", "paths")
+    if not isinstance(parameter.type, GivenPath) or parameter.name in takes_streams:
         return
     if parameter.opts[0] in ("--config", "--predictions"):
         return

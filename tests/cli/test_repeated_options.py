@@ -27,9 +27,14 @@ def values(option: click.Option) -> tuple[str, str]:
 
 
 def parse(command: click.Command, *words: str) -> click.Context:
-    """Parse the words, with an argument if the command needs one."""
-    needs = any(isinstance(each, click.Argument) and each.required for each in command.params)
-    return command.make_context("mlp", [*words, *(["x.png"] if needs else [])])
+    """Parse the words, with what else the command needs."""
+    given = list(words)
+    for each in command.params:
+        if each.required and isinstance(each, click.Argument):
+            given.append("x.png")
+        elif each.required and not any(word.startswith(each.opts[0]) for word in words):
+            given += [each.opts[0], "x.html"]
+    return command.make_context("mlp", given)
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
