@@ -54,9 +54,9 @@ def networks_and_pictures(paths: Iterable[Path]) -> tuple[list[Path], list[Path]
 class Seen(NamedTuple):
     """An image (height, width) for the network, and where in which picture it comes from.
 
-    `image` is None if the picture is blank. `line` and `position` count from 1, and `box` is top,
-    left, bottom and right in the picture; None without --grid, and for a picture as a whole.
-    `digits` is the number of digits in the picture.
+    `image` is None if the picture is blank. `line` and `position` count from 1; they are None
+    without --grid. `box` is top, left, bottom and right of the digit in the picture, None if the
+    picture is taken as a whole. `digits` is the number of digits in the picture.
     """
 
     picture: str

@@ -68,6 +68,12 @@ def in_shadow(picture: Picture) -> Picture:
     return picture * np.where(np.add.outer(np.arange(SIDE), np.arange(SIDE)) < 260, 0.6, 1)
 
 
+def beside_strips_of_a_table(picture: Picture) -> Picture:
+    seen = picture * 0.3 + 150  # pale ink
+    seen[80:, -11:] = seen[:11, :180] = 10
+    return seen
+
+
 def on_table(picture: Picture) -> Picture:
     return np.pad(picture[20:-20, 20:-20], 20, constant_values=50)
 
@@ -87,6 +93,7 @@ def on_table(picture: Picture) -> Picture:
         (lambda picture: 255 - noisy(shaded(picture)), 8),
         (in_shadow, 6),
         (on_table, 6),
+        (beside_strips_of_a_table, 6),
         (ruled, 12),
     ],
 )
@@ -139,6 +146,17 @@ def test_the_digits_of_a_sheet_are_read_in_lines(slope: float) -> None:
         sheet[top : top + height, left : left + 12] = 0
     found = prepare_digits(sheet)
     assert [[box[2] - box[0] for _, box in line] for line in found] == heights.tolist()
+
+
+def test_a_short_line_is_read_after_the_long_line_above_it_also_on_a_slanted_sheet() -> None:
+    sheet = np.full((300, 800), 255, np.float32)
+    for left in range(40, 720, 80):
+        top = 60 + left // 5
+        sheet[top : top + 30, left : left + 8] = 0
+    sheet[125:150, 40:48] = 0  # below the first of them, and above the last
+    found = prepare_digits(sheet)
+    assert [len(line) for line in found] == [9, 1]
+    assert found[1][0].box == pytest.approx((125, 40, 150, 48), abs=2)
 
 
 def test_parts_of_a_digit_are_joined_and_other_digits_are_not() -> None:

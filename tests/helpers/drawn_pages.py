@@ -28,7 +28,7 @@ ANSWER = """async ([file, other]) => {
   const bytes = Uint8Array.from(atob(file), character => character.charCodeAt(0));
   const {picture} = await readPicture(new File([bytes], "a picture"));
   const {image, box, digits, probabilities} = answerOf(network, picture);
-  return {digits, probabilities, image: image && [...image.values],
+  return {digits, probabilities, image: image && [...image.values], grey: [...picture.values],
           box: box && [box.top, box.left, box.bottom, box.right]};
 }"""
 

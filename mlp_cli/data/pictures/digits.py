@@ -8,8 +8,8 @@
 3. Leave out what is much smaller or larger than a digit. If several digits are expected, cut what
    is too wide for one at the column with the least ink.
 4. Go through the digits from the left to the right. A digit continues the line whose last digit
-   stands in the same rows, or begins a new line. Lines are read from the top, as the mean slope of
-   all lines runs.
+   stands in the same rows and is the nearest of these, or begins a new line. Lines are read from
+   the top, as the mean slope of all lines runs.
 """
 
 from __future__ import annotations
@@ -163,9 +163,9 @@ def _in_order(digits: list[Digit]) -> list[list[Digit]]:
     """Return the lines of digits from the top, each from the left."""
     lines: list[list[Digit]] = []
     for digit in sorted(digits, key=lambda digit: digit.left + digit.right):
-        shared = [_shared_rows(line[-1], digit) for line in lines]
-        if shared and max(shared) >= SHARED_ROWS:
-            lines[int(np.argmax(shared))].append(digit)
+        level = [line for line in lines if _shared_rows(line[-1], digit) >= SHARED_ROWS]
+        if level:
+            max(level, key=lambda line: line[-1].right).append(digit)
         else:
             lines.append([digit])
     steps = [(_middle(a), _middle(b)) for line in lines for a, b in pairwise(line)]
