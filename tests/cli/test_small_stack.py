@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers.quick_training import ROOT
 
 KB = 1 << 10
 PLENTY = 8 << 20  # bytes

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from helpers.proofs import Proof
+from helpers.quick_training import ROOT
 from helpers.selection import few
 from helpers.servers import Client, Server, closed_port
 from helpers.stand_ins import FILES, MLP, RAW, names, packed_for, serve_packed

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
 from helpers.proofs import Proof
+from helpers.quick_training import ROOT
 from helpers.servers import Server
 from helpers.stand_ins import FILES, MLP, PACKED, RAW, serve_packed
 from helpers.tracing import Call, Disk, touching, trace, with_fault

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from helpers.every_call import ERRORS, Call, Command
 from helpers.forks import Forks
 from helpers.proofs import Proof
+from helpers.quick_training import ROOT
 from helpers.runs import assert_same_run
 from helpers.tracing import usable
 

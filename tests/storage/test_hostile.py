@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from golden.make import FOLDER, write_data
 from helpers.craft import described, npy, opened, raw_npy, sealed, zipped
 from helpers.proofs import Proof
+from helpers.quick_training import ROOT
 from helpers.selection import few
 
 import mlp_cli

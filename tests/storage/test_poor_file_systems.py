@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from helpers.privileges import without_root
+from helpers.quick_training import ROOT
 from helpers.runs import assert_same_run
 from helpers.selection import few
 from helpers.tracing import usable

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/report.md: `python scripts/screenshots.py RUN FOLDER`.
+"""Make the pictures of docs/report.md: `python scripts/report_screenshots.py RUN FOLDER`.
 
 It needs the extra `report`, Playwright, and Chromium. MNIST lies in `data`, or where MLP_DATA_DIR
 says.
