@@ -20,6 +20,7 @@ from mlp_cli.data.pictures.reading import Picture, as_png, read_pictures
 from mlp_cli.data.synthetic import draw_sample
 from mlp_cli.inference.export.page.page import html_bytes
 from mlp_cli.inference.predict import UNSURE
+from mlp_cli.nn.activations import ACTIVATIONS
 
 pytest.importorskip("PIL", reason="needs the extra `images`")
 pytest.importorskip("playwright", reason="needs Playwright")
@@ -34,6 +35,12 @@ pytestmark = [
 
 # As a folder's name and as the name of data, which end at a slash.
 ATTACK = "<img src=http:x onerror=document.title=1><!--<script>document.title=2<script>"
+
+# The activations of numbers.
+ACTIVATE = """([activation, negativeSlope, z]) => {
+  const {mills} = JSON.parse(document.getElementById("data").textContent);
+  return z.map(activationOf({activation, negativeSlope, mills}));
+}"""
 
 # Drop or paste a picture, in base64.
 GIVE = """([event, file]) => {
@@ -114,7 +121,18 @@ def test_every_kind_of_network_gives_the_probabilities_of_predict(
         for image in np.random.default_rng(n).integers(0, 256, (3, *model.image_shape), np.uint8):
             answer = predicted(model, Picture("an image", image))
             found = drawn.answer(as_png(image), data)["probabilities"]
-            assert np.abs(np.array(found) - answer.probabilities).max() < 5e-5, name(kind)
+            assert np.abs(np.array(found) - answer.probabilities).max() < 2e-4, name(kind)
+
+
+def test_every_activation_of_the_page_is_that_of_the_network(drawn: DrawnPage) -> None:
+    z = np.linspace(-12, 12, 97)
+    for activation in ACTIVATIONS.values():
+        if activation.name == "scaled_tanh":  # an export has tanh instead
+            continue
+        expected, kept, scratch = z.copy(), z.copy(), z.copy()
+        activation.apply(expected, kept, scratch)
+        found = drawn.page.evaluate(ACTIVATE, [activation.name, activation.constant, z.tolist()])
+        np.testing.assert_allclose(found, expected, 1e-9, 1e-13, err_msg=activation.name)
 
 
 def test_colours_transparency_and_orientation_are_read_as_by_predict(
@@ -139,9 +157,9 @@ def test_colours_transparency_and_orientation_are_read_as_by_predict(
         assert int(np.argmax(found["probabilities"])) == answer.prediction, file
         assert answer.seen.image is not None
         seen = np.array(found["image"]).reshape(28, 28)
-        assert np.abs(seen - answer.seen.image.astype(int)).mean() < 1, (
-            file
-        )  # JPEG is decoded twice
+        assert np.abs(seen - answer.seen.image.astype(int)).mean() < 1, file
+        grey = np.array(found["grey"]).reshape(picture.values.shape)
+        assert np.abs(grey - picture.values).mean() < 0.1, file
     drawn.page.set_input_files("#file", tmp_path / file)
     drawn.page.wait_for_selector("#frame:visible")
     assert drawn.shown()[0] == str(answer.prediction)
