@@ -21,14 +21,15 @@ from mlp_cli.inference.predict import Answer, Predictor
 
 Stroke = list[tuple[float, float]]  # points, as shares of the paper's width and height
 
-# An answer to a picture, in base64, with what the network saw.
+# An answer to a picture, in base64, with its mean grey value and what the network saw.
 ANSWER = """async ([file, other]) => {
   const data = other || JSON.parse(document.getElementById("data").textContent);
   const network = {...data, layers: await unpackLayers(data), activate: activationOf(data)};
   const bytes = Uint8Array.from(atob(file), character => character.charCodeAt(0));
   const {picture} = await readPicture(new File([bytes], "a picture"));
   const {image, box, digits, probabilities} = answerOf(network, picture);
-  return {digits, probabilities, image: image && [...image.values], grey: [...picture.values],
+  return {digits, probabilities, image: image && [...image.values],
+          grey: picture.values.reduce((sum, grey) => sum + grey, 0) / picture.values.length,
           box: box && [box.top, box.left, box.bottom, box.right]};
 }"""
 
