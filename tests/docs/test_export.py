@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.documents import DOCS, ROOT, blocks
+from helpers.documents import DOCS, ROOT, blocks, first_column
 from helpers.exports import compile_c, random_model
 from helpers.stand_ins import idx
 
 from mlp_cli.data.synthetic import draw_sample
 from mlp_cli.inference.export.formats import FORMATS
+from mlp_cli.inference.export.plain import plain_network
 
 PAGE = DOCS / "export.md"
 PYTHON, C = blocks(PAGE, "python"), blocks(PAGE, "c")
@@ -51,6 +53,11 @@ def test_a_script_classifies_as_the_network(
     monkeypatch.chdir(tmp_path)
     exec(script, names)
     np.testing.assert_array_equal(np.asarray(names["classes"]), expected)
+
+
+def test_the_page_lists_what_a_file_says_about_its_network(tmp_path: Path) -> None:
+    listed = re.findall(r"`(\w+)`", " ".join(first_column(PAGE, "metadata")))
+    assert listed == list(plain_network(random_model(tmp_path / "run")).about)
 
 
 def test_every_script_is_one_of_these() -> None:
