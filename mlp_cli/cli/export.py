@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_network
 from mlp_cli.cli.options import GivenPath, HelpfulCommand, data_dir_option, examples
 from mlp_cli.cli.printing import show
 
@@ -19,7 +20,12 @@ from mlp_cli.cli.printing import show
         "mlp export runs/a/last.npz net.c",
     ),
 )
-@click.argument("checkpoint", type=GivenPath(), metavar="RUN_OR_CHECKPOINT")
+@click.argument(
+    "checkpoint",
+    type=GivenPath(),
+    shell_complete=complete_network,
+    metavar="RUN_OR_CHECKPOINT",
+)
 @click.argument("file", type=GivenPath(dir_okay=False), metavar="FILE")
 @data_dir_option
 def export(checkpoint: Path, file: Path, data_dir: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_network
 from mlp_cli.cli.options import GivenPath, HelpfulCommand, examples, json_option, option
 from mlp_cli.cli.printing import show, show_json
 
@@ -28,6 +29,7 @@ from mlp_cli.cli.printing import show, show_json
     nargs=-1,
     required=True,
     type=GivenPath(stream=True),
+    shell_complete=complete_network,
     metavar="RUN_OR_CHECKPOINT... IMAGE...",
 )
 @option("--show", "draw", is_flag=True, help="Draw what the network saw, in characters.")

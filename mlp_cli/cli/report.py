@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_run_or_sweep
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
@@ -23,13 +24,20 @@ from mlp_cli.cli.printing import show
     short_help="Make a page about runs.",
     epilog=examples("mlp report runs/a --out a.html", "mlp report runs --out all.html"),
 )
-@click.argument("paths", nargs=-1, required=True, type=GivenPath(), metavar="PATH...")
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=GivenPath(),
+    shell_complete=complete_run_or_sweep,
+    metavar="PATH...",
+)
 @option(
     "--out",
     required=True,
     type=GivenPath(dir_okay=False),
     metavar="FILE.html",
-    help="The page. A file that is there is replaced.",
+    help="The page. An older page that is there is replaced, any other file is not.",
 )
 @data_dir_option
 @data_path_option

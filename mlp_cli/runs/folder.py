@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mlp_cli.errors import ConfigError, StorageError
+from mlp_cli.errors import StorageError
 from mlp_cli.runs.lock import FolderLock, in_use
 from mlp_cli.runs.records import lines_of_epochs, read_result
 from mlp_cli.storage.files import atomic_writer, exists, mode_of, storage_errors, sync_file
@@ -58,6 +58,21 @@ TEMPORARY = re.compile(r"\.(?:" + "|".join(map(re.escape, (*FILES, REPORT))) + r
 def holds_run(names: Iterable[str]) -> bool:
     """Whether a folder with these entries holds a run. `config.yaml` may be the user's own."""
     return not _OWN.isdisjoint(names)
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that this program made, about this run or others.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    with storage_errors("read", path):
+        if not stat.S_ISREG(mode_of(path) or 0):
+            return False
+        with path.open("rb") as file:
+            return PAGE_MARK in file.read(NEAR)
 
 
 class RunFolder:
@@ -235,29 +250,9 @@ class RunFolder:
         """
         return sorted(path for path in self.path.iterdir() if EVENTS.fullmatch(path.name))
 
-    def check_report(self) -> None:
-        """Refuse to write `report.html` if a file of that name is not a page of this program.
-
-        Raises
-        ------
-        ConfigError
-            If it is not.
-        StorageError
-            If it cannot be read.
-        """
-        if exists(self.report) and not self._own_report():
-            raise ConfigError(
-                f"{self.report} is no page of mlp, so it is not replaced. Move it, or leave out "
-                "--report."
-            )
-
     def _own_report(self) -> list[Path]:
         """Return the path of `report.html` if it is a page of this program, else nothing."""
-        with storage_errors("read", self.report):
-            if not stat.S_ISREG(mode_of(self.report) or 0):
-                return []
-            with self.report.open("rb") as file:
-                return [self.report] if PAGE_MARK in file.read(NEAR) else []
+        return [self.report] if is_page(self.report) else []
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -27,7 +27,12 @@ def test_a_report_is_written_and_its_name_printed(
     for name in ("a", "b"):
         done = mlp("train", quick_config, "--out", f"runs/{name}", "--quiet")
         assert done.returncode == 0
-    (tmp_path / "a.html").write_text("an old page")
+    (tmp_path / "a.html").write_text("my own page")
+    done = mlp("report", "runs/a", "--out", "a.html")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a.html is already there, and mlp did not make it. Choose another name" in done.stderr
+    assert (tmp_path / "a.html").read_text() == "my own page"
+    (tmp_path / "a.html").unlink()
     for paths, title in ((["runs/a"], "runs/a"), (["runs"], "runs"), (["runs/a", "runs/b"], "")):
         done = mlp("report", *paths, "--out", "a.html")
         assert (done.returncode, done.stdout, done.stderr) == (0, "a.html\n", "")
@@ -110,7 +115,7 @@ def test_a_file_of_the_user_in_place_of_the_report_stays(
     before = (tmp_path / "run" / "result.json").stat().st_mtime_ns
     done = mlp(*again, "--report")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "run/report.html is no page of mlp, so it is not replaced." in done.stderr
+    assert "run/report.html is already there, and mlp did not make it." in done.stderr
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == before
     assert mlp(*again, "--quiet").returncode == 0
     assert mine.read_text() == "<html>mine</html>"

@@ -10,9 +10,9 @@ from mlp_cli.errors import ConfigError
 from mlp_cli.reports.page.comparison_contents import comparison_contents
 from mlp_cli.reports.page.render import render
 from mlp_cli.reports.page.run_contents import run_contents
-from mlp_cli.runs.folder import RunFolder
+from mlp_cli.runs.folder import RunFolder, is_page
 from mlp_cli.runs.listing import find_runs, read_runs
-from mlp_cli.storage.files import atomic_write
+from mlp_cli.storage.files import atomic_write, exists
 
 SUFFIXES = (".html", ".htm")
 
@@ -23,12 +23,18 @@ def check_page(out: Path) -> None:
     Raises
     ------
     ConfigError
-        If its name is not that of a page, or if the extra `report` is not installed.
+        If its name is not that of a page, if another file has this name, or if the extra `report`
+        is not installed.
+    StorageError
+        If the file that is there cannot be read.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{out}: a report is a page. Give it a name that ends in .html.")
-    if find_spec("matplotlib") is None or find_spec("jinja2") is None:
-        raise ConfigError("a report needs the extra `report`: pip install 'mlp-cli[report]'")
+    _check_installed()
+    if exists(out) and not out.is_dir() and not is_page(out):
+        raise ConfigError(
+            f"{out} is already there, and mlp did not make it. Choose another name, or move it."
+        )
 
 
 def check_run_report(run: Path | None) -> None:
@@ -37,14 +43,17 @@ def check_run_report(run: Path | None) -> None:
     Raises
     ------
     ConfigError
-        As `check_page`, or if its `report.html` is not a page of this program.
-    StorageError
-        If that cannot be read.
+        As `check_page`.
     """
-    folder = RunFolder(run or Path())
-    check_page(folder.report)
-    if run is not None:
-        folder.check_report()
+    if run is None:
+        _check_installed()
+    else:
+        check_page(RunFolder(run).report)
+
+
+def _check_installed() -> None:
+    if find_spec("matplotlib") is None or find_spec("jinja2") is None:
+        raise ConfigError("a report needs the extra `report`: pip install 'mlp-cli[report]'")
 
 
 def write_run_report(
@@ -74,7 +83,7 @@ def write_report(
     paths
         Folders of runs and sweeps, or folders that hold some.
     out
-        The page. A file that is there is replaced.
+        The page. An older page that is there is replaced.
     data_dir, data_path
         Where MNIST lies, in a folder `mnist`; and where the data of one run with `data.path` are
         now, None if its configuration says it.
