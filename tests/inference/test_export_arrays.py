@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.craft import opened, sealed
 from helpers.exports import KINDS, SHAPES, name, random_model
+from helpers.selection import few
 
 from mlp_cli.errors import CheckpointError
 from mlp_cli.inference.export.arrays import npz_bytes
@@ -20,7 +21,7 @@ from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.losses import LOSSES
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *SHAPES], ids=name)
+@pytest.mark.parametrize("kind", few([*KINDS, *SHAPES], 5), ids=name)
 def test_plain_layers_give_the_answers_of_the_network(
     kind: dict[str, object], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.exports import KINDS, SHAPES, compile_c, compiled, name, random_model, run_c
+from helpers.selection import few
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from mlp_cli.inference.export.checking import drawn_images
 from mlp_cli.inference.export.formats import write_export
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *SHAPES], ids=name)
+@pytest.mark.parametrize("kind", few([*KINDS, *SHAPES], 5), ids=name)
 def test_c_gives_the_answers_of_the_network(kind: dict[str, object], tmp_path: Path) -> None:
     model = random_model(tmp_path / "run", **kind)
     write_export(model, tmp_path / "net.c", tmp_path)
