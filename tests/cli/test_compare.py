@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers.privileges import without_root
+from helpers.selection import few
 from helpers.written_runs import write_run
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
@@ -135,19 +136,22 @@ def test_names_cannot_control_the_terminal(mlp: Mlp, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
-    [
-        (["compare"], 2, "Missing argument 'PATH...'"),
-        (["compare", "nothing"], 2, "nothing: there is no such folder."),
-        (["compare", "empty"], 2, "empty: there is no run in this folder."),
-        (["compare", "runs", "--csv", "--json"], 2, "exclude each other"),
-        (["compare", "runs", "--sort", "lr"], 2, "--sort lr: there is no such key."),
-        (["compare", "runs", "--top", "0"], 2, "--top"),
-        (["compare", "runs", "--against", "runs"], 2, "it holds 4 runs. Give one of them."),
-        (["compare", "runs", "--against", "runs/low"], 2, "the folder holds no best.npz."),
-        (["compare", "runs", "--plot", "a.txt"], 2, "unknown picture format"),
-        (["runs", "nothing"], 2, "nothing: there is no such folder."),
-        (["runs", "empty"], 2, "empty: there is no run in this folder."),
-    ],
+    few(
+        [
+            (["compare"], 2, "Missing argument 'PATH...'"),
+            (["compare", "nothing"], 2, "nothing: there is no such folder."),
+            (["compare", "empty"], 2, "empty: there is no run in this folder."),
+            (["compare", "runs", "--csv", "--json"], 2, "exclude each other"),
+            (["compare", "runs", "--sort", "lr"], 2, "--sort lr: there is no such key."),
+            (["compare", "runs", "--top", "0"], 2, "--top"),
+            (["compare", "runs", "--against", "runs"], 2, "it holds 4 runs. Give one of them."),
+            (["compare", "runs", "--against", "runs/low"], 2, "the folder holds no best.npz."),
+            (["compare", "runs", "--plot", "a.txt"], 2, "unknown picture format"),
+            (["runs", "nothing"], 2, "nothing: there is no such folder."),
+            (["runs", "empty"], 2, "empty: there is no run in this folder."),
+        ],
+        3,
+    ),
 )
 def test_what_cannot_be_shown_is_one_message(
     words: list[str], code: int, message: str, mlp: Mlp, runs: Path, tmp_path: Path

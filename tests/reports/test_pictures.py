@@ -83,6 +83,7 @@ def test_a_sheet_without_mistakes_is_empty(
     assert (cells(picture, 10) == 1).all()
 
 
+@pytest.mark.long
 @needs_plot
 def test_at_most_20_rows_of_mistakes_are_drawn(
     mlp: Mlp, config: Path, own_images: Callable[..., Path], tmp_path: Path
@@ -97,6 +98,7 @@ def test_at_most_20_rows_of_mistakes_are_drawn(
     assert cells(picture, 10).shape[0] == 20
 
 
+@pytest.mark.long
 @needs_plot
 @pytest.mark.parametrize("suffix", ["pdf", "SVG"])
 def test_a_picture_can_be_pdf_or_svg(suffix: str, mlp: Mlp, run: Path, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_a_run_without_some_of_its_files_has_a_page(
     assert said in text_of(page_of([page_copy], tmp_path / "a.html")[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "result.json", "env.json",
                                   "best.npz", "divergence.json"])  # fmt: skip
 def test_a_damaged_file_is_told_and_there_is_still_a_page(
@@ -133,6 +134,7 @@ def test_a_diverged_run_shows_its_last_steps(page_copy: Path, tmp_path: Path) ->
     assert "7 1 3 ∞ 2 3.5 1.25 ∞" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
