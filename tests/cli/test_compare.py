@@ -138,17 +138,23 @@ def test_names_cannot_control_the_terminal(mlp: Mlp, tmp_path: Path) -> None:
     ("words", "code", "message"),
     few(
         [
-            (["compare"], 2, "Missing argument 'PATH...'"),
-            (["compare", "nothing"], 2, "nothing: there is no such folder."),
-            (["compare", "empty"], 2, "empty: there is no run in this folder."),
-            (["compare", "runs", "--csv", "--json"], 2, "exclude each other"),
-            (["compare", "runs", "--sort", "lr"], 2, "--sort lr: there is no such key."),
-            (["compare", "runs", "--top", "0"], 2, "--top"),
-            (["compare", "runs", "--against", "runs"], 2, "it holds 4 runs. Give one of them."),
-            (["compare", "runs", "--against", "runs/low"], 2, "the folder holds no best.npz."),
-            (["compare", "runs", "--plot", "a.txt"], 2, "unknown picture format"),
-            (["runs", "nothing"], 2, "nothing: there is no such folder."),
-            (["runs", "empty"], 2, "empty: there is no run in this folder."),
+            pytest.param(["compare"], 2, "Missing argument 'PATH...'"),
+            pytest.param(["compare", "nothing"], 2, "nothing: there is no such folder."),
+            pytest.param(["compare", "empty"], 2, "empty: there is no run in this folder."),
+            pytest.param(["compare", "runs", "--csv", "--json"], 2, "exclude each other"),
+            pytest.param(
+                ["compare", "runs", "--sort", "lr"], 2, "--sort lr: there is no such key."
+            ),
+            pytest.param(["compare", "runs", "--top", "0"], 2, "--top"),
+            pytest.param(
+                ["compare", "runs", "--against", "runs"], 2, "it holds 4 runs. Give one of them."
+            ),
+            pytest.param(
+                ["compare", "runs", "--against", "runs/low"], 2, "the folder holds no best.npz."
+            ),
+            pytest.param(["compare", "runs", "--plot", "a.txt"], 2, "unknown picture format"),
+            pytest.param(["runs", "nothing"], 2, "nothing: there is no such folder."),
+            pytest.param(["runs", "empty"], 2, "empty: there is no run in this folder."),
         ],
         3,
     ),
