@@ -101,7 +101,9 @@ def test_pictures_are_prepared_and_answered_as_by_predict(
         values, kinds = make_picture(digits[trial], trial)
         answer = predicted(model, Picture("a picture", values))
         found = drawn.answer(as_png(values))
-        assert answer.seen.image is not None, kinds
+        if answer.seen.image is None:  # so pale that it is blank
+            assert found["image"] is None, kinds
+            continue
         image = np.array(found["image"]).reshape(28, 28)
         assert np.abs(image - answer.seen.image.astype(int)).max() <= 1, kinds
         assert (found["digits"], tuple(found["box"])) == (answer.seen.digits, answer.seen.box)
