@@ -93,15 +93,18 @@ def with_fault(
     environ: Mapping[str, str],
     call: Call,
     fault: str,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command with `error=…` or `signal=…` at one call of its traced run."""
+) -> subprocess.CompletedProcess[str] | None:
+    """Run a command with `error=…` or `signal=…` at one call of its traced run.
+
+    Return None if another call had its number. Other tests may have written the bytecode of a
+    module meanwhile, and the command now opens a file less.
+    """
     done = strace(
         command, folder, log, environ, "-e", f"inject={call.name}:{fault}:when={call.number}"
     )
     # strace counts in each thread and child, so a call of a child (`uname`) may fail as well.
     hit = [found.target for found in read(log, folder) if found[1:3] == call[1:3]]
-    assert call.target in hit, f"{call} was missed"
-    return done
+    return done if call.target in hit else None
 
 
 def touching(calls: Sequence[Call], folder: Path) -> list[Call]:

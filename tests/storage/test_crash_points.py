@@ -52,8 +52,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.disk = self.root / "disk"
-        self.reset()
-        self.calls = trace(self.command, self.root, self._log, ENVIRON)
+        self.calls = self.trace()
+        self.now = self.points  # the same calls, with the numbers that they have at present
         self.after = self.root / f"{self.name} after"
         shutil.copytree(self.disk, self.after)
 
@@ -68,6 +68,10 @@ class Scene:
         else:
             shutil.copytree(self.before, self.disk)
 
+    def trace(self) -> list[Call]:
+        self.reset()
+        return trace(self.command, self.root, self._log, ENVIRON)
+
     @property
     def inside(self) -> list[Call]:
         """The calls that concern the folder."""
@@ -78,9 +82,16 @@ class Scene:
         return touching(self.calls, self.disk)
 
     def run(self, call: Call, fault: str) -> subprocess.CompletedProcess[str]:
-        """Run the command on the content before, with a fault at one call."""
-        self.reset()
-        return with_fault(self.command, self.root, self._log, ENVIRON, call, fault)
+        """Run the command on the content before, with a fault at one of the points."""
+        place = self.points.index(call)
+        for _ in range(5):
+            self.reset()
+            point = self.now[place]
+            done = with_fault(self.command, self.root, self._log, ENVIRON, point, fault)
+            if done is not None:
+                return done
+            self.now = touching(self.trace(), self.disk)
+        raise AssertionError(f"{call} was missed")
 
     def again(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
