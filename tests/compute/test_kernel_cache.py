@@ -196,6 +196,19 @@ def test_damaged_files_are_made_again(suffix: str, damage: bytes, run: Run, tmp_
     assert run() == ["RESULT 2"]
 
 
+def test_a_process_that_can_load_nothing_leaves_whole_files(run: Run, start: Start) -> None:
+    fail = (
+        "if 'FAIL' in os.environ:\n"
+        "    import pickle\n"
+        "    pickle.loads = lambda data: int('as of an import that a variable spoils')"
+    )
+    run(before=fail)
+    process = start(before=fail, FAIL="1", SLOW="60")
+    assert process.stdout is not None and is_announced(process.stdout.readline())
+    process.kill()
+    assert run(before=fail) == ["RESULT 2"]
+
+
 def test_files_that_cannot_be_read_stay(run: Run, tmp_path: Path) -> None:
     run()
     kept = list((tmp_path / "package" / "__pycache__").iterdir())
