@@ -21,7 +21,7 @@ from typing import Any
 from mlp_cli.errors import ConfigError, StorageError, reason
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
 from mlp_cli.storage.folders import make_folder
-from mlp_cli.storage.locks import LOCK_FILE, open_lockable, opened_lockable, try_lock
+from mlp_cli.storage.locks import LOCK_FILES, open_lockable, opened_lockable, try_lock
 from mlp_cli.storage.strict_json import read_object, to_json
 from mlp_cli.sweep.trials import Job
 
@@ -75,7 +75,7 @@ class SweepFolder:
             except FileNotFoundError:
                 return
         files = (self.sweep, self.data, self.trials, self.confirm, self.result)
-        ours = {LOCK_FILE, *(path.name for path in files)}
+        ours = LOCK_FILES | {path.name for path in files}
         foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
         if foreign and "sweep.yaml" not in names:
             raise ConfigError(
