@@ -262,6 +262,17 @@ def test_if_no_folder_can_be_written_the_announcement_says_so(run: Run, tmp_path
         assert result == "RESULT 2"
 
 
+def test_code_that_numba_does_not_optimise_is_not_kept_and_the_announcement_says_so(
+    run: Run,
+) -> None:
+    for _ in range(2):
+        announced, reported, result = run(NUMBA_OPT="0")
+        assert is_announced(announced)
+        assert "each time, because they cannot be kept with NUMBA_OPT=0" in announced
+        assert re.fullmatch(r"LOG Compiled the kernels in \d+ s\.", reported)
+        assert result == "RESULT 2"
+
+
 def test_code_that_cannot_be_kept_is_ready_in_the_process_that_compiled_it(run: Run) -> None:
     ask = "atexit.register(lambda: print('READY', cache.is_ready((numba.typeof(1),))))"
     before = f"import atexit\n{ask}\nc.private_folder = lambda parent: None"

@@ -107,7 +107,9 @@ class KernelCache:
             found = self._load(signature, context)
         if found is None:
             often = "once on a machine"
-            if self._files is None:
+            if SETTINGS["OPT"] == 0:
+                often = "each time, because they cannot be kept with NUMBA_OPT=0. Unset it"
+            elif self._files is None:
                 often = (
                     "each time, because no folder can be written to keep them. Name one by "
                     "NUMBA_CACHE_DIR"
@@ -124,7 +126,7 @@ class KernelCache:
         """Keep compiled code if there is a folder for it."""
         self._ended.set()
         done = f"Compiled the kernels in {time.monotonic() - self._began:.0f} s"
-        if self._files is not None:
+        if self._files is not None and SETTINGS["OPT"] > 0:  # Numba cannot keep other code
             try:
                 if self._are_damaged:
                     self._remove_files()
