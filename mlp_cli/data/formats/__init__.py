@@ -8,5 +8,6 @@ arrays         NumPy's .npz and .npy files
 idx_files      IDX files of other names and types than MNIST's; EMNIST lies on its side
 values         numbers as grey values from 0 to 255
 labels         whole numbers or one-hot rows as classes 0, 1, … with names
+questions      asks for what a source leaves open, and names the option that answers it
 importing      writes a source as a folder for `data.path`
 """
