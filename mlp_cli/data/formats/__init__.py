@@ -7,6 +7,7 @@ table          CSV, with an image in each line
 csv_numbers    the numbers of a CSV file, piece by piece
 arrays         NumPy's .npz and .npy files
 idx_files      IDX files of other names and types than MNIST's; EMNIST lies on its side
+npy_files      a single array of such a file
 parts          puts the sets of a source together
 values         numbers as grey values from 0 to 255
 labels         whole numbers or one-hot rows as classes 0, 1, … with names
