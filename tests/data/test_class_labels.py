@@ -98,5 +98,5 @@ def test_a_class_without_images_need_not_be_known() -> None:
 
 
 def test_of_many_classes_the_message_names_some() -> None:
-    with pytest.raises(DataError, match="are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …, 99. Remove"):
+    with pytest.raises(DataError, match=r"are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …, 99. Remove"):
         classes_of("f", np.arange(100), np.array([100]))
