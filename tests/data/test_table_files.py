@@ -146,6 +146,7 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a long line": (PLAIN + "5,1,2,3,4,5\n", {}, "line 4: it has 6 columns"),
     "an empty cell": (LABELLED + "5,1,,3,4\n", {}, "line 5, column 3: the cell is empty"),
     "an empty line": (PLAIN + "\n" + PLAIN, {}, "line 4: the line is empty"),
+    "millions of empty lines": (PLAIN + "\n" * (3 << 20) + PLAIN, {}, "more than 1,048,576 empty"),
     "an empty first line": ("\n" + PLAIN, {}, "the first line is empty"),
     "text": (PLAIN + "5,1,x\x1b,3,4\n", {}, r"line 4, column 3: 'x\\\\x1b' is no number"),
     "text labels": (LABELLED + "cat,1,2,3,4\n", {}, "line 5, column 1: 'cat'.*a folder for each"),

@@ -210,6 +210,8 @@ def _texts(path: Path) -> Iterator[str]:
                     yield lines[started:]
                     started = 1  # the next text begins with the line feed of the last line
                 kept = text[len(lines) :]
+                if len(kept) > CHUNK:
+                    raise DataError(f"{path}: it has more than {CHUNK:,} empty lines. Remove them.")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(
                 f"{path} is a damaged gzip file: {reason(error)}. Download or create it again."
