@@ -18,7 +18,7 @@ PIECE = 1 << 20  # numbers that are converted at once
 def as_grey(name: str, values: NDArray[Any], white: float | None) -> Pixels:
     """Return numbers of any type as grey values, rounded to the nearest whole number.
 
-    Bytes up to 255 are returned as they are, without a copy.
+    Bytes of which 255 is white are returned as they are, without a copy.
 
     Parameters
     ----------
