@@ -41,7 +41,7 @@ def as_grey(name: str, values: NDArray[Any], white: float | None) -> Pixels:
         return values
     grey = np.empty(values.shape, np.uint8)
     for rows in _pieces(values):
-        grey[rows] = np.rint(values[rows] * np.float64(255 / white))
+        grey[rows] = np.rint(values[rows] / np.float64(white) * 255)
     return grey
 
 
