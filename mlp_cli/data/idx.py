@@ -29,7 +29,7 @@ from mlp_cli.errors import DataError, StorageWarning, reason
 from mlp_cli.storage.files import storage_errors
 
 UNSIGNED_BYTE = 8
-TYPES = {
+TYPES: dict[int, np.dtype[Any]] = {
     UNSIGNED_BYTE: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
     0x0B: np.dtype(">i2"),
