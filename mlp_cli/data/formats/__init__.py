@@ -6,6 +6,7 @@ class_folders  pictures, in a folder for each class
 table          CSV, with an image in each line
 csv_numbers    the numbers of a CSV file, piece by piece
 arrays         NumPy's .npz and .npy files
+npy_files      a single array of such a file
 idx_files      IDX files of other names and types than MNIST's
 orientation    images that lie on their side, as EMNIST's do
 parts          puts the sets of a source together

@@ -124,7 +124,8 @@ def whole_labels(name: str, array: NDArray[Any]) -> NDArray[np.int64]:
         return _whole(name, array[:, 0])
     wrong = ((array != 0) & (array != 1)).any(axis=1) | ((array != 0).sum(axis=1) != 1)
     if not wrong.any():
-        return np.argmax(array, axis=1).astype(np.int64)
+        codes: NDArray[np.int64] = array.argmax(axis=1).astype(np.int64)
+        return codes
     if array.shape[1] == QMNIST_COLUMNS and array.dtype.kind in "iu":
         return _whole(name, array[:, 0])
     raise DataError(

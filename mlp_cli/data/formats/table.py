@@ -124,8 +124,7 @@ def _read(path: Path, answers: Answers, progress: Progress, train: Table | None)
     for end in pixel_ends:
         _check_values(file, 0, cells.ends[:, [end]], column=(1, file.columns)[end])
         high = max(high, float(cells.ends[:, end].max()))
-    if answers.white is not None or white is None or high > white:
-        white = find_white(str(path), high, answers.white)
+    white = find_white(str(path), high, white)
     if white != cells.white:
         cells = _read_cells(file, white, progress)
     for end in pixel_ends:

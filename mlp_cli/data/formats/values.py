@@ -60,8 +60,8 @@ def find_white(name: str, high: float, white: float | None) -> float:
     if white is not None:
         if high > white:
             raise DataError(
-                f"{name}: its largest value is {high:g}, but --white says that {white:g} is "
-                "white. Give the value that is white in these data."
+                f"{name}: its largest value is {high:g}, but white is {white:g}, as --white or the "
+                "training images say. Give the images one scale."
             )
         return white
     if high <= 1:
