@@ -114,11 +114,10 @@ def _files(source: Path) -> tuple[str, Files]:
     if source.is_dir():
         data_sets = _data_sets(source)
         if len(data_sets) > 1:
-            names = ", ".join(visible(name or "MNIST's names") for name in data_sets)
-            example = next(path for files in data_sets.values() for path in _images(files))
+            names = ", ".join(visible(_images(files)[0].name) for files in data_sets.values())
             raise ConfigError(
-                f"{source}: the folder holds several data sets: {names}. Name a file of training "
-                f"images instead of the folder, as in {example}."
+                f"{source}: the folder holds the images of several data sets: {names}. Name one of "
+                "these files instead of the folder."
             )
         if not data_sets:
             raise DataError(f"{source}: the folder holds no IDX file of images.")
@@ -131,8 +130,8 @@ def _files(source: Path) -> tuple[str, Files]:
             raise DataError(
                 f"{source}: a file of labels. Name the file of images that belongs to it."
             )
-        data_set, files = name.data_set, _data_sets(source.parent)[name.data_set]
-        files[name.part]["images"] = source
+        data_set, files = name.data_set, _data_sets(source.parent).get(name.data_set, {})
+        files.setdefault(name.part, {})["images"] = source
         if name.part == "test":
             files = {"test": files["test"]}
     for roles in files.values():
