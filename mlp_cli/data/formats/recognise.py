@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlp_cli.data.formats.class_folders import Store, read_class_folders
 from mlp_cli.data.formats.collection import Answers, Collection, Progress
 
 
 def read_collection(
-    source: Path, answers: Answers = Answers(), progress: Progress = lambda done, total: None
+    source: Path,
+    answers: Answers = Answers(),
+    progress: Progress = lambda done, total: None,
+    store: Store | None = None,
 ) -> Collection:
     """Read a file or folder of images in any format that is known.
 
@@ -23,4 +27,4 @@ def read_collection(
     StorageError
         If a file cannot be read.
     """
-    raise NotImplementedError
+    return read_class_folders(source, answers, progress, store)
