@@ -98,11 +98,11 @@ def test_a_damaged_mapping_is_refused_by_its_line(line: bytes, tmp_path: Path) -
 
 def test_of_several_data_sets_the_user_names_one_by_a_file(tmp_path: Path) -> None:
     put(tmp_path, emnist("letters", LABELS + 1) | emnist("digits", LABELS))
-    with pytest.raises(ConfigError, match="several data sets: emnist-digits, emnist-letters") as e:
+    put(tmp_path, {"images.idx": DIGITS})
+    names = [f"emnist-{split}-train-images-idx3-ubyte" for split in ("digits", "letters")]
+    with pytest.raises(ConfigError, match=f"images of several data sets: .*{', '.join(names)}. "):
         read_idx_folder(tmp_path, NO)
-    named = tmp_path / "emnist-digits-train-images-idx3-ubyte"
-    assert f"as in {named}." in str(e.value)
-    found = read_idx_folder(named, NO)
+    found = read_idx_folder(tmp_path / names[0], NO)
     assert (list(found.parts), found.names) == (["train", "test"], ("0", "1", "2", "3"))
 
 
@@ -168,6 +168,19 @@ def test_images_without_labels_are_read_without_classes(tmp_path: Path) -> None:
     found = read_idx_folder(tmp_path / "anything", NO)
     assert (found.parts["train"].labels, found.names) == (None, ())
     assert "12 train images of 28×28 pixels, no labels" in str(found)
+
+
+def test_a_raw_file_is_read_before_a_gzipped_one(tmp_path: Path) -> None:
+    put(tmp_path, {"train-images-idx3.gz": 255 - DIGITS, "train-images.idx3": DIGITS})
+    found = read_idx_folder(tmp_path, NO)
+    np.testing.assert_array_equal(found.parts["train"].images, DIGITS)
+
+
+def test_a_hidden_file_is_read_if_it_is_named(tmp_path: Path) -> None:
+    put(tmp_path, {".train-images-idx3": DIGITS, ".train-labels-idx1": LABELS})
+    assert read_idx_folder(tmp_path / ".train-images-idx3", NO).parts["train"].labels is None
+    with pytest.raises(DataError, match="the folder holds no IDX file of images"):
+        read_idx_folder(tmp_path, NO)
 
 
 def test_labels_need_their_images(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ turned upright.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,14 +87,17 @@ def read_idx_folder(source: Path, answers: Answers) -> Collection:
         If a file cannot be read.
     """
     data_set, files = _files(source)
-    images = {part: read_numbers(roles["images"], IMAGES) for part, roles in files.items()}
-    labels = {
-        part: whole_labels(str(roles["labels"]), read_numbers(roles["labels"], LABELS))
-        for part, roles in files.items()
-        if "labels" in roles
-    }
-    grey = _as_grey({str(files[part]["images"]): array for part, array in images.items()}, answers)
-    sets = {part: (array, labels.get(part)) for part, array in zip(images, grey, strict=True)}
+    sets: dict[str, tuple[Pixels, NDArray[Any] | None]] = {}
+    white = answers.white
+    for part, roles in sorted(files.items(), reverse=True):  # training says what white is
+        name = str(roles["images"])
+        values = read_numbers(roles["images"], IMAGES)
+        white = find_white(name, largest(name, values), white)
+        images, labels = as_grey(name, values, white), None
+        del values  # before the next are read
+        if path := roles.get("labels"):
+            labels = whole_labels(str(path), read_numbers(path, LABELS))
+        sets[part] = images, labels
     collection = as_collection(source, "IDX files", sets)
     if data_set not in EMNIST:
         return collection
@@ -112,11 +114,10 @@ def _files(source: Path) -> tuple[str, Files]:
     if source.is_dir():
         data_sets = _data_sets(source)
         if len(data_sets) > 1:
-            names = ", ".join(visible(name or "MNIST's names") for name in data_sets)
-            example = next(path for files in data_sets.values() for path in _images(files))
+            names = ", ".join(visible(_images(files)[0].name) for files in data_sets.values())
             raise ConfigError(
-                f"{source}: the folder holds several data sets: {names}. Name a file of training "
-                f"images instead of the folder, as in {example}."
+                f"{source}: the folder holds the images of several data sets: {names}. Name one of "
+                "these files instead of the folder."
             )
         if not data_sets:
             raise DataError(f"{source}: the folder holds no IDX file of images.")
@@ -129,8 +130,8 @@ def _files(source: Path) -> tuple[str, Files]:
             raise DataError(
                 f"{source}: a file of labels. Name the file of images that belongs to it."
             )
-        data_set, files = name.data_set, _data_sets(source.parent)[name.data_set]
-        files[name.part]["images"] = source
+        data_set, files = name.data_set, _data_sets(source.parent).get(name.data_set, {})
+        files.setdefault(name.part, {})["images"] = source
         if name.part == "test":
             files = {"test": files["test"]}
     for roles in files.values():
@@ -160,13 +161,6 @@ def _data_sets(folder: Path) -> dict[str, Files]:
 
 def _images(files: Files) -> list[Path]:
     return [files[part]["images"] for part in ("train", "test") if "images" in files.get(part, {})]
-
-
-def _as_grey(images: dict[str, NDArray[Any]], answers: Answers) -> Iterable[Pixels]:
-    """Return images, which are given by the names of their files, as grey values of one scale."""
-    high, name = max((largest(name, array), name) for name, array in images.items())
-    white = find_white(name, high, answers.white)
-    return [as_grey(name, array, white) for name, array in images.items()]
 
 
 def _with_names(collection: Collection, data_set: str, mapping: Path) -> Collection:

@@ -11,6 +11,7 @@ import os
 import struct
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,7 +161,7 @@ def _as_data_errors(name: str) -> Iterator[None]:
         raise DataError(f"{name}: it does not fit into memory. Save fewer images.") from error
     except Exception as error:
         raise DataError(
-            f"{name}: it is damaged: {visible(reason(error))}. Save or download it again."
+            f"{name}: it cannot be read: {visible(reason(error)[:200])}. Save or download it again."
         ) from error
 
 
@@ -174,24 +175,26 @@ def _check_end(file: IO[bytes], size: int) -> None:
         raise ValueError("it is not an .npz file, which begins with PK")
     file.seek(max(0, size - _END.size - _ZIP64_LOCATOR))
     tail = file.read()
-    mark, _, _, _, count, directory, _, comment = _END.unpack(tail[-_END.size :])
+    mark, _, _, _, _, directory, _, comment = _END.unpack(tail[-_END.size :])
     if mark != b"PK\5\6" or comment:
         raise ValueError("it ends early")
     if tail.startswith(b"PK\6\7"):
         raise ValueError("it has more than 2 GiB, for which .npy files are the better choice")
-    if count > MOST_MEMBERS or directory > MOST_DIRECTORY:
-        raise ValueError(f"it has more than {MOST_MEMBERS} arrays, or very long names")
+    if directory > MOST_DIRECTORY:
+        raise ValueError(f"the list of its arrays has {directory:,} bytes")
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     """Refuse a directory of a zip file of which the members could be harmful."""
-    names = [member.filename for member in members]
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(f"it has more than {MOST_MEMBERS} arrays")
+    names = Counter(member.filename for member in members)
     unpacked, end = 0, 0
     for member in sorted(members, key=lambda member: member.header_offset):
         name = member.filename
         if "/" in name or "\\" in name or ".." in name or not name.endswith(".npy"):
             raise ValueError(f"{name!r} is not the name of an array, as in x_train.npy")
-        if names.count(name) > 1:
+        if names[name] > 1:
             raise ValueError(f"it holds {name!r} twice")
         if member.flag_bits & _ENCRYPTED:
             raise ValueError(f"{name!r} is encrypted")
