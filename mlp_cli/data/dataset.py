@@ -17,6 +17,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.config.sections import DataConfig
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.digest import digest
+from mlp_cli.data.formats.collection import NoFileError
 from mlp_cli.data.idx import read_idx
 from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import ConfigError, DataError
@@ -24,10 +25,6 @@ from mlp_cli.nn.buffers import Pixels, Rows
 from mlp_cli.nn.rng import generator
 from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.header import DataRecord
-
-
-class NoFileError(DataError):
-    """`data.path` lacks a file."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlp_cli.data import mnist
-from mlp_cli.data.dataset import Dataset, NoFileError
+from mlp_cli.data.dataset import Dataset
+from mlp_cli.data.formats.collection import NoFileError
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.storage.header import DataRecord
 from mlp_cli.storage.strict_json import shown

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels
 
 Progress = Callable[[int, int], object]  # is told how many images are read, and of how many
+
+
+class NoFileError(DataError):
+    """A file of the data is not there, or nothing that is known as data."""
 
 
 @dataclass(frozen=True)
