@@ -208,6 +208,23 @@ def test_a_resumed_training_says_what_an_uninterrupted_one_says(
     assert_equal_position(whole, parts)
 
 
+def test_a_resumed_training_remembers_that_an_epoch_was_better(
+    images: Path, tmp_path: Path
+) -> None:
+    frozen = {
+        "data.validation": 0, "schedule.name": "step", "schedule.every": 1, "schedule.factor": 1e-9,
+    }  # fmt: skip
+    run = tmp_path / "run"
+    assert trained(run, images, frozen, Stop(epochs=2)) == []
+    last = load_checkpoint(run / "last.npz")
+    forgotten = {name: 0 * array for name, array in last.arrays.items() if "layers" in name}
+    save_checkpoint(run / "last.npz", {**last.arrays, **forgotten}, last.header)
+    assert trained(run, images, frozen) == []
+    final = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert final["train_accuracy"] == 0.1
+    assert at_chance(run) is False
+
+
 def test_earlier_checkpoints_and_results_do_without_it(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     trained(run, images, {"data.validation": 0})
