@@ -95,8 +95,8 @@ def _causes(config: Config, steps: int) -> Iterator[str]:
             yield f"model.batch_norm (true helps {layers} hidden layers of {model.activation})"
     if rule.weight_decay >= STRONG_DECAY:
         yield f"optimizer.weight_decay {rule.weight_decay:g}"
-    own = config.regularisation
-    if own.input_dropout or own.dropout or own.input_noise or own.noise or own.max_norm:
+    added = config.regularisation
+    if any((added.input_dropout, added.dropout, added.input_noise, added.noise, added.max_norm)):
         yield "the strength of regularisation"
     if not config.distortion.is_none:
         yield "the strength of distortion"
