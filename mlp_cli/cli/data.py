@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -33,7 +33,7 @@ class Number(click.FloatRange):
     """A number in a range, and so neither infinite nor NaN."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number, or raise a usage error that names the option."""
         found = float(super().convert(value, param, ctx))
@@ -119,6 +119,6 @@ def import_data(
             answers,
             test_share=test_share,
             log=observer.log,
-            progress=observer.pictures,
+            progress=observer.images,
         )
     show(folder)

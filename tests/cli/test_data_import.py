@@ -155,5 +155,5 @@ def test_a_bar_is_drawn_on_a_terminal_only(mlp: Mlp, tmp_path: Path) -> None:
     source = write_folders(tmp_path)
     pane = on_terminal(["data", "import", source, "a"], 60, cwd=tmp_path)
     assert pane.returncode == 0
-    assert re.search(r"pictures: +\d+%\|.*\| *\d+/12", pane.written)
+    assert re.search(r"images: +\d+%\|.*\| *\d+/12", pane.written)
     assert "\r" not in mlp("data", "import", source, "b").stderr
