@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlp_cli.data import mnist
-from mlp_cli.data.dataset import Dataset, NoFileError
+from mlp_cli.data.dataset import Dataset
+from mlp_cli.data.formats.collection import NoFileError
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.storage.header import DataRecord
 from mlp_cli.storage.strict_json import shown
@@ -55,6 +56,8 @@ def other_data(record: DataRecord, dataset: Dataset, digests: Mapping[str, str])
         reasons.append(f"the images have {found} pixels, not {then}")
     if dataset.classes != record.classes:
         reasons.append(f"there are {dataset.classes} classes, not {record.classes}")
+    if record.names and list(dataset.names) != record.names:
+        reasons.append("the names of the classes differ")
     if changed := changed_files(record, digests):
         reasons.append(differ(changed))
     return "; ".join(reasons)

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels
 
 Progress = Callable[[int, int], object]  # is told how many images are read, and of how many
+
+
+class NoFileError(DataError):
+    """What `data.path` names is not there, lacks a file, or holds nothing that is known."""
 
 
 @dataclass(frozen=True)
