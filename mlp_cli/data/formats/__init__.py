@@ -4,9 +4,13 @@ collection     what a source holds: its sets of images, its classes; what the us
 recognise      which format a source has, by its content
 class_folders  pictures, in a folder for each class
 table          CSV, with an image in each line
+csv_numbers    the numbers of a CSV file, piece by piece
 arrays         NumPy's .npz and .npy files
 idx_files      IDX files of other names and types than MNIST's; EMNIST lies on its side
+npy_files      a single array of such a file
+parts          puts the sets of a source together
 values         numbers as grey values from 0 to 255
 labels         whole numbers or one-hot rows as classes 0, 1, … with names
+questions      asks for what a source leaves open, and names the option that answers it
 importing      writes a source as a folder for `data.path`
 """
