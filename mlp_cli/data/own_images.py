@@ -7,6 +7,7 @@ is read by `formats`.
 from __future__ import annotations
 
 import gzip
+import stat
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from mlp_cli.data.formats.recognise import read_collection
 from mlp_cli.data.idx import GZIP_MAGIC, UNSIGNED_BYTE, read_idx
 from mlp_cli.errors import DataError, reason, visible
 from mlp_cli.nn.buffers import Pixels
-from mlp_cli.storage.files import storage_errors
+from mlp_cli.storage.files import mode_of, storage_errors
 
 FILES = {
     "train": (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS),
@@ -180,11 +181,13 @@ def read_names(path: Path, classes: int) -> tuple[str, ...]:
         If it cannot be read.
     """
     with storage_errors("read", path):
-        try:
-            with path.open("rb") as file:
-                content = file.read(MOST_BYTES + 1)
-        except FileNotFoundError:
+        mode = mode_of(path)
+        if mode is None:
             return ()
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path}: it is no regular file. Write the names of the classes to it.")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise DataError(f"{path}: it has more than {MOST_BYTES:,} bytes. Give shorter names.")
     try:

@@ -38,7 +38,7 @@ function showAnswer(answer, data) {
   const prediction = element("prediction");
   prediction.textContent = first;
   prediction.classList.toggle("empty", !probabilities);
-  prediction.title = first;
+  prediction.title = data.names.length && probabilities ? first : "";
   prediction.classList.toggle("long", first.length > 2);
   prediction.classList.toggle("longer", first.length > 4);
   element("probability").textContent = probabilities ? percent(Math.max(...probabilities)) : "";
