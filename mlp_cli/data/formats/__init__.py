@@ -6,8 +6,9 @@ class_folders  pictures, in a folder for each class
 table          CSV, with an image in each line
 csv_numbers    the numbers of a CSV file, piece by piece
 arrays         NumPy's .npz and .npy files
-idx_files      IDX files of other names and types than MNIST's; EMNIST lies on its side
 npy_files      a single array of such a file
+idx_files      IDX files of other names and types than MNIST's
+orientation    images that lie on their side, as EMNIST's do
 parts          puts the sets of a source together
 values         numbers as grey values from 0 to 255
 labels         whole numbers or one-hot rows as classes 0, 1, … with names

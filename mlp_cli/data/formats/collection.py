@@ -14,7 +14,7 @@ Progress = Callable[[int, int], object]  # is told how many images are read, and
 
 
 class NoFileError(DataError):
-    """What `data.path` names is not there, lacks a file, or holds nothing that is known."""
+    """A file of the data is not there, or nothing that is known as data."""
 
 
 @dataclass(frozen=True)
