@@ -85,7 +85,7 @@ def test_a_file_of_names_has_limits(folder: Path) -> None:
         loaded(folder)
     (folder / "labels.txt").unlink()
     (folder / "labels.txt").mkdir()
-    with pytest.raises(DataError, match="labels.txt: it is no regular file"):
+    with pytest.raises(DataError, match=r"labels.txt: it is no regular file"):
         loaded(folder)
 
 

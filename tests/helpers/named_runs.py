@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from helpers.own_images import write_own_images
-from helpers.stopping import resume
 from numpy.typing import NDArray
 
+from helpers.own_images import write_own_images
+from helpers.stopping import resume
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.idx import read_idx
 
