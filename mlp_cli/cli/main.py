@@ -20,6 +20,7 @@ import click
 from mlp_cli.cli.compare import compare
 from mlp_cli.cli.completion.command import completion
 from mlp_cli.cli.config import config
+from mlp_cli.cli.data import data
 from mlp_cli.cli.download_data import download_data
 from mlp_cli.cli.eval import evaluate
 from mlp_cli.cli.export import export
@@ -59,6 +60,7 @@ for command in (
     compare,
     completion,
     config,
+    data,
     download_data,
     evaluate,
     export,

@@ -67,6 +67,12 @@ class ProgressObserver:
         if bar is not None:
             bar.update(done - bar.n)
 
+    def pictures(self, done: int, total: int) -> None:
+        """Show how many pictures are read."""
+        bar = self._bar_for("pictures", total, initial=done - 1, unit="")
+        if bar is not None:
+            bar.update(done - bar.n)
+
     def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
         """Show how much of the training is done, the loss, and the time that is left."""
         done = state.epoch * rows + state.position

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
+from helpers.class_pictures import write_pictures
 from helpers.commands import walk
 
 from mlp_cli.cli.main import cli
@@ -46,6 +47,11 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         (tmp_path / "pictures").mkdir()
         for picture in ("digit.png", "page.jpg", "pictures/a.png"):
             copyfile(ROOT / "docs" / "pictures" / "digit.jpg", tmp_path / picture)
+    if name == "data import":
+        pytest.importorskip("PIL", reason="needs the extra `images`")
+        write_pictures(tmp_path / "pictures")
+        lines = (",".join(map(str, [i % 3, *[i, 255] * 8])) for i in range(12))
+        (tmp_path / "train.csv").write_text("".join(f"{line}\n" for line in lines))
     if name == "report":
         pytest.importorskip("jinja2", reason="needs the extra `report`")
     (tmp_path / "mnist").write_text(SMALL)

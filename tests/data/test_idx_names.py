@@ -170,6 +170,12 @@ def test_images_without_labels_are_read_without_classes(tmp_path: Path) -> None:
     assert "12 train images of 28×28 pixels, no labels" in str(found)
 
 
+def test_a_raw_file_is_read_before_a_gzipped_one(tmp_path: Path) -> None:
+    put(tmp_path, {"train-images-idx3.gz": 255 - DIGITS, "train-images.idx3": DIGITS})
+    found = read_idx_folder(tmp_path, NO)
+    np.testing.assert_array_equal(found.parts["train"].images, DIGITS)
+
+
 def test_a_hidden_file_is_read_if_it_is_named(tmp_path: Path) -> None:
     put(tmp_path, {".train-images-idx3": DIGITS, ".train-labels-idx1": LABELS})
     assert read_idx_folder(tmp_path / ".train-images-idx3", NO).parts["train"].labels is None

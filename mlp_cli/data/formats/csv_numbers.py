@@ -132,8 +132,8 @@ def open_csv(path: Path) -> CsvFile:
     cells = [cell.strip() for cell in first.split(separator)]
     if len(cells) < FEWEST_COLUMNS:
         raise DataError(
-            f"{path}, line 1: it has {len(cells)} columns, which are too few for an image: "
-            f"{visible(first[:40])!r}. A line has the label and all pixels of an image, with "
+            f"{path}, line 1: {visible(first[:40])!r} has too few columns for an image "
+            f"({len(cells)}). A line has the label and all pixels of an image, with "
             "commas, semicolons or tabs between them."
         )
     header = [cell.strip('"') for cell in cells] if _is_header(cells) else None

@@ -13,10 +13,10 @@ from mlp_cli.nn.buffers import Pixels
 TURNED = "turned upright"
 SAMPLE = 500  # images that are measured
 
-# Digits and letters are taller than wide. The mean of `_log_ratios` is -0.98 for the training
-# images of MNIST, -0.77 for the drawn digits and -0.89 for those of scikit-learn, and the opposite
-# if they lie on their side. This limit is half of the smallest; tests/data/test_orientation.py.
-WIDE = 0.38
+# Digits and letters are taller than wide: `width_ratio` is -0.98 for the training images of MNIST,
+# -0.79 for the drawn digits and -0.89 for those of scikit-learn, as tests/data/test_recognising.py
+# checks. If they lie on their side, the sign is the other. This limit is about half of these.
+WIDE = 0.4
 
 
 def turn_upright(collection: Collection) -> Collection:
@@ -30,21 +30,21 @@ def turn_upright(collection: Collection) -> Collection:
 
 def are_wide(images: Pixels) -> bool:
     """Whether what is drawn in images (n, height, width) is on average much wider than tall."""
-    ratios = _log_ratios(images[:: -(-len(images) // SAMPLE)].astype(np.float32))
-    return bool(ratios.size and ratios.mean() > WIDE)
+    return width_ratio(images) > WIDE
 
 
-def _log_ratios(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log(horizontal / vertical variance of the ink), for each image that has both.
+def width_ratio(images: Pixels) -> float:
+    """Return log(horizontal / vertical variance of the ink), the mean of some of the images.
 
-    Ink is what differs from the median, which is the paper of a drawing, be it black or white. A
-    coordinate counts from 0 to 1, so that the form of the images themselves does not matter.
+    Ink is what differs from the median, which is the paper of a drawing, be it black or white.
+    Coordinates run from 0 to 1, so that the form of the images themselves does not matter. Images
+    without ink do not count; if there is no other, the result is 0.
     """
-    ink = np.abs(images - np.median(images, axis=(1, 2), keepdims=True))
+    some = images[:: -(-len(images) // SAMPLE)].astype(np.float32)
+    ink = np.abs(some - np.median(some, axis=(1, 2), keepdims=True))
     across, down = _variance(ink.sum(axis=1)), _variance(ink.sum(axis=2))
     drawn = (across > 0) & (down > 0)
-    ratios: NDArray[np.float32] = np.log(across[drawn] / down[drawn])
-    return ratios
+    return float(np.log(across[drawn] / down[drawn]).mean()) if drawn.any() else 0.0
 
 
 def _variance(weights: NDArray[np.float32]) -> NDArray[np.float32]:
