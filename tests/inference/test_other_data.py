@@ -14,7 +14,7 @@ import pytest
 from helpers.named_runs import NAMES, SIDE, images_to_test, named_run, write_table
 from helpers.stand_ins import idx
 
-from mlp_cli import evaluate
+from mlp_cli import SilentObserver, evaluate, train
 from mlp_cli.errors import DataError
 from mlp_cli.inference.evaluate import evaluate_checkpoints
 from mlp_cli.inference.evaluation import Evaluation
