@@ -14,7 +14,7 @@ from mlp_cli.data.dataset import Split, whole
 from mlp_cli.data.digest import digest
 from mlp_cli.data.formats.collection import Collection, Part
 from mlp_cli.data.formats.labels import align
-from mlp_cli.data.identity import changed_files, differ, known_data
+from mlp_cli.data.identity import changed_files, differ
 from mlp_cli.data.own_images import read_to_score
 from mlp_cli.errors import DataError
 from mlp_cli.inference.model import Model
@@ -48,14 +48,13 @@ def load_other(models: Sequence[Model], path: Path, warn: Callable[[str], object
     ------
     DataError
         If the data are missing or damaged, or if their size or a class does not fit the network.
-    StorageError
-        If a file cannot be read.
+    MlpError
+        As `read_to_score`.
     """
     first = models[0]
     moved = {"data.path": path}
     place = load_config(first.config, set=moved, warn=lambda _: None).data.path
-    with known_data(place, first.path, first.data.name):
-        found = read_to_score(Path(str(place)))
+    found = read_to_score(Path(str(place)))
     is_test = "test" in found.parts
     part = found.parts["test" if is_test else "train"]
     images = part.images

@@ -40,7 +40,7 @@ function showAnswer(answer, data) {
   prediction.classList.toggle("empty", !probabilities);
   prediction.title = data.names.length && probabilities ? first : "";
   prediction.classList.toggle("long", first.length > 2);
-  prediction.classList.toggle("longer", first.length > 4);
+  prediction.classList.toggle("name", data.names.length > 0 && first.length > 1);
   element("probability").textContent = probabilities ? percent(Math.max(...probabilities)) : "";
   element("notes").textContent = answer ? notesOf(answer, data) : "";
 }
