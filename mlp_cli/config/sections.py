@@ -74,9 +74,9 @@ class DataConfig(Section):
     )
     path: Annotated[str, Field(min_length=1)] | None = Field(
         None,
-        description="File or folder with your own images: pictures in a folder for each class, CSV, "
-        ".npz, .npy or IDX. It replaces `dataset`, and is relative to the working directory; `~` is "
-        "the home folder.",
+        description="File or folder with your own images: pictures in a folder for each class, "
+        "CSV, .npz, .npy or IDX. It replaces `dataset`, and is relative to the working directory; "
+        "`~` is the home folder.",
     )
     validation: int = Field(
         5000,
