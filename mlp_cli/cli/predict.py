@@ -82,7 +82,7 @@ def predict(
     answers = predictor.answers(pictures, pictures.fail)
     kept = []
     if as_csv:
-        show(shown.csv_head())
+        show(shown.csv_head(predictor))
     for _, of_picture in groupby(answers, lambda answer: answer.seen.picture):
         found = list(of_picture)
         for answer in found:

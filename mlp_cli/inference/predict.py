@@ -69,10 +69,14 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network says to an image: the probability of each class, None of a blank one."""
+    """What the network says to an image: the probability of each class, None of a blank one.
+
+    `names` are the classes' names, empty if they are just numbered.
+    """
 
     seen: Seen
     probabilities: tuple[float, ...] | None
+    names: tuple[str, ...] = ()
 
     @property
     def ranking(self) -> list[int]:
@@ -84,6 +88,11 @@ class Answer:
     def prediction(self) -> int | None:
         """The most likely class, None of a blank picture."""
         return self.ranking[0] if self.probabilities else None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the most likely class, None of a blank picture or without names."""
+        return None if self.prediction is None or not self.names else self.names[self.prediction]
 
     @property
     def probability(self) -> float | None:
@@ -107,6 +116,7 @@ class Answer:
             "position": seen.position,
             "box": None if seen.box is None else list(seen.box),
             "prediction": self.prediction,
+            **({"name": self.name} if self.names else {}),
             "probability": self.probability,
             "probabilities": None if self.probabilities is None else list(self.probabilities),
             "digits": seen.digits,
@@ -148,6 +158,11 @@ class Predictor:
         self._grid = grid
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, empty if they are just numbered."""
+        return self.models[0].names
+
+    @property
     def remark(self) -> str:
         """What to know about the preparation, "" if it is MNIST's."""
         if self.preparation != "scaled":
@@ -169,7 +184,8 @@ class Predictor:
         while together := list(islice(images, TOGETHER)):
             found = iter(self._probabilities([seen.image for seen in together]))
             for seen in together:
-                yield Answer(seen, None if seen.image is None else tuple(next(found).tolist()))
+                likely = None if seen.image is None else tuple(next(found).tolist())
+                yield Answer(seen, likely, self.names)
 
     def _images(
         self, pictures: Iterable[Picture], fail: Callable[[DataError], object]

@@ -193,8 +193,9 @@ def test_hostile_files_are_refused_with_512_mb(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     for number, (make, _) in enumerate(HOSTILE.values()):
         (tmp_path / "files" / f"{number:02}.npz").write_bytes(make())
-    zeros = compressed(x_train=np.zeros((60 << 20, 1, 1), np.uint8))  # within the limits
-    (tmp_path / "files" / "zeros.npz").write_bytes(zeros)
+    zeros = np.zeros((30 << 20, 1), np.uint8)  # within the limits
+    archive = compressed(x_train=zeros, y_train=zeros)
+    (tmp_path / "files" / "zeros.npz").write_bytes(archive)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", READ_ALL],
         cwd=tmp_path,

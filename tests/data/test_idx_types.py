@@ -76,6 +76,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("fault", HOSTILE)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
 def test_a_hostile_file_is_refused_before_much_memory_is_used(

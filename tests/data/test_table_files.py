@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,17 @@ def test_the_progress_counts_the_images(tmp_path: Path) -> None:
     assert told[-1] == (3000, 3000)
 
 
+def test_a_table_takes_the_memory_of_its_bytes_and_of_a_piece(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("\n".join(["3" + ",250" * 784] * 8000))
+    tracemalloc.start()
+    try:
+        images, _ = read_table(tmp_path / "f", Answers(label_column="first"), lambda *_: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < images.size + 15e6  # the text has 25 MB, and its numbers take 50
+
+
 ASKED: dict[str, tuple[str, dict[str, Any], str]] = {
     "both ends may be labels": (PLAIN, {}, "5 columns.*--label-column first, last or none"),
     "no end may be a label": ("0.5,1,2,255,0.5\n", {}, "--label-column"),
@@ -146,11 +158,12 @@ BROKEN: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a long line": (PLAIN + "5,1,2,3,4,5\n", {}, "line 4: it has 6 columns"),
     "an empty cell": (LABELLED + "5,1,,3,4\n", {}, "line 5, column 3: the cell is empty"),
     "an empty line": (PLAIN + "\n" + PLAIN, {}, "line 4: the line is empty"),
+    "millions of empty lines": (PLAIN + "\n" * (3 << 20) + PLAIN, {}, "more than 1,048,576 empty"),
     "an empty first line": ("\n" + PLAIN, {}, "the first line is empty"),
     "text": (PLAIN + "5,1,x\x1b,3,4\n", {}, r"line 4, column 3: 'x\\\\x1b' is no number"),
     "text labels": (LABELLED + "cat,1,2,3,4\n", {}, "line 5, column 1: 'cat'.*a folder for each"),
     "a text label in line 1": ("cat,0,0,3,4\n", {}, "line 1, column 1: 'cat' is no number"),
-    "decimal commas": (LABELLED.replace(",", ";") + "5;1;0,5;3;4\n", {}, "'0,5'.*have a point"),
+    "decimal commas": (LABELLED.replace(",", ";") + "5;1;0,5;3;4\n", {}, "'0,5'.*with a point"),
     "an unclosed quotation mark": (LABELLED + '5,1,"2,3,4\n', {}, "lines 2 to 5"),
     "a negative value": (LABELLED + "5,1,2,-3,4\n", {}, "line 5, column 4: -3 is no grey value"),
     "a negative value last": (LABELLED + "5,1,2,3,-4\n", {}, "line 5, column 5: -4 is no grey"),

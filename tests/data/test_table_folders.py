@@ -47,12 +47,11 @@ def test_a_test_table_may_lack_labels(tmp_path: Path) -> None:
         assert found.parts["train"].labels.tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["digits.csv", "test.csv", "mnist_test.csv.gz"])
+@pytest.mark.parametrize("name", ["digits.csv", "TEST.CSV", "mnist_test.csv.gz", "a.tsv"])
 def test_the_name_of_a_single_file_says_what_it_is_for(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(LABELLED)
     for source in (tmp_path / name, tmp_path):
-        if source.is_file() or "test" not in name:
-            assert list(collect(source).parts) == ["test" if "test" in name else "train"]
+        assert list(collect(source).parts) == ["test" if "test" in name.lower() else "train"]
 
 
 def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
@@ -71,3 +70,9 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
 def test_a_folder_of_several_tables_without_roles_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2 tables for the train set, as a.csv and b.csv"):
         collect(folder(tmp_path, a=LABELLED, b=LABELLED))
+
+
+def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(LABELLED)
+    with pytest.raises(DataError, match="the folder has no CSV file"):
+        collect(tmp_path)

@@ -24,6 +24,7 @@ from mlp_cli.data.formats.questions import question
 from mlp_cli.data.formats.values import as_grey, find_white, largest
 from mlp_cli.errors import DataError, visible
 from mlp_cli.nn.buffers import Pixels
+from mlp_cli.storage.files import storage_errors
 
 _SETS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
 _HELD_OUT = {"val", "valid", "validation"}
@@ -70,8 +71,15 @@ def read_npy_folder(folder: Path, answers: Answers) -> Collection:
 
 
 def array_files(folder: Path) -> list[Path]:
-    """Return the `.npy` and `.npz` files in a folder, in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".npy", ".npz"))
+    """Return the `.npy` and `.npz` files in a folder, in the order of their names.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be read.
+    """
+    with storage_errors("read the folder", folder):
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".npy", ".npz"))
 
 
 def read_npy(path: Path, answers: Answers) -> Collection:

@@ -99,9 +99,9 @@ class CsvFile:
                     return DataError(f"{at}, column {column}: the cell is empty. Give a number.")
                 if not _is_number(cell):
                     return DataError(
-                        f"{at}, column {column}: {visible(cell[:40])!r} is no number. Decimals "
-                        "have a point. Classes are numbers, 0, 1, …; or sort pictures into a "
-                        "folder for each class."
+                        f"{at}, column {column}: {visible(cell[:40])!r} is no number. Write "
+                        "decimals with a point, and classes as numbers 0, 1, …; or import pictures "
+                        "from a folder for each class."
                     )
         last = self.line_of(row + len(lines) - 1)
         return DataError(
@@ -210,6 +210,8 @@ def _texts(path: Path) -> Iterator[str]:
                     yield lines[started:]
                     started = 1  # the next text begins with the line feed of the last line
                 kept = text[len(lines) :]
+                if len(kept) > CHUNK:
+                    raise DataError(f"{path}: it has more than {CHUNK:,} empty lines. Remove them.")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(
                 f"{path} is a damaged gzip file: {reason(error)}. Download or create it again."

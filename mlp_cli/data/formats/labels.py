@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlp_cli.data.formats.values import pieces
 from mlp_cli.errors import DataError, visible
 from mlp_cli.nn.buffers import Pixels
 
@@ -39,21 +40,30 @@ def classes_of(name: str, *arrays: NDArray[Any]) -> tuple[list[Pixels], tuple[st
         If labels are no whole numbers, if there are more than 256 classes, or if another array has
         a class that the first lacks.
     """
-    first, *others = (whole_labels(name, array) for array in arrays)
-    classes, codes = np.unique(first, return_inverse=True)
+    numbers = [whole_labels(name, array) for array in arrays]
+    classes = numbers[0][:0]
+    for rows in pieces(numbers[0]):
+        classes = np.union1d(classes, numbers[0][rows])
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{name}: there are {len(classes):,} different labels, {classes[0]} to {classes[-1]}, "
             f"but at most {MOST_CLASSES} classes are possible. Are these the labels?"
         )
-    encoded = [codes.reshape(-1).astype(np.uint8)]
-    for labels in others:
-        at = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-        unknown = classes[at] != labels
+    names = tuple(str(number) for number in classes)
+    return [_encoded(name, labels, classes, names) for labels in numbers], names
+
+
+def _encoded(
+    name: str, labels: NDArray[Any], classes: NDArray[Any], names: Sequence[str]
+) -> Pixels:
+    codes = np.empty(len(labels), np.uint8)
+    for rows in pieces(labels):
+        at = np.minimum(np.searchsorted(classes, labels[rows]), len(classes) - 1)
+        unknown = classes[at] != labels[rows]
         if unknown.any():
-            raise _unknown_class(name, str(labels[unknown][0]), [str(n) for n in classes])
-        encoded.append(at.astype(np.uint8))
-    return encoded, tuple(str(number) for number in classes)
+            raise _unknown_class(name, str(labels[rows][unknown][0]), names)
+        codes[rows] = at
+    return codes
 
 
 def align(labels: Pixels, names: Sequence[str], to: Sequence[str], name: str) -> Pixels:
@@ -92,8 +102,8 @@ def _unknown_class(name: str, found: str, known: Sequence[str]) -> DataError:
     )
 
 
-def whole_labels(name: str, array: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels as whole numbers (n,).
+def whole_labels(name: str, array: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Return labels as whole numbers (n,) in 64 bits; bytes stay bytes, which take less memory.
 
     Parameters
     ----------
@@ -122,19 +132,26 @@ def whole_labels(name: str, array: NDArray[Any]) -> NDArray[np.int64]:
         return _whole(name, array)
     if array.shape[1] == 1:
         return _whole(name, array[:, 0])
-    wrong = ((array != 0) & (array != 1)).any(axis=1) | ((array != 0).sum(axis=1) != 1)
-    if not wrong.any():
-        codes: NDArray[np.int64] = array.argmax(axis=1).astype(np.int64)
+    codes = np.empty(len(array), np.int64)
+    for rows in pieces(array):
+        piece = array[rows]
+        right = ((piece == 0) | (piece == 1)).all(axis=1) & ((piece != 0).sum(axis=1) == 1)
+        if not right.all():
+            break
+        codes[rows] = piece.argmax(axis=1)
+    else:
         return codes
     if array.shape[1] == QMNIST_COLUMNS and array.dtype.kind in "iu":
         return _whole(name, array[:, 0])
     raise DataError(
-        f"{name}: labels of shape {array.shape}, but row {int(wrong.argmax())}, counted from 0, "
-        "is not a single 1 among zeros. Give one whole number for each image."
+        f"{name}: labels of shape {array.shape}, but row {rows.start + int(right.argmin())}, "
+        "counted from 0, is not a single 1 among zeros. Give one whole number for each image."
     )
 
 
-def _whole(name: str, numbers: NDArray[Any]) -> NDArray[np.int64]:
+def _whole(name: str, numbers: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    if numbers.dtype.kind == "b" or numbers.dtype == np.uint8:
+        return numbers.view(np.uint8)
     whole = (numbers >= 0) & (numbers < 2**53)
     if numbers.dtype.kind == "f":
         whole &= np.trunc(numbers) == numbers

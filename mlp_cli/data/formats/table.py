@@ -22,16 +22,17 @@ from mlp_cli.data.formats.questions import question
 from mlp_cli.data.formats.values import find_white
 from mlp_cli.errors import DataError, visible
 from mlp_cli.nn.buffers import Pixels
+from mlp_cli.storage.files import storage_errors
 
 LABELS = ("label", "labels", "class", "target", "y")  # names of the label's column
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-_SET = re.compile(r"(?:(.*)[-_. ])?(train|test)", re.I)
+_PART = re.compile(r"(?:.*[-_. ])?(train|test)\.[ct]sv(?:\.gz)?")
 
 Place = Literal["first", "last", "none"]
 
 
 class Table(NamedTuple):
-    """The images (n, height, width) and the labels (n,) of a table; how it was understood."""
+    """The images (n, height, width) and labels (n,) of a table, its label's column, and white."""
 
     images: Pixels
     labels: NDArray[np.int64] | None
@@ -75,45 +76,44 @@ def read_tables(source: Path, answers: Answers, progress: Progress) -> Collectio
 def table_files(source: Path) -> dict[str, Path]:
     """Return the CSV files of a source by their part: "train" and "test", or one of them.
 
-    In a folder, files count as `train.csv` and `mnist_train.csv` do, and other CSV files only if
-    there is none for training.
+    In a folder, `train.csv`, `mnist_train.csv` and the like are for training, and the same with
+    "test" for testing. Another CSV file counts only if none is for training.
 
     Raises
     ------
     DataError
         If a folder has several files for one part, or none at all.
+    StorageError
+        If the folder cannot be read.
     """
     if not source.is_dir():
-        found = _SET.fullmatch(_stem(source))
-        return {found[2].lower() if found else "train": source}
-    tables = [path for path in sorted(source.iterdir()) if path.name.lower().endswith(ENDINGS)]
-    parts: dict[str, list[Path]] = {"train": [], "test": []}
-    for path in tables:
-        if found := _SET.fullmatch(_stem(path)):
-            parts[found[2].lower()].append(path)
-    if not parts["train"]:
-        parts["train"] = [path for path in tables if path not in parts["test"]]
-    for part, paths in parts.items():
+        return {_part(source) or "train": source}
+    with storage_errors("read the folder", source):
+        tables = [path for path in sorted(source.iterdir()) if path.name.lower().endswith(ENDINGS)]
+    files = {part: [path for path in tables if _part(path) == part] for part in ("train", "test")}
+    files["train"] = files["train"] or [path for path in tables if _part(path) is None]
+    for part, paths in files.items():
         if len(paths) > 1:
             names = " and ".join(visible(path.name) for path in paths[:2])
             raise DataError(
                 f"{source}: there are {len(paths)} tables for the {part} set, as {names}. Leave "
                 "one in the folder, or name a file."
             )
-    files = {part: paths[0] for part, paths in parts.items() if paths}
-    if not files:
+    if not any(files.values()):
         raise DataError(
             f"{source}: the folder has no CSV file. Their names end in .csv or .csv.gz."
         )
-    return files
+    return {part: paths[0] for part, paths in files.items() if paths}
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".csv")[0].split(".tsv")[0]
+def _part(path: Path) -> str | None:
+    """Return which part the name of a CSV file says, None if it says none."""
+    found = _PART.fullmatch(path.name.lower())
+    return found[1] if found else None
 
 
 def _read(path: Path, answers: Answers, progress: Progress, train: Table | None) -> Table:
-    """Read a table; that of the test set in the way in which that of training was understood."""
+    """Read a table. If it is the test set of `train`, what was found there holds here too."""
     file = open_csv(path)
     white = answers.white or (train.white if train else None)
     cells = _read_cells(file, white, progress)

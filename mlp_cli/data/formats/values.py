@@ -18,7 +18,7 @@ PIECE = 1 << 20  # numbers that are converted at once
 def as_grey(name: str, values: NDArray[Any], white: float | None) -> Pixels:
     """Return numbers of any type as grey values, rounded to the nearest whole number.
 
-    Bytes up to 255 are returned as they are, without a copy.
+    Bytes of which 255 is white are returned as they are, without a copy.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def as_grey(name: str, values: NDArray[Any], white: float | None) -> Pixels:
     if values.dtype == np.uint8 and white == 255:
         return values
     grey = np.empty(values.shape, np.uint8)
-    for rows in _pieces(values):
+    for rows in pieces(values):
         grey[rows] = np.rint(values[rows] / np.float64(white) * 255)
     return grey
 
@@ -86,7 +86,7 @@ def largest(name: str, values: NDArray[Any]) -> float:
             "are whole or decimal numbers, and there must be some. Save the images as numbers."
         )
     high = 0.0
-    for rows in _pieces(values):
+    for rows in pieces(values):
         piece = values[rows]
         low, high = float(piece.min()), max(high, float(piece.max()))
         if not (low >= 0 and high < np.inf):
@@ -100,8 +100,8 @@ def largest(name: str, values: NDArray[Any]) -> float:
     return high
 
 
-def _pieces(values: NDArray[Any]) -> Iterator[slice]:
-    """Yield slices of the first axis that have about `PIECE` numbers each."""
+def pieces(values: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices of the first axis of an array that have about `PIECE` numbers each."""
     step = max(1, PIECE // max(1, values[0].size))
     for start in range(0, len(values), step):
         yield slice(start, start + step)
