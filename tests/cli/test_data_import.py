@@ -21,6 +21,7 @@ from mlp_cli.data.formats.collection import Answers
 from mlp_cli.data.formats.importing import import_collection
 from mlp_cli.data.idx import idx_header, read_idx
 from mlp_cli.data.pictures.reading import as_png
+from mlp_cli.data.synthetic import draw_digits
 from mlp_cli.errors import ConfigError
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
@@ -118,7 +119,7 @@ def test_an_option_of_another_format_is_refused(
         ("--white=inf", "inf is not a finite number"),
         ("--test-share=nan", "nan is not a finite number"),
         ("--test-share=1", "1.0 is not in the range 0<x<1"),
-        ("--label-column=frist", "Did you mean first?"),
+        ("--label-column=fist", "Did you mean first?"),
     ],
 )
 def test_a_wrong_value_of_an_option_is_a_usage_error(option: str, said: str) -> None:
@@ -157,3 +158,26 @@ def test_a_bar_is_drawn_on_a_terminal_only(mlp: Mlp, tmp_path: Path) -> None:
     assert pane.returncode == 0
     assert re.search(r"images: +\d+%\|.*\| *\d+/12", pane.written)
     assert "\r" not in mlp("data", "import", source, "b").stderr
+
+
+@pytest.mark.long
+def test_a_network_of_prepared_pictures_classifies_others(mlp: Mlp, tmp_path: Path) -> None:
+    pytest.importorskip("PIL", reason="needs the extra `images`")
+    images, labels, *_ = draw_digits()
+    for label in (0, 1):
+        for number, digit in enumerate(images[labels == label][:45]):
+            paper = np.full((60, 50), 240, np.uint8)  # dark ink on bright paper, off centre
+            paper[5:33, 15:43] -= digit // 2
+            place = tmp_path / ("pictures" if number < 30 else "others") / "ab"[label]
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{number}.png").write_bytes(as_png(paper))
+    assert mlp("data", "import", "pictures", "mine", "--prepare").returncode == 0
+    changes = ("data.path=mine", "data.test=false", "data.validation=0", "model.hidden=[16]")
+    sets = [word for change in changes for word in ("--set", change)]
+    assert mlp("train", "mnist", *sets, "--out", "run", MLP_KERNELS="numpy").returncode == 0
+    done = mlp("predict", "run", "others", "--prepare", "--json")
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)["answers"]
+    assert len(answers) == 30
+    right = sum(Path(each["picture"]).parent.name == each["name"] for each in answers)
+    assert right >= 29
