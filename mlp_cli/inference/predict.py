@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlp_cli.data.dataset import whole
+from mlp_cli.data.pictures.digit import SIDE
 from mlp_cli.data.pictures.prepare import prepare_digit, prepare_digits
 from mlp_cli.data.pictures.reading import Grey, Picture
 from mlp_cli.data.pictures.windows import scaled
@@ -136,7 +137,14 @@ class Predictor:
         their size alone; or "raw", for pictures that are such images already.
     """
 
-    def __init__(self, models: Sequence[Model], *, raw: bool = False, grid: bool = False) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        raw: bool = False,
+        prepare: bool = False,
+        grid: bool = False,
+    ) -> None:
         """Check that the networks fit each other and the options.
 
         Raises
@@ -144,17 +152,24 @@ class Predictor:
         CheckpointError
             If they differ in inputs or classes.
         ConfigError
-            If `grid` is asked of networks whose images are no digits.
+            If `grid` is asked of networks whose images are no digits, or `prepare` of networks
+            whose images have another size than MNIST's.
         """
         check_committee(models)
         self.models = models
         others = [model.data.name for model in models if model.data.name not in DIGITS]
-        if grid and others:
+        height, width = models[0].image_shape
+        if prepare and (height, width) != (SIDE, SIDE):
+            raise ConfigError(
+                f"--prepare makes images of {SIDE} × {SIDE} pixels, but the network was trained on "
+                f"{width} × {height}. Leave it out."
+            )
+        if grid and others and not prepare:
             raise ConfigError(
                 f"--grid reads digits, but a network was trained on {others[0]}. Give a picture "
-                "for each image, without --grid."
+                "for each image, without --grid, or add --prepare."
             )
-        self.preparation = "raw" if raw else "scaled" if others else "mnist"
+        self.preparation = "raw" if raw else "scaled" if others and not prepare else "mnist"
         self._grid = grid
 
     @property
@@ -170,7 +185,8 @@ class Predictor:
         height, width = self.models[0].image_shape
         return (
             f"The network was trained on {self.models[0].data.name}, not on MNIST. So pictures are "
-            f"only scaled to {width} × {height}, and not cropped, centred or inverted."
+            f"only scaled to {width} × {height}, and not cropped, centred or inverted. "
+            "If its images were imported with --prepare, give --prepare."
         )
 
     def answers(
