@@ -24,8 +24,11 @@ MNIST_IMAGES = 60_000
 
 # The words of other programs for a key, or for a whole section.
 SYNONYMS = {
+    "data.limit": "limit_train max_samples max_train_samples n_samples n_train num_samples "
+    "num_train subset subset_size train_samples train_size",
     "data.path": "root data_root data_path",
     "data.scaling": "normalize normalise normalization standardize",
+    "data.stratify": "balanced stratification stratified",
     "data.validation": "val validation_split validation_fraction val_split val_size",
     "distortion": "aug augment augmentation augmentations data_augmentation transform transforms",
     "distortion.rotation": "rotate rotation_range degrees",
@@ -204,7 +207,7 @@ def _candidates(key: str, value: Any) -> Iterator[Any]:
         if float(value).is_integer():
             yield int(value)
             yield [int(value)]
-        if key == "data.validation" and 0 < value < 1:
+        if key in ("data.validation", "data.limit") and 0 < value < 1:
             yield round(MNIST_IMAGES * value)
 
 

@@ -85,6 +85,19 @@ class DataConfig(Section):
         description="Number of training images held out, chosen by the seed, to select the best "
         "epoch; 0 for none.",
     )
+    stratify: bool = Field(
+        False,
+        description="Whether each class keeps its share among the held-out images, and among those "
+        "that `limit` leaves.",
+    )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Number of images to train on, chosen by the seed from those that are not held "
+        "out; null for all. The images of a smaller limit are among those of a larger one, with "
+        "`stratify` class by class.",
+    )
     download: bool = Field(
         True, description="Whether `train` may fetch MNIST if it is missing or damaged."
     )

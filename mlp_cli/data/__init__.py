@@ -1,6 +1,7 @@
 """Data sets: fetching, reading, and preparing minibatches.
 
 dataset       the training, validation and test images of a run
+holding_out   which images are held out, and which of the others are trained on
 batches       minibatches as the network sees them
 distortion    random distortions of training images
 idx           the file format of MNIST

@@ -19,11 +19,11 @@ from mlp_cli.config.sections import DataConfig
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.digest import digest
 from mlp_cli.data.formats.collection import Collection, Part
+from mlp_cli.data.holding_out import hold_out
 from mlp_cli.data.own_images import read_for_training, read_idx_sets
 from mlp_cli.data.replacing import refuse_to_replace
-from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels, Rows
-from mlp_cli.nn.rng import generator
 from mlp_cli.storage.header import DataRecord
 
 
@@ -109,29 +109,22 @@ class Source:
     found: Collection | None = None
 
     def split(self, config: Config) -> Dataset:
-        """Return the data set, with `data.validation` images held out as the seed chooses.
+        """Return the data set, with images held out and left out as the configuration says.
 
         Raises
         ------
         ConfigError
-            If there are too few training images to hold out that many.
+            As `hold_out`.
         """
         images, labels = self.train
-        n, validation = len(images), config.data.validation
-        if validation >= n:
-            raise ConfigError(
-                f"data.validation: cannot hold out {validation} images, because {self.name} has "
-                f"{n} training images. Give a number below {n}."
-            )
-        held_out = np.zeros(n, bool)
-        held_out[generator(config.seed, "validation").permutation(n)[:validation]] = True
-        flat = images.reshape(n, -1)
+        train, validation = hold_out(labels, config, self.name)
+        flat = images.reshape(len(images), -1)
         return Dataset(
             name=self.name,
             image_shape=(images.shape[1], images.shape[2]),
             classes=self.classes,
-            train=Split(flat, labels, np.flatnonzero(~held_out)),
-            validation=Split(flat, labels, np.flatnonzero(held_out)),
+            train=Split(flat, labels, train),
+            validation=Split(flat, labels, validation),
             test=None if self.test is None else whole(*self.test),
             names=self.names,
         )

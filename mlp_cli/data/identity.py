@@ -93,7 +93,8 @@ def known_data(place: str | None, trained: Path, then: str | None) -> Iterator[N
     Raises
     ------
     DataError
-        If a file of `data.path` is missing, or if there are too few images for `data.validation`.
+        If a file of `data.path` is missing, or if there are too few images for `data.validation`
+        or `data.limit`.
     """
     try:
         yield
@@ -104,6 +105,7 @@ def known_data(place: str | None, trained: Path, then: str | None) -> Iterator[N
     except ConfigError as error:
         if place is None or not str(error).startswith("data."):  # the data leave something open
             raise
-        # As many images were held out before, so there were more.
-        why = "there are too few images for data.validation"
+        # As many images were held out and trained on before, so there were more.
+        key, _, _ = str(error).partition(":")
+        why = f"there are too few images for {key}"
         raise refusal(place, trained, then or place, why) from error

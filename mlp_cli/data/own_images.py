@@ -7,6 +7,7 @@ is read by `formats`.
 from __future__ import annotations
 
 import gzip
+import shlex
 import stat
 import zlib
 from collections.abc import Iterable, Mapping
@@ -43,13 +44,15 @@ def read_for_training(path: Path, *, test: bool) -> Collection:
     found = read_collection(path)
     if "train" not in found.parts:
         raise NoFileError(f"data.path {path}: there are test images, but none to train on.")
-    if test and "test" not in found.parts:
-        raise NoFileError(
-            f"data.path {path}: there is no test set. To train without one: --set data.test=false. "
-            f"To make one of a share of the images: `mlp data import {path} DIR --test-share 0.2`."
-        )
-    if any(part.labels is None for part in found.parts.values()):
+    if found.parts["train"].labels is None:
         raise DataError(f"data.path {path}: the images have no labels, but training needs them.")
+    if test and ("test" not in found.parts or found.parts["test"].labels is None):
+        lack = "no labels for the test set" if "test" in found.parts else "no test set"
+        share = f"mlp data import {shlex.quote(str(path))} DIR --test-share 0.2"
+        raise NoFileError(
+            f"data.path {path}: there is {lack}. To train without a test set: --set "
+            f"data.test=false. To set images aside for one: `{share}`."
+        )
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,9 @@ def load_data(
         moved = {"data.path": data_path}
         config = load_config(config, set=moved, warn=lambda _: None)  # its training was warned
     # The test set needs no images to be held out, and may come with fewer training images.
-    changes = {"test": True, "validation": 0} if split == "test" else {"test": False}
+    changes: dict[str, Any] = {"test": False}
+    if split == "test":
+        changes = {"test": True, "validation": 0, "limit": None}
     data = config.data.model_copy(update=changes)
     with known_data(data.path, first.path, first.data.name):
         dataset = load_dataset(config.model_copy(update={"data": data}), data_dir)
@@ -166,18 +169,23 @@ def evaluate(
 
 
 def _check_same_split(models: Sequence[Model], split: str) -> None:
-    """Refuse a committee whose members held out different images: some trained on the others'."""
-    if split == "validation" and not models[0].config.data.validation:
+    """Refuse a committee whose members did not train on the same images, or held out others."""
+    first = models[0]
+    if split == "validation" and not first.config.data.validation:
         raise ConfigError(
-            f"{models[0].path}: trained with data.validation: 0, so there is no validation split. "
+            f"{first.path}: trained with data.validation: 0, so there is no validation split. "
             "Use --split test."
         )
-    first = models[0]
     for model in models:
         if not hold_out_the_same(model, first):
             raise ConfigError(
                 f"{model.path} and {first.path} held out different validation images, so one "
                 "was trained on what the other would be scored on. Use --split test."
+            )
+        if split == "train" and model.config.data.limit != first.config.data.limit:
+            raise ConfigError(
+                f"{model.path} and {first.path} were trained on different images, because their "
+                "data.limit differs. Use --split validation or test."
             )
 
 
@@ -186,5 +194,5 @@ def hold_out_the_same(a: Model, b: Model) -> bool:
     return same_training_data(a.data, b.data) and _held_out(a.config) == _held_out(b.config)
 
 
-def _held_out(config: Config) -> tuple[int, int]:
-    return config.seed, config.data.validation
+def _held_out(config: Config) -> tuple[int, int, bool]:
+    return config.seed, config.data.validation, config.data.stratify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -60,10 +61,10 @@ def load_other(models: Sequence[Model], path: Path, warn: Callable[[str], object
     images = part.images
     if images.shape[1:] != first.image_shape:
         size, (height, width) = "×".join(map(str, images.shape[1:])), first.image_shape
+        scaled = f"mlp data import {shlex.quote(str(place))} DIR --size {height}x{width}"
         raise DataError(
             f"{place}: the images have {size} pixels, but {first.path} takes {height}×{width}. "
-            f"Bring them to that size: `mlp data import {place} DIR --size {height}x{width}`. Then "
-            "score it on DIR."
+            f"Bring them to that size by `{scaled}`, and use DIR."
         )
     if is_test:
         _compare_with_test_set(models, str(place), part, warn)

@@ -20,7 +20,8 @@ class Result:
     """What `result.json` holds. Accuracies are fractions, and times are in seconds.
 
     `best_epoch` and `val_accuracy` are None without validation, and what begins with `test_` is
-    None without test images.
+    None without test images. `at_chance` is None if it cannot be said, and in results of earlier
+    releases; see `training.chance`.
     """
 
     dataset: str
@@ -30,6 +31,7 @@ class Result:
     test_accuracy: float | None
     test_errors: int | None
     test_error_ci95: list[float] | None
+    at_chance: bool | None
     seconds: float
     samples_per_second: float
 
@@ -46,7 +48,10 @@ def read_result(path: Path) -> dict[str, Any]:
     with storage_errors("read", path):
         text = path.read_bytes()
     try:
-        result = _record(text, Result)
+        result = from_json(text)
+        if isinstance(result, dict):
+            result.setdefault("at_chance", None)
+        result = _checked(result, Result)
         interval = result["test_error_ci95"]
         if interval is not None and [type(end) in (int, float) for end in interval] != [True, True]:
             raise ValueError(f"it has test_error_ci95 = {shown(interval)}, not [low, high]")

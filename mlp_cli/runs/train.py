@@ -48,6 +48,7 @@ from mlp_cli.runs.tensorboard import EventLog, check_tensorboard
 from mlp_cli.storage.checkpoint import load_checkpoint
 from mlp_cli.storage.files import exists
 from mlp_cli.training.build import build_trainer
+from mlp_cli.training.chance import chance_note, standing
 from mlp_cli.training.divergence import ExaminedStep, find_first_bad_step
 from mlp_cli.training.observer import Observer
 from mlp_cli.training.scoring import Scorer
@@ -216,6 +217,8 @@ def _train(
                     events.epoch(metrics)
                 saver.epoch_ended(metrics)
                 observer.epoch(metrics, epochs)
+                if note := chance_note(trainer, config):
+                    observer.warn(note)
     except DivergedError as error:
         noticed = trainer.state.step
         observer.log(f"{error} Looking for the step at which it began.")
@@ -236,7 +239,7 @@ def _conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float])
     """Score the test set, once, with the best checkpoint, and write `result.json`."""
     state, checkpoint = trainer.state, load_checkpoint(folder.best)
     best, then = Model(checkpoint), checkpoint.state()
-    scores = None
+    scores, found = None, standing(trainer)
     if trainer.dataset.test is not None:
         engine = trainer.engine._replace(kernels=NumPyKernels())
         scores = Scorer(best.network, trainer.dataset.test, best.scaling, engine).score()
@@ -249,6 +252,7 @@ def _conclude(trainer: Trainer, folder: RunFolder, elapsed: Callable[[], float])
             test_accuracy=scores.accuracy if scores else None,
             test_errors=scores.errors if scores else None,
             test_error_ci95=list(scores.error_ci95) if scores else None,
+            at_chance=found.at_chance if found else None,
             seconds=elapsed(),
             samples_per_second=state.samples / state.training_seconds,
         )

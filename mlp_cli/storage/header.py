@@ -36,6 +36,7 @@ class State:
     best_epoch: int | None = None
     best_accuracy: float | None = None
     best_loss: float | None = None
+    best_train_accuracy: float | None = None  # of an epoch, as it was trained
 
 
 @dataclass(frozen=True)

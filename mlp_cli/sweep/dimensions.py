@@ -20,7 +20,14 @@ NOT_SEARCHED = {
     "seed": "the seed is no hyperparameter. `seeds` gives each trial several runs",
     "data.test": "a sweep never reads the test set in its trials",
     **dict.fromkeys(
-        ("data.dataset", "data.path", "data.validation", "data.download", "data.fallback"),
+        (
+            "data.dataset",
+            "data.path",
+            "data.validation",
+            "data.stratify",
+            "data.download",
+            "data.fallback",
+        ),
         COMPARED,
     ),
 }

@@ -264,6 +264,7 @@ class Trainer:
             seconds=state.epoch_seconds + time.perf_counter() - started,
         )
         state.epoch += 1
+        state.best_train_accuracy = max(state.best_train_accuracy or 0.0, metrics.train_accuracy)
         state.training_seconds += state.epoch_seconds
         state.samples += n
         state.position, state.loss_sum, state.correct, state.epoch_seconds = 0, 0.0, 0, 0.0

@@ -25,6 +25,7 @@ def path(tmp_path: Path) -> Path:
 INTEGERS = {
     "seed": (0, 2**63 - 1),
     "data.validation": (0, 10**9),
+    "data.limit": (1, 10**9),
     "training.epochs": (1, 10**6),
     "training.batch_size": (1, 10**6),
     "training.patience": (1, 10**6),
@@ -74,12 +75,13 @@ NAMES = {
 BOOLEANS = [
     "logging.tensorboard",
     "data.download",
+    "data.stratify",
     "data.test",
     "model.batch_norm",
     "optimizer.nesterov",
 ]
 RANGES = ["distortion.elastic", "distortion.smoothness"]
-NULLABLE = ["training.patience", "data.path", "data.fallback", "model.init"]
+NULLABLE = ["training.patience", "data.limit", "data.path", "data.fallback", "model.init"]
 CHOSEN = {
     "model.negative_slope": "activation: leaky_relu",
     "optimizer.rho": "name: rmsprop",
@@ -174,6 +176,9 @@ MISSPELT = [
     ("optimizer: {moment: 0.9}", "optimizer.momentum"),
     ("schedule: {warm_up: 1}", "schedule.warmup"),
     ("data: {validate: 1}", "data.validation"),
+    ("data: {subset: 1}", "data.limit"),
+    ("data: {n_train: 1}", "data.limit"),
+    ("data: {stratified: true}", "data.stratify"),
 ]
 
 

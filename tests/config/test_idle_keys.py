@@ -17,6 +17,7 @@ from mlp_cli.config.shipped import shipped_configs
 FLAT = {"model.hidden": []}
 TURNED = {"distortion.rotation": 10}
 CASES = [
+    ({"data.validation": 0}, "data.stratify", True, "no images are held out"),
     (FLAT, "regularisation.dropout", 0.5, "model.hidden is []"),
     (FLAT, "regularisation.noise", 0.5, "model.hidden is []"),
     (FLAT, "regularisation.max_norm", 0.1, "model.hidden is []"),
@@ -56,6 +57,8 @@ def test_a_key_without_effect_is_named_and_has_none(
 @pytest.mark.parametrize(
     "changes",
     [
+        {"data.stratify": True},
+        {"data.stratify": True, "data.validation": 0, "data.limit": 9},
         {"regularisation.dropout": 0.5},
         {**FLAT, "regularisation.input_dropout": 0.5, "regularisation.average": 1},
         {**FLAT, "model.activation": "tanh"},  # it decides how the first weights are drawn

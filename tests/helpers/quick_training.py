@@ -20,7 +20,7 @@ def write_quick_config(folder: Path, images: Path) -> Path:
     path = folder / "c.yaml"
     path.write_text(
         f"data: {{path: {images}, validation: 50}}\nmodel: {{hidden: [8]}}\n"
-        "training: {epochs: 2, batch_size: 32}\n"
+        "optimizer: {momentum: 0.9}\ntraining: {epochs: 2, batch_size: 32}\n"
     )
     return path
 

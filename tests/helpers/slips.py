@@ -117,6 +117,7 @@ CHANGES = [
     ("training.patience=None", "training.patience=null"),
     ("data.test=no", "data.test=false"),
     ("data.validation=0.1", "data.validation=6000"),
+    ("data.limit=0.1", "data.limit=6000"),
     ("early_stopping=true", "training.patience=5"),
 ]  # fmt: skip
 

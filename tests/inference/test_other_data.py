@@ -122,6 +122,21 @@ def test_the_images_of_training_are_known_again(named: Path, tmp_path: Path) -> 
     assert warning.endswith(f"is used. {named / 'best.npz'} was trained on these images.")
 
 
+def test_a_test_set_without_labels_is_predicted_and_not_trained_with(
+    named: Path, tmp_path: Path
+) -> None:
+    images, labels = images_to_test(named.parent)
+    write_table(tmp_path / "train.csv", images, labels.tolist())  # as Kaggle's tables are
+    write_table(tmp_path / "test.csv", images, None)
+    found, warnings = score(named, tmp_path)
+    assert (found.labels, warnings) == (None, [])
+    config = {"data": {"path": str(tmp_path), "validation": 6}, "model": {"hidden": []}}
+    with pytest.raises(DataError, match=r"no labels for the test set.*data\.test=false"):
+        train(config, out=tmp_path / "run", observer=SilentObserver())
+    run = train(config, out=tmp_path / "run", set={"data.test": False}, observer=SilentObserver())
+    assert run.model().classes == 3
+
+
 @pytest.mark.parametrize("kind", ["a table", "IDX files"])
 def test_images_without_labels_are_only_predicted(kind: str, named: Path, tmp_path: Path) -> None:
     images, _ = images_to_test(named.parent)

@@ -22,7 +22,8 @@ from mlp_cli.errors import ConfigError, MlpError
 NAMES = ["result.json", "metrics.jsonl", "env.json", "divergence.json"]
 RESULT = {
     "dataset": "mnist", "epochs": 2, "best_epoch": 1, "val_accuracy": 0.5, "test_accuracy": 0.5,
-    "test_errors": 1, "test_error_ci95": [0.25, 0.75], "seconds": 1.5, "samples_per_second": 10,
+    "test_errors": 1, "test_error_ci95": [0.25, 0.75], "at_chance": None, "seconds": 1.5,
+    "samples_per_second": 10,
 }  # fmt: skip
 LINE = {
     "epoch": 1, "step": 6, "learning_rate": 0.1, "train_loss": 1.0, "train_accuracy": 0.5,
@@ -127,7 +128,7 @@ def test_a_run_is_resumed_after_any_damage(name: str, runs: Runs) -> None:
 def test_a_field_of_a_result_has_its_type(key: str, value: Any, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps(RESULT))
     assert Run(tmp_path).result == RESULT
-    if key == "dataset" and value == "1":
+    if (key, value) in [("dataset", "1"), ("at_chance", True)]:
         return
     (tmp_path / "result.json").write_text(json.dumps(RESULT | {key: value}))
     with pytest.raises(MlpError, match=f"it has {key} = "):

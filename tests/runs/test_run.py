@@ -44,7 +44,7 @@ def test_a_run_has_its_files_and_eval_gives_the_figures_of_its_result(
     result = json.loads((run / "result.json").read_text())
     assert set(result) == {
         "dataset", "epochs", "best_epoch", "val_accuracy", "test_accuracy", "test_errors",
-        "test_error_ci95", "seconds", "samples_per_second",
+        "test_error_ci95", "at_chance", "seconds", "samples_per_second",
     }  # fmt: skip
     assert result["test_accuracy"] > 0.9
     assert result["best_epoch"] is not None

@@ -315,6 +315,6 @@ def test_the_message_for_a_damaged_result_gives_the_reason_and_the_remedy(
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    result = asdict(Result("mnist", 3, None, None, 0.98, 200, [0.018, 0.022], 7.5, 1e4))
+    result = asdict(Result("mnist", 3, None, None, 0.98, 200, [0.018, 0.022], False, 7.5, 1e4))
     folder.write_result(result)
     assert folder.read_result() == result

@@ -36,6 +36,7 @@ GIVEN: dict[str, list[Any]] = {
     "model.hidden": [[], [5], [6, 4]],
     "optimizer.learning_rate": [0.01],
     "data.validation": [0, 7],
+    "data.limit": [None, 9],
     "training.epochs": [1, 2],
     "training.batch_size": [1, 8, 1_000_000],
 }
@@ -208,4 +209,4 @@ def test_a_training_is_saved_resumed_and_evaluated(
     assert_same_run(tmp_path / "straight", tmp_path / "resumed")
     for name in ("best.npz", "last.npz"):
         evaluation = evaluate_checkpoints([tmp_path / "resumed" / name], "train", tmp_path)
-        assert evaluation.scores.n == 24 - config.data.validation
+        assert evaluation.scores.n == (config.data.limit or 24 - config.data.validation)

@@ -112,6 +112,7 @@ def test_a_sweep_file_with_mistakes_is_exit_2_and_makes_nothing(tmp_path: Path) 
         ),
         ("set: {seed: 1}\nsearch: {seed: [1]}\n", "the seed is no hyperparameter"),
         ("set: {data.validation: 0}\nsearch: {loss: [mse]}\n", "data.validation is 0"),
+        ("search: {data.stratify: [true, false]}\n", "compared on the same images"),
         ("set: {loss: mse}\nsearch: {loss: [mse]}\n", "it is searched too"),
         ("config: 3\nsearch: {loss: [mse]}\n", "must be a file"),
         ("search: {loss: [mse]}\nprune: {rule: median, factor: 3}\n", "unknown key"),

@@ -122,6 +122,8 @@ def run_contents(found: FoundRun, data_dir: Path, data_path: Path | None) -> Run
         page.settings = settings(config)
         page.repeat = repeat(config, page.environment, folder)
     _tell_result(page, result)
+    if result is not None and result["at_chance"]:
+        page.notes.append("No epoch of this training was better than chance.")
     page.facts = _facts(run, config, model, result)
     return page
 
