@@ -13,7 +13,7 @@ import click
 import numpy as np
 import pytest
 from helpers.class_pictures import image, write_pictures
-from helpers.imports import contents
+from helpers.imports import contents, run_import
 from helpers.terminal import on_terminal
 
 from mlp_cli.cli.data import import_data
@@ -68,21 +68,23 @@ def write_folders(folder: Path) -> Path:
     return folder / "pictures"
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("write", [write_csv, write_npz, write_npy, write_emnist, write_folders])
-def test_what_is_imported_can_be_trained_on(
-    write: Callable[[Path], Path], mlp: Mlp, tmp_path: Path
-) -> None:
-    source = write(tmp_path)
-    done = mlp("data", "import", source, "data/mine")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "data/mine\n"
-    assert re.fullmatch(rf"{source}: .*12 train .* of 5×5 pixels, 3 classes .*\n", done.stderr)
-    folder = tmp_path / "data" / "mine"
+def test_every_format_is_imported(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (line,) = run_import(write(tmp_path), folder)
+    assert re.search(r", 12 train .*images of 5×5 pixels, 3 classes ", line)
     np.testing.assert_array_equal(read_idx(folder / "train-images-idx3-ubyte", ndim=3), IMAGES)
     np.testing.assert_array_equal(read_idx(folder / "train-labels-idx1-ubyte", ndim=1), LABELS)
     names = "A\nB\nC\n" if write is write_emnist else "0\n1\n2\n"
     assert (folder / "labels.txt").read_text() == names
+
+
+@pytest.mark.long
+def test_what_is_imported_can_be_trained_on(mlp: Mlp, tmp_path: Path) -> None:
+    source = write_csv(tmp_path)
+    done = mlp("data", "import", source, "data/mine")
+    assert (done.returncode, done.stdout) == (0, "data/mine\n"), done.stderr
+    assert re.fullmatch(rf"{source}: .*12 train images of 5×5 pixels, 3 classes .*\n", done.stderr)
     small = ("data.validation=2", "data.test=false", "training.epochs=1", "model.hidden=[4]")
     sets = [word for change in ("data.path=data/mine", *small) for word in ("--set", change)]
     trained = mlp("train", "mnist", *sets, "--json", MLP_KERNELS="numpy")

@@ -47,6 +47,8 @@ def test_a_share_of_each_class_becomes_the_test_set(tmp_path: Path) -> None:
     parts = [read_idx(tmp_path / "a" / RESULT[at], ndim=3) for at in (0, 2)]
     labels = [read_idx(tmp_path / "a" / RESULT[at], ndim=1) for at in (1, 3)]
     assert [np.bincount(each).tolist() for each in labels] == [[7, 7, 7], [3, 3, 3]]
+    first = [each for at, each in enumerate(images) if at % 10 < 3]
+    assert not np.array_equal(parts[1], first)  # they are drawn
     codes = {each.tobytes(): at // 10 for at, each in enumerate(images)}
     assert len(codes) == 30
     for part, own in zip(parts, labels, strict=True):
