@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from mlp_cli.data.pictures.reading import as_png
 from mlp_cli.data.synthetic import draw_digits
 from mlp_cli.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 IMAGES = np.array([image(i, 5, 5) for i in range(12)])
 LABELS = np.arange(12, dtype=np.uint8) // 4
@@ -137,6 +140,23 @@ def test_a_broken_picture_is_named_and_nothing_is_left(mlp: Mlp, tmp_path: Path)
     assert (done.returncode, done.stdout) == (3, "")
     assert r"2/bad\x1b.png: it cannot be read as a picture" in done.stderr
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.long
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    pytest.importorskip("PIL", reason="needs the extra `images`")
+    write_pictures(tmp_path / "source", each=100)
+    command = f"ulimit -f 4; exec {sys.executable} -m mlp_cli data import source new"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "cannot write new/pictures.part: File too large" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.long

@@ -219,6 +219,7 @@ def test_small_files_of_huge_pictures_take_no_memory(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.mark.serial
 def test_the_look_at_large_pictures_takes_little_memory() -> None:
     images = np.zeros((20, 2000, 1000), np.uint8)
     images[:, 1000:1100] = 255  # a wide line
