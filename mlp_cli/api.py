@@ -33,7 +33,8 @@ from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
-from mlp_cli.inference.evaluate import Evaluation, evaluate_checkpoints
+from mlp_cli.inference.evaluate import evaluate_checkpoints
+from mlp_cli.inference.evaluation import Evaluation
 from mlp_cli.inference.model import Model, load
 from mlp_cli.runs.claim import run_name
 from mlp_cli.runs.folder import RunFolder
@@ -177,7 +178,8 @@ def evaluate(
     data_dir
         Where the data lie, by default MLP_DATA_DIR or `data`. Nothing is fetched.
     data_path
-        Where the data are now, in place of the `data.path` that the run was trained with.
+        Where the data are now, in place of those that the run was trained on. For the "test" split,
+        they may be any images of its size; without labels, `predictions` alone are there.
 
     Raises
     ------

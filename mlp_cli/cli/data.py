@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -26,6 +27,19 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only from Clic
         if found is None:
             self.fail(f"'{value}' is not HEIGHTxWIDTH in pixels, as in 28x28.", param, ctx)
         return int(found[1]), int(found[2])
+
+
+class Number(click.FloatRange):
+    """A number in a range, and so neither infinite nor NaN."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or raise a usage error that names the option."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
 
 
 @click.group(cls=HelpfulGroup, short_help="Import images of other formats.")
@@ -56,7 +70,7 @@ def data() -> None:
 )
 @option(
     "--white",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="VALUE",
     help="CSV, .npz, .npy and IDX: the value that is white; 0 is black.",
 )
@@ -73,7 +87,7 @@ def data() -> None:
 )
 @option(
     "--test-share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="Hold this share of each class out as the test set, if SOURCE has none.",
 )
@@ -105,6 +119,6 @@ def import_data(
             answers,
             test_share=test_share,
             log=observer.log,
-            progress=observer.pictures,
+            progress=observer.images,
         )
     show(folder)

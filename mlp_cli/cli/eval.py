@@ -13,7 +13,6 @@ from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
     data_dir_option,
-    data_path_option,
     examples,
     json_option,
     option,
@@ -49,7 +48,12 @@ from mlp_cli.storage.paths import STREAM
     help="Which images to score.",
 )
 @data_dir_option
-@data_path_option
+@option(
+    "--data-path",
+    type=GivenPath(),
+    metavar="PATH",
+    help="Score other images of this size in their place: a file or folder, labelled or not.",
+)
 @option(
     "--max-error",
     type=click.FloatRange(0, 100),
@@ -100,6 +104,12 @@ def evaluate(
         figures.check_picture(mistakes)
     warn = ProgressObserver().warn
     evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
+    if evaluation.labels is None:
+        for given, name in ((max_error, "--max-error"), (mistakes, "--mistakes")):
+            if given is not None:
+                raise click.UsageError(
+                    f"{name} needs labels, but the images of {evaluation.dataset} have none."
+                )
     for reason in dict.fromkeys(map(unfinished, checkpoints)):
         if reason:
             warn(reason)
@@ -113,6 +123,8 @@ def evaluate(
         show_json(evaluation.to_dict())
     else:
         show(text.evaluation_text(evaluation))
+    if max_error is None:
+        return
     error = 100 * evaluation.scores.errors / evaluation.scores.n
-    if max_error is not None and error > max_error:
+    if error > max_error:
         raise CheckFailedError(f"the error is {error:.2f} %, above --max-error {max_error:g} %.")

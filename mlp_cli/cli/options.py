@@ -181,8 +181,8 @@ def data_path_option(command: Command) -> Command:
     """Add `--data-path`."""
     return option(
         "--data-path",
-        type=GivenPath(file_okay=False),
-        metavar="DIR",
+        type=GivenPath(),
+        metavar="PATH",
         help="Where the images of a run with data.path are now, if they have moved.",
     )(command)
 

@@ -42,6 +42,11 @@ from mlp_cli.cli.printing import show, show_json
 @option(
     "--raw", is_flag=True, help="Take pictures as they are: of the network's size, ink on black."
 )
+@option(
+    "--prepare",
+    is_flag=True,
+    help="Prepare pictures of digits as MNIST's images were made, for a network of other data.",
+)
 @option("--grid", is_flag=True, help="Read all digits of a picture, line by line.")
 @option("--csv", "as_csv", is_flag=True, help="Print the answers as CSV.")
 @json_option
@@ -50,6 +55,7 @@ def predict(
     draw: bool,
     save_input: Path | None,
     raw: bool,
+    prepare: bool,
     grid: bool,
     as_csv: bool,
     as_json: bool,
@@ -62,8 +68,9 @@ def predict(
     """
     if as_csv + as_json + draw > 1:
         raise click.UsageError("--csv, --json and --show exclude each other. Give one.")
-    if raw and grid:
-        raise click.UsageError("--raw and --grid exclude each other. Give one.")
+    if raw and (grid or prepare):
+        other = "--grid" if grid else "--prepare"
+        raise click.UsageError(f"--raw and {other} exclude each other. Give one.")
 
     from mlp_cli.data.pictures.collection import Pictures
     from mlp_cli.inference.model import load
@@ -74,7 +81,9 @@ def predict(
 
     networks, images = networks_and_pictures(paths)
     warn = ProgressObserver().warn
-    predictor = Predictor([load(network) for network in networks], raw=raw, grid=grid)
+    predictor = Predictor(
+        [load(network) for network in networks], raw=raw, prepare=prepare, grid=grid
+    )
     if predictor.remark:
         warn(predictor.remark)
     folder = None if save_input is None else InputFolder(save_input)
@@ -82,7 +91,7 @@ def predict(
     answers = predictor.answers(pictures, pictures.fail)
     kept = []
     if as_csv:
-        show(shown.csv_head())
+        show(shown.csv_head(predictor))
     for _, of_picture in groupby(answers, lambda answer: answer.seen.picture):
         found = list(of_picture)
         for answer in found:

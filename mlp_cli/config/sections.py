@@ -74,8 +74,9 @@ class DataConfig(Section):
     )
     path: Annotated[str, Field(min_length=1)] | None = Field(
         None,
-        description="Folder with your own four IDX files, named like MNIST's, raw or gzipped. It "
-        "replaces `dataset`, and is relative to the working directory; `~` is the home folder.",
+        description="File or folder with your own images: pictures in a folder for each class, "
+        "CSV, .npz, .npy or IDX. It replaces `dataset`, and is relative to the working directory; "
+        "`~` is the home folder.",
     )
     validation: int = Field(
         5000,

@@ -7,6 +7,7 @@ belong to the split. Nothing is fetched here: `runs.fetching` calls `download` i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +18,12 @@ from mlp_cli.config.schema import Config
 from mlp_cli.config.sections import DataConfig
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.digest import digest
-from mlp_cli.data.formats.collection import NoFileError
+from mlp_cli.data.formats.collection import Collection, Part
 from mlp_cli.data.holding_out import hold_out
-from mlp_cli.data.idx import read_idx
+from mlp_cli.data.own_images import read_for_training, read_idx_sets
 from mlp_cli.data.replacing import refuse_to_replace
 from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels, Rows
-from mlp_cli.storage.files import storage_errors
 from mlp_cli.storage.header import DataRecord
 
 
@@ -44,7 +44,8 @@ class Dataset:
     """The three splits of one data set.
 
     `name` is "mnist", "synthetic", or the folder of the user's own files. `image_shape` is (height,
-    width). Labels are 0 to classes − 1. `test` is None if `data.test` is false.
+    width). Labels are 0 to classes − 1. `test` is None if `data.test` is false. `names` are the
+    classes' names, empty if they are just numbered.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split | None
+    names: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> int:
@@ -75,7 +77,8 @@ class Dataset:
     def record(self) -> DataRecord:
         """What a checkpoint keeps about the data."""
         digests = self.train_digests | self.test_digests
-        return DataRecord(self.name, list(self.image_shape), self.classes, digests)
+        names = list(self.names)
+        return DataRecord(self.name, list(self.image_shape), self.classes, digests, names)
 
     def _digests(
         self, split: Split, images: mnist.MnistFile, labels: mnist.MnistFile
@@ -93,13 +96,17 @@ class Dataset:
 class Source:
     """The images of a data set before any are held out, so several trainings can share them.
 
-    `train` and `test` are images (n, height, width) and labels (n,). `test` is None if `data.test`
-    is false.
+    `train` and `test` are images (n, height, width) and labels (n,), 0 to classes − 1. `test` is
+    None if `data.test` is false. `names` are the classes' names, empty if they are just numbered.
+    `found` is what `data.path` holds.
     """
 
     name: str
     train: tuple[Pixels, Pixels]
     test: tuple[Pixels, Pixels] | None
+    classes: int
+    names: tuple[str, ...] = ()
+    found: Collection | None = None
 
     def split(self, config: Config) -> Dataset:
         """Return the data set, with images held out and left out as the configuration says.
@@ -115,10 +122,11 @@ class Source:
         return Dataset(
             name=self.name,
             image_shape=(images.shape[1], images.shape[2]),
-            classes=int(labels.max()) + 1,
+            classes=self.classes,
             train=Split(flat, labels, train),
             validation=Split(flat, labels, validation),
             test=None if self.test is None else whole(*self.test),
+            names=self.names,
         )
 
 
@@ -136,7 +144,7 @@ def load_dataset(config: Config, data_dir: Path) -> Dataset:
 def load_source(data: DataConfig, data_dir: Path) -> Source:
     """Load the images of a data set. Nothing is fetched.
 
-    It is the folder `data.path`, the synthetic digits, or MNIST in the folder that
+    They are those of `data.path`, the synthetic digits, or MNIST in the folder that
     `mnist.mnist_folder` finds.
 
     Raises
@@ -147,12 +155,14 @@ def load_source(data: DataConfig, data_dir: Path) -> Source:
         If a file cannot be read.
     """
     if data.path is not None:
-        return _from_files(data.path, _own_files(Path(data.path), data.test))
+        found = read_for_training(Path(data.path), test=data.test)
+        sets = {name: found.parts[name] for name in ("train", "test")[: 1 + data.test]}
+        return _source(data.path, sets, found)
     if data.dataset == "synthetic":
         images, labels, test_images, test_labels = synthetic.draw_digits()
         test = (test_images, test_labels) if data.test else None
-        return Source("synthetic", (images, labels), test)
-    return _from_files("mnist", _verified_files(mnist.mnist_folder(data_dir), data.test))
+        return Source("synthetic", (images, labels), test, int(labels.max()) + 1)
+    return _source("mnist", read_idx_sets(_verified_files(mnist.mnist_folder(data_dir), data.test)))
 
 
 def needed_files(test: bool) -> tuple[mnist.MnistFile, ...]:
@@ -177,53 +187,21 @@ def _verified_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
     return paths
 
 
-def _own_files(folder: Path, test: bool) -> dict[mnist.MnistFile, Path]:
-    paths = {}
-    for file in needed_files(test):
-        with storage_errors("read the folder", folder):
-            found = mnist.files_named(folder, file.name)
-        if not found:
-            optional = file in (mnist.TEST_IMAGES, mnist.TEST_LABELS)
-            hint = " To train without a test set: --set data.test=false." if optional else ""
-            raise NoFileError(
-                f"data.path {folder}: there is neither {file.name} nor {file.name}.gz. "
-                f"Put the IDX file there under one of these names.{hint}"
-            )
-        paths[file] = found[0]
-    return paths
+def _source(name: str, parts: Mapping[str, Part], found: Collection | None = None) -> Source:
+    """Return the source of labelled sets: the training set, and perhaps a test set."""
+    train, test = (_labelled(parts.get(part)) for part in ("train", "test"))
+    assert train is not None  # it was asked for
+    names = found.names if found else ()
+    classes = len(names) or int(train[1].max()) + 1
+    numbers = tuple(map(str, range(classes)))  # these name nothing
+    return Source(name, train, test, classes, () if names == numbers else names, found)
 
 
-def _from_files(name: str, paths: dict[mnist.MnistFile, Path]) -> Source:
-    images, labels = _read_pair(paths[mnist.TRAIN_IMAGES], paths[mnist.TRAIN_LABELS])
-    test = None
-    if mnist.TEST_IMAGES in paths:
-        test = _read_pair(paths[mnist.TEST_IMAGES], paths[mnist.TEST_LABELS])
-        if test[0].shape[1:] != images.shape[1:]:
-            raise DataError(
-                f"{paths[mnist.TEST_IMAGES]}: the test images have {_size(test[0])} pixels, but "
-                f"the training images have {_size(images)}. Make them the same size."
-            )
-        classes = int(labels.max()) + 1
-        if test[1].max() >= classes:
-            raise DataError(
-                f"{paths[mnist.TEST_LABELS]}: it has label {test[1].max()}, but the training "
-                f"labels are 0 to {classes - 1}. Add training images of it, or remove it here."
-            )
-    return Source(name, (images, labels), test)
-
-
-def _size(images: Pixels) -> str:
-    return f"{images.shape[1]}×{images.shape[2]}"
-
-
-def _read_pair(images_path: Path, labels_path: Path) -> tuple[Pixels, Pixels]:
-    images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
-    if len(images) != len(labels):
-        raise DataError(
-            f"{labels_path}: it holds {len(labels)} labels, but {images_path.name} holds "
-            f"{len(images)} images. Use two files that belong together."
-        )
-    return images, labels
+def _labelled(part: Part | None) -> tuple[Pixels, Pixels] | None:
+    if part is None:
+        return None
+    assert part.labels is not None  # a training needs them
+    return part.images, part.labels
 
 
 def whole(images: Pixels, labels: Pixels) -> Split:

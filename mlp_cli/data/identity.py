@@ -56,6 +56,8 @@ def other_data(record: DataRecord, dataset: Dataset, digests: Mapping[str, str])
         reasons.append(f"the images have {found} pixels, not {then}")
     if dataset.classes != record.classes:
         reasons.append(f"there are {dataset.classes} classes, not {record.classes}")
+    if record.names and list(dataset.names) != record.names:
+        reasons.append("the names of the classes differ")
     if changed := changed_files(record, digests):
         reasons.append(differ(changed))
     return "; ".join(reasons)
@@ -101,7 +103,7 @@ def known_data(place: str | None, trained: Path, then: str | None) -> Iterator[N
             f"{error} If the data are in another folder now, name it with --data-path DIR."
         ) from error
     except ConfigError as error:
-        if place is None:
+        if place is None or not str(error).startswith("data."):  # the data leave something open
             raise
         # As many images were held out and trained on before, so there were more.
         key, _, _ = str(error).partition(":")

@@ -16,7 +16,8 @@ import numpy as np
 
 from mlp_cli.data.identity import same_test_data
 from mlp_cli.errors import CheckpointError, ConfigError, DataError, StorageError
-from mlp_cli.inference.evaluate import Evaluation, evaluate, hold_out_the_same, load_data
+from mlp_cli.inference.evaluate import evaluate, hold_out_the_same, load_data
+from mlp_cli.inference.evaluation import Evaluation
 from mlp_cli.inference.mcnemar import LEVEL, mcnemar
 from mlp_cli.inference.model import Model, load
 
@@ -112,9 +113,9 @@ def fair_split(a: Model, b: Model) -> str | None:
 
 
 def _difference(known: Evaluation, found: Evaluation) -> Difference:
-    reference_right = known.predictions == known.labels
-    this_right = found.predictions == found.labels
+    reference_right = known.predictions == known.true_labels
+    this_right = found.predictions == found.true_labels
     only_reference = int(np.count_nonzero(reference_right & ~this_right))
     only_this = int(np.count_nonzero(this_right & ~reference_right))
     p = mcnemar(only_reference, only_this)
-    return Difference(known.split, "", len(known.labels), only_reference, only_this, p)
+    return Difference(known.split, "", len(known.predictions), only_reference, only_this, p)

@@ -13,7 +13,7 @@ from mlp_cli.nn.buffers import Array
 
 
 def check_committee(models: Sequence[Model]) -> None:
-    """Check that networks take the same images and know the same number of classes.
+    """Check that networks take the same images and know the same classes.
 
     Raises
     ------
@@ -26,6 +26,11 @@ def check_committee(models: Sequence[Model]) -> None:
             raise CheckpointError(
                 f"{model.path} takes images of {model.image_shape} in {model.classes} classes, "
                 f"{first.path} of {first.image_shape} in {first.classes}: they are no committee."
+            )
+        if model.names and first.names and model.names != first.names:
+            raise CheckpointError(
+                f"{model.path} and {first.path} have other names for their classes, or another "
+                "order of them: they are no committee."
             )
 
 

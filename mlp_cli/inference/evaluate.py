@@ -4,95 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlp_cli.config.load import load_config
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset, Split, load_dataset
 from mlp_cli.data.identity import (
-    changed_files,
-    differ,
     known_data,
     other_data,
     refusal,
     same_training_data,
     unknown_data,
 )
-from mlp_cli.errors import ConfigError, DataError, visible
+from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.inference.committee import check_committee, log_probabilities
+from mlp_cli.inference.evaluation import Evaluation, Member
 from mlp_cli.inference.model import Model, load
-from mlp_cli.nn.buffers import Array, Pixels
-from mlp_cli.training.metrics import Scores
-
-
-class Member(NamedTuple):
-    """A scored network: its file, its number of finished epochs if known, and its training data."""
-
-    checkpoint: str
-    epoch: int | None
-    dataset: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a model or committee on a split, and the class of each image, in order.
-
-    `source` holds the images, each of `image_shape`, and `split` is the name of the split.
-    `members` are the scored networks.
-    """
-
-    dataset: str
-    split: str
-    checkpoint: str
-    source: Split
-    image_shape: tuple[int, int]
-    scores: Scores
-    labels: Pixels
-    predictions: NDArray[np.int64]
-    probabilities: Array  # (n,), of the predicted class
-    members: tuple[Member, ...]
-
-    def __repr__(self) -> str:
-        """Return the scores in one line."""
-        scored = f"{self.errors} errors in {self.scores.n} images, {self.dataset} {self.split}"
-        return f"<Evaluation of {visible(self.checkpoint)}: {visible(scored)}>"
-
-    @property
-    def accuracy(self) -> float:
-        """The share of images with the right class."""
-        return self.scores.accuracy
-
-    @property
-    def errors(self) -> int:
-        """The number of images with a wrong class."""
-        return self.scores.errors
-
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """`confusion[i][j]` images of class i were classified as j."""
-        return self.scores.confusion
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores as plain data, ready for JSON."""
-        scores = self.scores
-        return {
-            "dataset": self.dataset,
-            "split": self.split,
-            "checkpoint": self.checkpoint,
-            "members": [member._asdict() for member in self.members],
-            "n": scores.n,
-            "errors": scores.errors,
-            "accuracy": scores.accuracy,
-            "error_ci95": list(scores.error_ci95),
-            "loss": scores.loss,
-            "per_class": scores.per_class(),
-            "confusion": scores.confusion.tolist(),
-        }
+from mlp_cli.inference.other_data import ImagesToScore, load_other, warn_of_another_test_set
 
 
 def evaluate_checkpoints(
@@ -111,7 +42,8 @@ def evaluate_checkpoints(
     data_dir
         Where MNIST lies, in a folder `mnist`.
     data_path
-        Where the data are now, in place of the `data.path` that the network was trained with.
+        Where the data are now, in place of those that the network was trained on. To score the
+        "test" split, they may be any images of its size, also without labels (see `load_other`).
     warn
         Is told if the test set is not the one that was there when the network was trained, if
         nobody can know whether moved data are the same, and if networks were trained on different
@@ -127,7 +59,14 @@ def evaluate_checkpoints(
     models = [load(path) for path in paths]
     if split != "test":
         _check_same_split(models, split)
-    dataset = load_data(models, split, data_dir, data_path, warn)
+    if split == "test" and data_path is not None:
+        chosen = load_other(models, data_path, warn)
+    else:
+        dataset = load_data(models, split, data_dir, data_path, warn)
+        splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+        images = splits[split]
+        assert images is not None  # the test set was asked for
+        chosen = ImagesToScore(dataset.name, images)
     if not all(same_training_data(model.data, models[0].data) for model in models):
         trained_on = list(dict.fromkeys(model.data.name for model in models))
         which = ", ".join(trained_on)
@@ -135,12 +74,10 @@ def evaluate_checkpoints(
             which += " was changed in between"
         warn(
             f"These networks were trained on different data: {which}.\n"
-            f"All are scored on {dataset.name}, the data of the first."
+            f"All are scored on {chosen.dataset}, the data of the first."
         )
-    chosen = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split]
-    assert chosen is not None  # the test set was asked for
     names = ", ".join(str(model.path) for model in models)
-    return evaluate(models, chosen, (dataset.name, split, names))
+    return evaluate(models, chosen.split, (chosen.dataset, split, names), labelled=chosen.labelled)
 
 
 def load_data(
@@ -181,20 +118,18 @@ def load_data(
             warn(unknown_data(dataset.name, first.path))
         return dataset
     for model in models:
-        if changed := changed_files(model.data, dataset.test_digests):
-            warn(
-                f"{dataset.name}: the test set is not the one that was there when {model.path} "
-                f"was trained: {differ(changed)}. The scores are of the new one."
-            )
+        warn_of_another_test_set(model, dataset.name, dataset.test_digests, warn)
     return dataset
 
 
-def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str]) -> Evaluation:
+def evaluate(
+    models: Sequence[Model], split: Split, names: tuple[str, str, str], *, labelled: bool = True
+) -> Evaluation:
     """Score one model by its own loss, or several models as one committee.
 
     The log-probabilities of a committee are the mean of those of its members, normalised so that
     the probabilities sum to 1. Its loss is the cross-entropy. `names` are the data set, the split
-    and the checkpoints.
+    and the checkpoints. If the images are not `labelled`, their labels are not looked at.
 
     Raises
     ------
@@ -221,16 +156,14 @@ def evaluate(models: Sequence[Model], split: Split, names: tuple[str, str, str])
         log_p = log_probabilities(models, split)
         predictions = log_p.argmax(axis=1)
         losses = -log_p[np.arange(len(labels)), labels]
-    confusion = np.zeros((first.classes, first.classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
     return Evaluation(
         *names,
         split,
-        first.image_shape,
-        Scores(float(losses.mean(dtype=np.float64)), confusion),
-        labels,
+        first.data,
+        labels if labelled else None,
         predictions,
         np.exp(log_p[np.arange(len(labels)), predictions]),
+        float(losses.mean(dtype=np.float64)) if labelled else None,
         tuple(Member(str(model.path), model.epoch, model.data.name) for model in models),
     )
 

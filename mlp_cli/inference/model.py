@@ -57,6 +57,8 @@ class Model:
     config, data, image_shape, classes, epoch
         What it was trained with and on, and for how many epochs; None if the checkpoint does not
         say that.
+    names
+        The name of each class, empty if the classes are just numbered.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -75,7 +77,10 @@ class Model:
             raise checkpoint.unfit(f"its data.image_shape is {sides}, not [height, width]")
         if not 0 < data.classes <= 256:  # labels are bytes
             raise checkpoint.unfit(f"its data.classes is {data.classes}, not 1 to 256")
+        if len(data.names) not in (0, data.classes) or {*map(type, data.names)} - {str}:
+            raise checkpoint.unfit(f"its data.names are not the names of {data.classes} classes")
         self.image_shape, self.classes = (sides[0], sides[1]), data.classes
+        self.names = tuple(data.names)
         self.epoch = _epoch(checkpoint)
         sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
         dtype = config.training.dtype

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlp_cli.data.dataset import whole
+from mlp_cli.data.pictures.digit import SIDE
 from mlp_cli.data.pictures.prepare import prepare_digit, prepare_digits
 from mlp_cli.data.pictures.reading import Grey, Picture
 from mlp_cli.data.pictures.windows import scaled
@@ -74,10 +75,14 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network says to an image: the probability of each class, None of a blank one."""
+    """What the network says to an image: the probability of each class, None of a blank one.
+
+    `names` are the classes' names, empty if they are just numbered.
+    """
 
     seen: Seen
     probabilities: tuple[float, ...] | None
+    names: tuple[str, ...] = ()
 
     @property
     def ranking(self) -> list[int]:
@@ -89,6 +94,11 @@ class Answer:
     def prediction(self) -> int | None:
         """The most likely class, None of a blank picture."""
         return self.ranking[0] if self.probabilities else None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the most likely class, None of a blank picture or without names."""
+        return None if self.prediction is None or not self.names else self.names[self.prediction]
 
     @property
     def probability(self) -> float | None:
@@ -112,6 +122,7 @@ class Answer:
             "position": seen.position,
             "box": None if seen.box is None else list(seen.box),
             "prediction": self.prediction,
+            **({"name": self.name} if self.names else {}),
             "probability": self.probability,
             "probabilities": None if self.probabilities is None else list(self.probabilities),
             "digits": seen.digits,
@@ -131,7 +142,14 @@ class Predictor:
         their size alone; or "raw", for pictures that are such images already.
     """
 
-    def __init__(self, models: Sequence[Model], *, raw: bool = False, grid: bool = False) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        raw: bool = False,
+        prepare: bool = False,
+        grid: bool = False,
+    ) -> None:
         """Check that the networks fit each other and the options.
 
         Raises
@@ -139,18 +157,30 @@ class Predictor:
         CheckpointError
             If they differ in inputs or classes.
         ConfigError
-            If `grid` is asked of networks whose images are no digits.
+            If `grid` is asked of networks whose images are no digits, or `prepare` of networks
+            whose images have another size than MNIST's.
         """
         check_committee(models)
         self.models = models
         others = [model.data.name for model in models if model.data.name not in DIGITS]
-        if grid and others:
+        height, width = models[0].image_shape
+        if prepare and (height, width) != (SIDE, SIDE):
+            raise ConfigError(
+                f"--prepare makes images of {SIDE} × {SIDE} pixels, but the network was trained on "
+                f"{width} × {height}. Leave it out."
+            )
+        if grid and others and not prepare:
             raise ConfigError(
                 f"--grid reads digits, but a network was trained on {others[0]}. Give a picture "
-                "for each image, without --grid."
+                "for each image, without --grid, or add --prepare."
             )
-        self.preparation = "raw" if raw else "scaled" if others else "mnist"
+        self.preparation = "raw" if raw else "scaled" if others and not prepare else "mnist"
         self._grid = grid
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, empty if they are just numbered."""
+        return self.models[0].names
 
     @property
     def remark(self) -> str:
@@ -160,7 +190,8 @@ class Predictor:
         height, width = self.models[0].image_shape
         return (
             f"The network was trained on {self.models[0].data.name}, not on MNIST. So pictures are "
-            f"only scaled to {width} × {height}, and not cropped, centred or inverted."
+            f"only scaled to {width} × {height}, and not cropped, centred or inverted. "
+            "If its images were imported with --prepare, give --prepare."
         )
 
     def answers(
@@ -174,7 +205,8 @@ class Predictor:
         while together := list(islice(images, TOGETHER)):
             found = iter(self._probabilities([seen.image for seen in together]))
             for seen in together:
-                yield Answer(seen, None if seen.image is None else tuple(next(found).tolist()))
+                likely = None if seen.image is None else tuple(next(found).tolist())
+                yield Answer(seen, likely, self.names)
 
     def _images(
         self, pictures: Iterable[Picture], fail: Callable[[DataError], object]

@@ -11,6 +11,7 @@ from mlp_cli.data.pictures.windows import reduced
 from mlp_cli.errors import MlpError, visible
 from mlp_cli.inference.predict import Answer, Predictor
 from mlp_cli.nn.buffers import Pixels
+from mlp_cli.reports.classes import shown_class
 from mlp_cli.reports.tables import csv_text
 
 COLUMNS = ("picture", "line", "position", "prediction", "probability", "notes")
@@ -26,16 +27,20 @@ def answer_text(answer: Answer) -> str:
     seen, name = answer.seen, visible(answer.seen.picture)
     if seen.line is not None:
         name += f" line {seen.line}, digit {seen.position}"
+    names = answer.names
     if answer.prediction is None or answer.probabilities is None:
         return f"-           {name}: blank, no ink was found"
     facts = []
     if "unsure" in answer.notes:
         second = answer.ranking[1]
-        facts.append(f"unsure, {second} has {_percent(answer.probabilities[second])}")
+        facts.append(
+            f"unsure, {shown_class(second, names)} has {_percent(answer.probabilities[second])}"
+        )
     if "several" in answer.notes:
         facts.append(f"the largest of {seen.digits} digits; --grid reads all")
-    width = len(str(len(answer.probabilities) - 1))
-    text = f"{answer.prediction:>{width}}  {_percent(max(answer.probabilities)):>8}  {name}"
+    width = max(len(shown_class(label, names)) for label in answer.ranking)
+    prediction = shown_class(answer.prediction, names)
+    text = f"{prediction:>{width}}  {_percent(max(answer.probabilities)):>8}  {name}"
     return ": ".join([text, "; ".join(facts)]) if facts else text
 
 
@@ -48,9 +53,10 @@ def reading_text(answers: Sequence[Answer]) -> str:
     return f"{visible(answers[0].seen.picture)} reads {' '.join(lines.values())}"
 
 
-def csv_head() -> str:
-    """Return the first line of the CSV, without its end."""
-    return ",".join(COLUMNS)
+def csv_head(predictor: Predictor) -> str:
+    """Return the first line of the CSV, without its end; names of classes have a last column."""
+    named = bool(predictor.names)
+    return ",".join([*COLUMNS, "prediction_name"] if named else COLUMNS)
 
 
 def answer_csv(answer: Answer) -> str:
@@ -58,7 +64,9 @@ def answer_csv(answer: Answer) -> str:
     seen = answer.seen
     share = None if answer.probability is None else f"{answer.probability:.6f}"
     notes = " ".join(answer.notes)
-    row = (seen.picture, seen.line, seen.position, answer.prediction, share, notes)
+    row = [seen.picture, seen.line, seen.position, answer.prediction, share, notes]
+    if answer.names:
+        row.append(answer.name)
     return csv_text([row]).removesuffix("\n")
 
 

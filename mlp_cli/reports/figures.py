@@ -7,6 +7,7 @@ the extra `plot` installs and only this module, `comparison_figures` and `page` 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +19,9 @@ from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import ConfigError, visible
-from mlp_cli.inference.evaluate import Evaluation
+from mlp_cli.inference.evaluation import Evaluation
 from mlp_cli.nn.buffers import Array, Pixels, Rows
+from mlp_cli.reports.classes import NARROW, image_of, shown_class
 from mlp_cli.storage.files import atomic_write
 from mlp_cli.training.build import build_trainer
 
@@ -53,12 +55,11 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     StorageError
         If the file cannot be written.
     """
-    labels, predictions = evaluation.labels, evaluation.predictions
     wrong = worst_mistakes(evaluation)
     shown = wrong[:MAX_IMAGES]
     split = evaluation.source
     title = (
-        f"{visible(evaluation.dataset)}, {evaluation.split}: {len(wrong)} of {len(labels):,} wrong"
+        f"{visible(evaluation.dataset)}, {evaluation.split}: {len(wrong)} of {len(split):,} wrong"
     )
     if len(shown) < len(wrong):
         title += f", the {len(shown)} most certain"
@@ -66,16 +67,23 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
         path,
         title,
         split.images[split.rows[shown]].reshape(-1, *evaluation.image_shape) / 255,
-        [
-            f"{labels[i]} taken for {predictions[i]}\nno. {i}, {evaluation.probabilities[i]:.0%}"
-            for i in shown
-        ],
+        [_caption(evaluation, int(i)) for i in shown],
     )
+
+
+def _caption(evaluation: Evaluation, i: int) -> str:
+    """Return what stands below a misclassified image. A name gets a line of its own."""
+    names = evaluation.names
+    label = shown_class(evaluation.true_labels[i], names, NARROW)
+    prediction = shown_class(evaluation.predictions[i], names, NARROW)
+    separator = "\n" if names else " "
+    number = f"no. {i}, {evaluation.probabilities[i]:.0%}"
+    return f"{label}{separator}taken for {prediction}\n{number}"
 
 
 def worst_mistakes(evaluation: Evaluation) -> Rows:
     """Return the numbers of the misclassified images, those with the highest probability first."""
-    wrong = np.flatnonzero(evaluation.predictions != evaluation.labels)
+    wrong = np.flatnonzero(evaluation.predictions != evaluation.true_labels)
     return wrong[np.argsort(-evaluation.probabilities[wrong], kind="stable")]
 
 
@@ -122,7 +130,8 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     seen = seen_images(config, dataset, epochs=COLUMNS - 1, most=MAX_IMAGES // COLUMNS)
     captions = []
     for row, label in zip(seen.rows, seen.labels, strict=True):
-        captions += [f"a {label}\nno. {row}", *(f"epoch {epoch}" for epoch in seen.epochs)]
+        shown = image_of(label, dataset.names, NARROW)
+        captions += [f"{shown}\nno. {row}", *(f"epoch {epoch}" for epoch in seen.epochs)]
     _draw_sheet(
         path,
         f"{visible(dataset.name)}: training images, as seen during {config.training.epochs} epochs",
@@ -149,9 +158,12 @@ def _draw_sheet(
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         top, left = place // columns * down, place % columns * across
         sheet[top : top + height, left : left + width] = image
-        axes.text(left, top + height, caption, fontsize=6, va="top")
+        axes.text(left, top + height, caption, fontsize=6, va="top", parse_math=False)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    figure.text(0.01, 1 - 0.1 / (sheet_height + HEADING), title, fontsize=9, va="top")
+    above = 1 - 0.1 / (sheet_height + HEADING)
+    figure.text(0.01, above, title, fontsize=9, va="top", parse_math=False)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=DOTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the font lacks a character of a name
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=DOTS)
     atomic_write(path, drawn.getvalue())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlp_cli.errors import visible
+from mlp_cli.reports.classes import NARROW, shown_class
+from mlp_cli.reports.tables import csv_text
 
 if TYPE_CHECKING:
     from mlp_cli.gradcheck.check import GradientCheck
-    from mlp_cli.inference.evaluate import Evaluation, Member
+    from mlp_cli.inference.evaluation import Evaluation, Member
 
 WIDTH = 80  # columns
 
@@ -39,7 +39,13 @@ def result_text(result: dict[str, Any]) -> str:
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Return an evaluation as text: what was scored, scores, per-class table, confusion matrix."""
+    """Return an evaluation as text: what was scored, scores, per-class table, confusion matrix.
+
+    Without labels, this is the number of images that were given to each class.
+    """
+    names = evaluation.names
+    if evaluation.labels is None:
+        return _predictions_text(evaluation)
     scores = evaluation.scores
     low, high = (100 * bound for bound in scores.error_ci95)
     classes = scores.per_class()
@@ -47,7 +53,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
         ["class", "precision", "recall", "F1", "images"],
         *(
             [
-                str(row["label"]),
+                shown_class(row["label"], names),
                 *(f"{100 * row[key]:.2f} %" for key in ("precision", "recall", "f1")),
                 str(row["support"]),
             ]
@@ -55,9 +61,9 @@ def evaluation_text(evaluation: Evaluation) -> str:
         ),
     ]
     confusion = [
-        ["", *(f"→ {row['label']}" for row in classes)],
+        ["", *(f"→ {shown_class(row['label'], names, NARROW)}" for row in classes)],
         *(
-            [str(label), *(str(count) if count else "." for count in row)]
+            [shown_class(label, names), *(str(count) if count else "." for count in row)]
             for label, row in enumerate(scores.confusion.tolist())
         ),
     ]
@@ -112,14 +118,37 @@ def gradcheck_text(check: GradientCheck) -> str:
 
 
 def predictions_csv(evaluation: Evaluation) -> str:
-    """Return `index,label,prediction,probability`: a line for each image, in the split's order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "label", "prediction", "probability"])
-    columns = (evaluation.labels, evaluation.predictions, evaluation.probabilities)
+    """Return `index,label,prediction,probability`: a line for each image, in the split's order.
+
+    If the classes have names, `label_name,prediction_name` follow. Without labels, what says the
+    label is empty.
+    """
+    names, n = evaluation.names, len(evaluation.predictions)
+    labels = [None] * n if evaluation.labels is None else evaluation.labels.tolist()
+    head = ["index", "label", "prediction", "probability"]
+    rows: list[Sequence[object]] = [[*head, "label_name", "prediction_name"] if names else head]
+    columns = (labels, evaluation.predictions.tolist(), evaluation.probabilities)
     for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
-        writer.writerow([index, label, prediction, f"{probability:.6f}"])
-    return text.getvalue()
+        row: list[object] = [index, label, prediction, f"{probability:.6f}"]
+        if names:
+            row += [None if label is None else names[label], names[prediction]]
+        rows.append(row)
+    return csv_text(rows)
+
+
+def _predictions_text(evaluation: Evaluation) -> str:
+    table = [["class", "images"]]
+    for label, n in enumerate(evaluation.predicted.tolist()):
+        table.append([shown_class(label, evaluation.names), f"{n:,}"])
+    return "\n".join(
+        [
+            *_members(evaluation.members),
+            f"{visible(evaluation.dataset)}: {len(evaluation.predictions):,} images without labels",
+            "",
+            "images by predicted class:",
+            *_table(table),
+        ]
+    )
 
 
 def _members(members: Sequence[Member]) -> Iterator[str]:

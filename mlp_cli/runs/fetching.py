@@ -10,7 +10,7 @@ from mlp_cli.config.sections import DataConfig
 from mlp_cli.data.dataset import Source, load_source, needed_files
 from mlp_cli.data.mnist import mnist_folder
 from mlp_cli.data.replacing import unused_files
-from mlp_cli.errors import DataError, DownloadError
+from mlp_cli.errors import DataError, DownloadError, visible
 from mlp_cli.training.observer import Observer
 
 
@@ -54,4 +54,6 @@ def _load(data: DataConfig, data_dir: Path, mirrors: Sequence[str], observer: Ob
         source = load_source(data, data_dir)
     if source.name == "mnist" and (unused := unused_files(folder, files)):
         observer.warn(unused)
+    if source.found is not None:
+        observer.log(visible(str(source.found)))
     return source

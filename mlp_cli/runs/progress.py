@@ -67,9 +67,9 @@ class ProgressObserver:
         if bar is not None:
             bar.update(done - bar.n)
 
-    def pictures(self, done: int, total: int) -> None:
-        """Show how many pictures are read."""
-        bar = self._bar_for("pictures", total, initial=done - 1, unit="")
+    def images(self, done: int, total: int) -> None:
+        """Show how many images of a source are read."""
+        bar = self._bar_for("images", total, initial=done - 1, unit=" images")
         if bar is not None:
             bar.update(done - bar.n)
 

@@ -44,12 +44,14 @@ class DataRecord:
     """The data that a network was trained on; `image_shape` is [height, width].
 
     `digests` has the digest of each file that was read, by the file's name (see `data.digest`).
+    `names` has the name of each class, and is empty if the classes are just numbered.
     """
 
     name: str
     image_shape: list[int]
     classes: int
     digests: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ OPTIONS = [
 def values(option: click.Option) -> tuple[str, str]:
     if isinstance(option.type, click.Choice):
         return option.type.choices[0], option.type.choices[1]
-    return ("3", "4") if option.type.name in ("integer range", "float range") else ("a=1", "b=2")
+    if isinstance(option.type, click.FloatRange) and option.type.max == 1:
+        return "0.3", "0.4"
+    known = {"integer range": ("3", "4"), "float range": ("3", "4"), "size": ("3x4", "4x3")}
+    return known.get(option.type.name, ("a=1", "b=2"))
 
 
 def parse(command: click.Command, *words: str) -> click.Context:

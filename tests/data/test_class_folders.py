@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from helpers.class_pictures import image, write_pictures
 
 from mlp_cli.data.formats.class_folders import find_pictures, read_class_folders
 from mlp_cli.data.formats.collection import Answers, Collection
+from mlp_cli.data.formats.orientation import WIDE, width_ratio
 from mlp_cli.data.idx import idx_header
 from mlp_cli.data.pictures.prepare import prepare_digit
 from mlp_cli.data.pictures.reading import as_png
@@ -201,20 +203,10 @@ def test_a_blank_picture_cannot_be_prepared(tmp_path: Path) -> None:
         read(tmp_path, prepare=True)
 
 
-@pytest.mark.parametrize(
-    ("answers", "said"),
-    [
-        ({"label_column": "first"}, "--label-column does not belong"),
-        ({"white": 16.0}, "--white does not belong"),
-        ({"size": (5, 5), "prepare": True}, "--size and --prepare exclude each other"),
-    ],
-)
-def test_an_option_of_another_format_is_refused(
-    answers: dict[str, object], said: str, tmp_path: Path
-) -> None:
+def test_pictures_are_either_scaled_or_prepared(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    with pytest.raises(ConfigError, match=said):
-        read(tmp_path, **answers)
+    with pytest.raises(ConfigError, match="--size and --prepare exclude each other"):
+        read(tmp_path, size=(5, 5), prepare=True)
 
 
 def test_small_files_of_huge_pictures_take_no_memory(tmp_path: Path) -> None:
@@ -225,3 +217,15 @@ def test_small_files_of_huge_pictures_take_no_memory(tmp_path: Path) -> None:
         (tmp_path / str(name) / "a.png").write_bytes(blank)
     with pytest.raises(DataError, match=r"12 pictures of 4096×4096 pixels are 201,326,592 bytes"):
         read(tmp_path)
+
+
+@pytest.mark.serial
+def test_the_look_at_large_pictures_takes_little_memory() -> None:
+    images = np.zeros((20, 2000, 1000), np.uint8)
+    images[:, 1000:1100] = 255  # a wide line
+    tracemalloc.start()
+    try:
+        assert width_ratio(images) > WIDE
+        assert tracemalloc.get_traced_memory()[1] < images.nbytes // 4
+    finally:
+        tracemalloc.stop()

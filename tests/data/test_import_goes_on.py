@@ -60,6 +60,17 @@ def test_an_import_that_goes_on_reads_only_the_other_pictures(
     assert steps == [(done, 12) for done in range(6, 13)]
 
 
+def test_an_import_begins_again_if_kept_pictures_are_lost(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_import(source, tmp_path / "straight")
+    stop_after(5, source, tmp_path / "new", monkeypatch)
+    with (tmp_path / "new" / PICTURES).open("r+b") as file:
+        file.truncate(60)
+    run_import(source, tmp_path / "new")
+    assert contents(tmp_path / "new") == contents(tmp_path / "straight")
+
+
 def replaced_picture(source: Path) -> dict[str, object]:
     (source / "a" / "000000.png").write_bytes(as_png(image(50)))
     return {}

@@ -10,6 +10,7 @@ import pytest
 from helpers.class_pictures import image, write_pictures
 from helpers.imports import contents, run_import
 
+from mlp_cli.data.formats.collection import Collection, Part
 from mlp_cli.data.formats.import_record import RECORD
 from mlp_cli.data.formats.importing import RESULT
 from mlp_cli.data.idx import read_idx
@@ -46,6 +47,8 @@ def test_a_share_of_each_class_becomes_the_test_set(tmp_path: Path) -> None:
     parts = [read_idx(tmp_path / "a" / RESULT[at], ndim=3) for at in (0, 2)]
     labels = [read_idx(tmp_path / "a" / RESULT[at], ndim=1) for at in (1, 3)]
     assert [np.bincount(each).tolist() for each in labels] == [[7, 7, 7], [3, 3, 3]]
+    first = [each for at, each in enumerate(images) if at % 10 < 3]
+    assert not np.array_equal(parts[1], first)  # they are drawn
     codes = {each.tobytes(): at // 10 for at, each in enumerate(images)}
     assert len(codes) == 30
     for part, own in zip(parts, labels, strict=True):
@@ -218,3 +221,11 @@ def test_the_record_says_what_was_imported(source: Path, tmp_path: Path) -> None
     assert record["source"] == str(source)
     assert record["options"] == {"size": [3, 4], "test_share": 0.25}
     assert {*record["files"]} == {*RESULT}
+
+
+def test_what_was_found_tells_labels_without_names_from_no_labels() -> None:
+    images = np.zeros((3, 5, 5), np.uint8)
+    labels = np.array([0, 7, 2], np.uint8)
+    for found, said in ((labels, "labels 0 to 7"), (None, "no labels")):
+        parts = {"train": Part(images, found)}
+        assert f" pixels, {said}, grey" in str(Collection(Path("x"), "IDX files", parts, ()))

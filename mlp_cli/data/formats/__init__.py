@@ -14,4 +14,6 @@ values         numbers as grey values from 0 to 255
 labels         whole numbers or one-hot rows as classes 0, 1, … with names
 questions      asks for what a source leaves open, and names the option that answers it
 importing      writes a source as a folder for `data.path`
+import_record  what an import is of, and how far it is; keeps decoded pictures
+hold_out       holds a share of the images out as a test set
 """

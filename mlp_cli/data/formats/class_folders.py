@@ -91,14 +91,15 @@ def read_class_folders(
     Raises
     ------
     ConfigError
-        If pictures have different sizes and no answer says what to do, if an answer belongs to
-        another format, or if the extra `images` is missing.
+        If pictures have different sizes and no answer says what to do, if `size` and `prepare` are
+        both given, or if the extra `images` is missing.
     DataError
         If a picture or a folder is not as it must be. The message names it.
     StorageError
         If one cannot be read.
     """
-    _check_answers(folder, answers)
+    if answers.size is not None and answers.prepare:
+        raise ConfigError("--size and --prepare exclude each other. Give one.")
     with storage_errors("read the folder", folder):
         sets, remarks = find_pictures(folder)
     paths = [path for found in sets.values() for path in found.paths]
@@ -122,15 +123,6 @@ def read_class_folders(
         parts[name] = Part(images[at : at + len(found.paths)], found.labels)
         at += len(found.paths)
     return Collection(folder, KIND, parts, next(iter(sets.values())).names, tuple(remarks))
-
-
-def _check_answers(folder: Path, answers: Answers) -> None:
-    where = f"{visible(str(folder))} holds pictures in class folders"
-    for option, given in (("label-column", answers.label_column), ("white", answers.white)):
-        if given is not None:
-            raise ConfigError(f"{where}, to which --{option} does not belong. Leave it out.")
-    if answers.size is not None and answers.prepare:
-        raise ConfigError(f"{where}: --size and --prepare exclude each other. Give one.")
 
 
 def find_pictures(folder: Path) -> tuple[dict[str, Pictures], list[str]]:

@@ -83,16 +83,18 @@ class Collection:
         high = max(int(part.images.max()) for part in self.parts.values())
         facts = [
             f"{counts} images of {images.shape[1]}×{images.shape[2]} pixels",
-            _classes(self.names),
+            _classes(self.names, [p.labels for p in self.parts.values() if p.labels is not None]),
             f"grey values {low} to {high}",
             *self.remarks,
         ]
         return f"{self.source}: {self.kind}, {', '.join(facts)}"
 
 
-def _classes(names: tuple[str, ...]) -> str:
-    if not names:
+def _classes(names: tuple[str, ...], labels: list[Pixels]) -> str:
+    if not labels:
         return "no labels"
+    if not names:
+        return f"labels 0 to {max(int(each.max()) for each in labels)}"
     if len(names) == 1:
         return f"1 class ({names[0]})"
     return f"{len(names)} classes ({names[0]} to {names[-1]})"

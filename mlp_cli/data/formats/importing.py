@@ -11,7 +11,7 @@ import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -122,7 +122,9 @@ def _check_places(source: Path, folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let no other process import into the folder during the block."""
-    with storage_errors("open", folder), opened_lockable(folder) as descriptor:
+    with ExitStack() as at_the_end:
+        with storage_errors("open", folder):
+            descriptor = at_the_end.enter_context(opened_lockable(folder))
         free = True
         with suppress(OSError):  # this file system has no locks
             free = try_lock(descriptor)

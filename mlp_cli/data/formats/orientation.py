@@ -12,6 +12,7 @@ from mlp_cli.nn.buffers import Pixels
 
 TURNED = "turned upright"
 SAMPLE = 500  # images that are measured
+SIDE = 128  # rows and columns of each that are looked at, at most: others are skipped evenly
 
 # Digits and letters are taller than wide: `width_ratio` is -0.98 for the training images of MNIST,
 # -0.79 for the drawn digits and -0.89 for those of scikit-learn, as tests/data/test_recognising.py
@@ -40,7 +41,10 @@ def width_ratio(images: Pixels) -> float:
     Coordinates run from 0 to 1, so that the form of the images themselves does not matter. Images
     without ink do not count; if there is no other, the result is 0.
     """
-    some = images[:: -(-len(images) // SAMPLE)].astype(np.float32)
+    every, row, column = (
+        -(-n // most) for n, most in zip(images.shape, (SAMPLE, SIDE, SIDE), strict=True)
+    )
+    some = images[::every, ::row, ::column].astype(np.float32)
     ink = np.abs(some - np.median(some, axis=(1, 2), keepdims=True))
     across, down = _variance(ink.sum(axis=1)), _variance(ink.sum(axis=2))
     drawn = (across > 0) & (down > 0)

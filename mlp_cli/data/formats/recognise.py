@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,15 @@ _CONTROLS = {*range(32), 127} - set(b"\t\n\f\r")  # no text has them
 
 Kind = Literal["pictures", "CSV tables", "IDX files", "NumPy arrays", "an .npz file"]
 
+# The options of `mlp data import` that say something about a format, by their fields in `Answers`.
+OPTIONS: dict[Kind, tuple[str, ...]] = {
+    "pictures": ("transpose", "size", "prepare"),
+    "CSV tables": ("label_column", "transpose", "white", "size"),
+    "IDX files": ("transpose", "white"),
+    "NumPy arrays": ("transpose", "white", "size"),
+    "an .npz file": ("transpose", "white", "size"),
+}
+
 
 def read_collection(
     source: Path,
@@ -61,7 +70,8 @@ def read_collection(
     NoFileError
         If nothing is there, or nothing that is known.
     ConfigError
-        If the source leaves something open that an option must say, or if an extra is missing.
+        If the source leaves something open that an option must say, if an option belongs to
+        another format, or if an extra is missing.
     DataError
         If it is damaged, contradicts itself, or would take too much memory.
     StorageError
@@ -74,6 +84,7 @@ def read_collection(
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise NoFileError(f"{source}: it is neither a file nor a folder. {KNOWN}")
         kind = _kind_of_folder(source) if stat.S_ISDIR(mode) else _kind_of_file(source)
+        _check_options(kind, source, answers)
         collection = _read(kind, source, answers, progress, store)
     if answers.transpose:
         return turn_upright(collection)
@@ -84,6 +95,13 @@ def read_collection(
         )
         return replace(collection, remarks=(*collection.remarks, remark))
     return collection
+
+
+def _check_options(kind: Kind, source: Path, answers: Answers) -> None:
+    for name, value in asdict(answers).items():
+        if value not in (None, False) and name not in OPTIONS[kind]:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{source}: {kind}, for which {option} has no meaning. Leave it out.")
 
 
 def _read(

@@ -11,8 +11,10 @@ import numpy as np
 from mlp_cli.config.load import load_config
 from mlp_cli.data.dataset import Dataset, load_dataset
 from mlp_cli.data.identity import known_data, other_data, refusal
-from mlp_cli.inference.evaluate import Evaluation, evaluate
+from mlp_cli.inference.evaluate import evaluate
+from mlp_cli.inference.evaluation import Evaluation
 from mlp_cli.inference.model import Model
+from mlp_cli.reports.classes import image_of, shown_class
 from mlp_cli.reports.figures import seen_images, worst_mistakes
 from mlp_cli.reports.page.pictures import Point, draw_reliability, grey_image
 from mlp_cli.reports.tables import Column
@@ -35,10 +37,14 @@ class Answer(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A misclassified image: its number in the split, its class, and the likeliest classes."""
+    """A misclassified image: its number in the split, its class, and the likeliest classes.
+
+    `called` is the class as in "a 3".
+    """
 
     number: int
     label: int
+    called: str
     image: str
     answers: Sequence[Answer]
 
@@ -61,7 +67,7 @@ class Calibration(NamedTuple):
 class Seen(NamedTuple):
     """A training image, and what the network sees of it: data URIs, with the epoch of each."""
 
-    label: int
+    called: str
     number: int
     image: str
     epochs: Sequence[tuple[int, str]]
@@ -70,12 +76,13 @@ class Seen(NamedTuple):
 class Scored(NamedTuple):
     """What a network does with the images of a split.
 
-    `confusion` is None if there are too many classes to show it. `confusions` are sentences about
-    the most frequent ones.
+    `names` are those of the classes, or their numbers. `confusion` is None if there are too many
+    classes to show it. `confusions` are sentences about the most frequent ones.
     """
 
     split: str
     scores: Scores
+    names: Sequence[str]
     classes: Sequence[Column]
     confusion: Sequence[Sequence[Cell]] | None
     confusions: Sequence[str]
@@ -117,9 +124,10 @@ def score(model: Model, dataset: Dataset, split: str) -> Scored:
     return Scored(
         split,
         found.scores,
-        _class_table(found.scores),
+        names := [shown_class(label, found.names) for label in range(model.classes)],
+        _class_table(found.scores, names),
         _matrix(found.scores),
-        _confusions(found.scores),
+        _confusions(found.scores, names),
         _mistakes(model, found),
         _calibration(found),
     )
@@ -134,13 +142,13 @@ def distortions(model: Model, dataset: Dataset) -> list[Seen]:
     for row, label, images in zip(seen.rows, seen.labels, seen.images, strict=True):
         first, *others = (grey_image(image.reshape(dataset.image_shape)) for image in images)
         epochs = list(zip(map(int, seen.epochs), others, strict=True))
-        found.append(Seen(int(label), int(row), first, epochs))
+        found.append(Seen(image_of(label, dataset.names), int(row), first, epochs))
     return found
 
 
-def _class_table(scores: Scores) -> list[Column]:
+def _class_table(scores: Scores, names: Sequence[str]) -> list[Column]:
     rows = scores.per_class()
-    columns = [Column("class", [str(row["label"]) for row in rows])]
+    columns = [Column("class", names)]
     for key, heading in (("precision", "precision, %"), ("recall", "recall, %"), ("f1", "F1, %")):
         columns.append(Column(heading, [f"{100 * row[key]:.2f}" for row in rows]))
     return [*columns, Column("images", [f"{row['support']:,}" for row in rows])]
@@ -158,13 +166,13 @@ def _matrix(scores: Scores) -> list[list[Cell]] | None:
     ]
 
 
-def _confusions(scores: Scores) -> list[str]:
+def _confusions(scores: Scores, names: Sequence[str]) -> list[str]:
     """Return the most frequent mistakes in words."""
     wrong = scores.confusion * (1 - np.eye(len(scores.confusion), dtype=np.int64))
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
     return [
-        f"{label} taken for {answer} ({wrong[label, answer]:,})"
+        f"{names[label]} taken for {names[answer]} ({wrong[label, answer]:,})"
         for label, answer in pairs
         if wrong[label, answer]
     ]
@@ -179,7 +187,9 @@ def _mistakes(model: Model, found: Evaluation) -> list[Mistake]:
         likeliest = np.argsort(-of, kind="stable")[:MOST_ANSWERS]
         answers = [Answer(int(label), 100 * float(of[label])) for label in likeliest]
         picture = grey_image(image.reshape(found.image_shape) / 255)
-        mistakes.append(Mistake(int(number), int(found.labels[number]), picture, answers))
+        label = int(found.true_labels[number])
+        called = image_of(label, found.names)
+        mistakes.append(Mistake(int(number), label, called, picture, answers))
     return mistakes
 
 
@@ -190,7 +200,7 @@ def _calibration(found: Evaluation) -> Calibration:
     equal width (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
     """
     probabilities = found.probabilities.astype(np.float64)
-    right = found.predictions == found.labels
+    right = found.predictions == found.true_labels
     bins = np.minimum((BINS * probabilities).astype(int), BINS - 1)
     error, points = 0.0, []
     for of in range(BINS):

@@ -22,9 +22,9 @@ async function main() {
   const show = () => {
     const { items, pen, canvas } = paper;
     answer = items.length ? answerOf(network, paper.picture) : null;
-    showAnswer(answer, data.unsure);
+    showAnswer(answer, data);
     if (problem) element("notes").textContent = problem;
-    showBars(answer && answer.probabilities, classes);
+    showBars(answer && answer.probabilities, classes, data.names);
     element("caption").textContent = "What it saw";
     element("size").textContent = `${width} × ${height}`;
     element("seen").className = "";
@@ -60,6 +60,7 @@ async function main() {
   element("drop").style.maxWidth = `${(80 * width) / height}vh`; // so that all of it can be seen
   element("network").textContent = data.summary;
   element("neuron").hidden = !canvases.length;
+  element("bars").classList.toggle("named", data.names.length > 0);
   showAbout(data.about);
   show();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);

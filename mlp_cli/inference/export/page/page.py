@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
 
+from mlp_cli.errors import visible
 from mlp_cli.inference.export.page.packing import LEAST_BITS, MOST_BITS, packed
 from mlp_cli.inference.export.plain import MARK, PlainNetwork, plain_network
 from mlp_cli.inference.model import Model
@@ -64,7 +66,7 @@ def html_bytes(model: Model) -> bytes:
     digits = model.data.name in DIGITS
 
     def page(bits: int) -> bytes:
-        return _filled(_data(network, digits, bits), digits).encode()
+        return _filled(_data(network, model.names, digits, bits), digits).encode()
 
     low, high = LEAST_BITS, MOST_BITS
     while low < high:
@@ -76,8 +78,8 @@ def html_bytes(model: Model) -> bytes:
     return page(low)
 
 
-def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
-    """Return what the scripts know of a network."""
+def _data(network: PlainNetwork, names: Sequence[str], digits: bool, bits: int) -> dict[str, Any]:
+    """Return what the scripts know of a network; `names` are those of its classes, if any."""
     about = network.about
     rounding = f"rounded to {bits} bits, so that probabilities may differ slightly"
     shown = [
@@ -94,6 +96,7 @@ def _data(network: PlainNetwork, digits: bool, bits: int) -> dict[str, Any]:
         "summary": f"{about['layers']} · {about['activation']} · trained on {about['data']}",
         "about": shown,
         "sizes": network.sizes,
+        "names": list(map(visible, names)),
         "imageShape": network.image_shape,
         "activation": network.activation,
         "negativeSlope": network.negative_slope,

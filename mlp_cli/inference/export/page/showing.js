@@ -13,12 +13,15 @@ function made(name, className, text = "") {
   return found;
 }
 
+// The name of a class, or its number if the classes have no names.
+const nameOf = (label, names) => (names.length ? names[label] : String(label));
+
 // What to know about an answer, as `mlp predict` says it.
-function notesOf({ image, digits, probabilities }, unsure) {
+function notesOf({ image, digits, probabilities }, { unsure, names }) {
   if (!image) return "blank, no ink was found";
   const notes = [], [first, second] = ranking(probabilities);
   if (probabilities[first] < unsure) {
-    notes.push(`unsure, ${second} has ${percent(probabilities[second])}`);
+    notes.push(`unsure, ${nameOf(second, names)} has ${percent(probabilities[second])}`);
   }
   if (digits > 1) notes.push(`the largest of ${digits} digits`);
   return notes.join("; ");
@@ -28,20 +31,22 @@ function ranking(probabilities) {
   return [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
 }
 
-// Show an answer, or nothing of null.
-function showAnswer(answer, unsure) {
+// Show an answer, or nothing of null. `data` has the names of the classes, and what is unsure.
+function showAnswer(answer, data) {
   const probabilities = answer && answer.probabilities;
-  const first = probabilities ? String(ranking(probabilities)[0]) : "?";
+  const first = probabilities ? nameOf(ranking(probabilities)[0], data.names) : "?";
   const prediction = element("prediction");
   prediction.textContent = first;
   prediction.classList.toggle("empty", !probabilities);
+  prediction.title = data.names.length && probabilities ? first : "";
   prediction.classList.toggle("long", first.length > 2);
+  prediction.classList.toggle("name", data.names.length > 0 && first.length > 1);
   element("probability").textContent = probabilities ? percent(Math.max(...probabilities)) : "";
-  element("notes").textContent = answer ? notesOf(answer, unsure) : "";
+  element("notes").textContent = answer ? notesOf(answer, data) : "";
 }
 
 // Show a bar for each class.
-function showBars(probabilities, classes) {
+function showBars(probabilities, classes, names) {
   const shares = probabilities || new Array(classes).fill(0);
   const order = classes > MOST_BARS ? ranking(shares).slice(0, MOST_BARS) : [...shares.keys()];
   const first = probabilities && ranking(shares)[0];
@@ -51,7 +56,9 @@ function showBars(probabilities, classes) {
     fill.style.transform = `translateX(${100 * (shares[label] - 1)}%)`;
     track.append(fill);
     const value = probabilities ? percent(shares[label]) : "";
-    bar.append(made("span", "label", label), track, made("span", "value", value));
+    const name = made("span", "label", nameOf(label, names));
+    name.title = name.textContent;
+    bar.append(name, track, made("span", "value", value));
     return bar;
   }));
 }
