@@ -1,7 +1,7 @@
 # `make check` is what has to pass before a change lands; CI runs the same script.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check test lint format proofs versions
+.PHONY: check test lint format nightly proofs versions
 
 check:  # everything, in a fresh .venv
 	.ci/run
@@ -19,6 +19,9 @@ lint:  # style, types and spelling
 format:  # rewrite the files in the project's style
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+nightly:  # the tests that `make check` leaves out, because they take long
+	$(PYTHON) -m pytest -m nightly
 
 proofs:  # many trials of every fault, with a table
 	$(PYTHON) -m pytest -m proof

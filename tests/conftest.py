@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers.browser import chromium
 from helpers.killed_runs import Runs, make_runs
 from helpers.own_images import write_own_images
 from helpers.proofs import Proof, table
@@ -112,6 +114,13 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

@@ -87,10 +87,10 @@ def test_the_citation_has_the_version_licence_and_author_of_the_project() -> Non
 
 def test_every_test_runs_in_one_stage_of_the_checks() -> None:
     # Without compiled code, the README's command runs the tests not marked `long`.
-    assert "-m 'not long'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
-    for selection in ("long and not serial", "long and serial"):
+    assert "-m 'not long and not nightly'" in PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
+    for selection in ("long and not serial and not nightly", "long and serial and not nightly"):
         assert f'-m "{selection}" "${{without_extras[@]}}"' in CI
-    for selection in ("not serial", "serial"):
+    for selection in ("not serial and not nightly", "serial and not nightly"):
         assert f'-m "{selection}" "${{with_extras[@]}}"' in CI
     listed = {name: selected(name) for name in ("without_extras", "with_extras")}
     for path in (ROOT / "tests").glob("**/test_*.py"):

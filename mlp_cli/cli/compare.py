@@ -11,7 +11,6 @@ import click
 
 from mlp_cli.cli.completion.candidates import (
     complete_network,
-    complete_run_or_sweep,
     complete_sort,
 )
 from mlp_cli.cli.options import (
@@ -21,6 +20,7 @@ from mlp_cli.cli.options import (
     examples,
     json_option,
     option,
+    paths_argument,
 )
 from mlp_cli.cli.printing import show, show_json
 from mlp_cli.errors import ConfigError
@@ -40,14 +40,7 @@ MAX_TOLD = 10  # runs whose damage or failure is told on stderr
         "mlp compare runs --top 3 --against runs/a",
     ),
 )
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=GivenPath(),
-    shell_complete=complete_run_or_sweep,
-    metavar="PATH...",
-)
+@paths_argument
 @option(
     "--against",
     type=GivenPath(),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mlp_cli.cli.completion.candidates import complete_run_or_sweep
 from mlp_cli.cli.printing import show
 from mlp_cli.cli.signals import Signals
 from mlp_cli.errors import ConfigError, did_you_mean
@@ -148,6 +149,18 @@ def examples(*commands: str) -> str:
 
 
 option = partial(click.option, cls=Option)  # all commands make their options with it
+
+
+def paths_argument(command: Command) -> Command:
+    """Add PATH..., the folders of runs and sweeps."""
+    return click.argument(
+        "paths",
+        nargs=-1,
+        required=True,
+        type=GivenPath(),
+        shell_complete=complete_run_or_sweep,
+        metavar="PATH...",
+    )(command)
 
 
 def data_dir_option(command: Command) -> Command:

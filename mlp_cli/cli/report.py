@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from mlp_cli.cli.completion.candidates import complete_run_or_sweep
 from mlp_cli.cli.options import (
     GivenPath,
     HelpfulCommand,
@@ -15,6 +14,7 @@ from mlp_cli.cli.options import (
     data_path_option,
     examples,
     option,
+    paths_argument,
 )
 from mlp_cli.cli.printing import show
 
@@ -24,14 +24,7 @@ from mlp_cli.cli.printing import show
     short_help="Make a page about runs.",
     epilog=examples("mlp report runs/a --out a.html", "mlp report runs --out all.html"),
 )
-@click.argument(
-    "paths",
-    nargs=-1,
-    required=True,
-    type=GivenPath(),
-    shell_complete=complete_run_or_sweep,
-    metavar="PATH...",
-)
+@paths_argument
 @option(
     "--out",
     required=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -226,22 +225,33 @@ def load(run_or_checkpoint: str | os.PathLike[str]) -> Model:
     with storage_errors("read", path):
         is_run = stat.S_ISDIR(mode_of(path) or 0)
         if is_run and not exists(path / "best.npz"):
-            raise ConfigError(f"{path}: {_without_best(path)}")
+            raise ConfigError(
+                told_runs(path)
+                or f"{path}: the folder holds no best.npz. Give a run that finished an epoch."
+            )
     path = path / "best.npz" if is_run else path
     return Model(load_checkpoint(path))
 
 
-def _without_best(folder: Path) -> str:
-    """Return the message about a folder without a best checkpoint; it may be a folder of runs."""
+def told_runs(folder: Path) -> str:
+    """Return a message that names the runs in a folder of runs or of a sweep; "" if it has none.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be read.
+    """
     with storage_errors("read", folder):
-        found = [best for best in folder.glob("*/best.npz") if best.is_file()]
+        found = [
+            best
+            for place in ("*", "trials/*/*", "confirm/*/*")
+            for best in folder.glob(f"{place}/best.npz")
+            if best.is_file()
+        ]
         runs = [best.parent for best in sorted(found, key=lambda best: best.stat().st_mtime_ns)]
     if not runs:
-        return "the folder holds no best.npz. Give a run that finished an epoch."
-    listed = ", ".join(run.name for run in runs[-MAX_LISTED:])
+        return ""
+    listed = ", ".join(run.relative_to(folder).as_posix() for run in runs[-MAX_LISTED:])
     if len(runs) > MAX_LISTED:
-        listed = f"{len(runs) - MAX_LISTED} others, {listed}"
-    return (
-        f"a folder of runs, not a run. It holds {listed}. "
-        f"Give one of them, as in `mlp eval {shlex.quote(str(runs[-1]))}`."
-    )
+        listed = f"{len(runs) - MAX_LISTED:,} others, {listed}"
+    return f"{folder}: a folder of runs, not a run. It holds {listed}. Did you mean {runs[-1]}?"

@@ -17,9 +17,10 @@ from mlp_cli.data.pictures.reading import Grey, Picture
 from mlp_cli.data.pictures.windows import scaled
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.inference.committee import check_committee, log_probabilities
-from mlp_cli.inference.model import Model
+from mlp_cli.inference.model import Model, told_runs
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.storage.files import exists
+from mlp_cli.storage.paths import STREAM
 
 DIGITS = ("mnist", "synthetic")  # data whose images are digits, placed as in MNIST
 RUN = ("best.npz", "last.npz", "config.yaml")  # a folder with one of these is a run's
@@ -43,9 +44,13 @@ def networks_and_pictures(paths: Iterable[Path]) -> tuple[list[Path], list[Path]
         is_network = path.suffix == ".npz" or any(exists(path / name) for name in RUN)
         (networks if is_network else pictures).append(path)
     if not networks:
+        first = pictures[0]
+        is_there = first == STREAM or exists(first)
+        fault = "it is not a network" if is_there else "there is no such file or folder"
         raise ConfigError(
-            f"{pictures[0]} is no network, and no other is named. Give the folder of a run or a "
-            "checkpoint (.npz), and then pictures."
+            told_runs(first)
+            or f"{first}: {fault}. Give the folder of a run or a checkpoint (.npz), and then "
+            "pictures."
         )
     if not pictures:
         raise ConfigError("no picture is named. Give a file, a folder, or - for a stream.")

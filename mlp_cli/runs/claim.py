@@ -12,7 +12,7 @@ from mlp_cli.errors import ConfigError, StorageError
 from mlp_cli.runs.folder import EVENTS, FILES, TEMPORARY, RunFolder, holds_run
 from mlp_cli.storage.files import mode_of, storage_errors, sync_folder
 from mlp_cli.storage.folders import make_folder
-from mlp_cli.storage.locks import LOCK_FILE
+from mlp_cli.storage.locks import LOCK_FILES
 
 Mode = Literal["new", "resume", "overwrite"]
 
@@ -30,7 +30,7 @@ def check_out(path: Path, mode: Mode) -> None:
     """
     try:
         with storage_errors("use", path):
-            entries = {*os.listdir(path)} - {LOCK_FILE}  # noqa: PTH208
+            entries = {*os.listdir(path)} - LOCK_FILES  # noqa: PTH208
         names = {entry for entry in entries if not TEMPORARY.fullmatch(entry)}
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():

@@ -160,9 +160,9 @@ def _is(kind: Callable[[], bool]) -> bool:
 
 def _no_folder(given: Path, error: StorageError) -> ConfigError | StorageError:
     if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+        fault = "it is not a folder" if exists(given) else "there is no such folder"
         return ConfigError(
-            f"{given}: there is no such folder. Give the folder of a run, of a sweep, or a folder "
-            "that holds some."
+            f"{given}: {fault}. Give the folder of a run, of a sweep, or a folder that holds some."
         )
     return error
 

@@ -23,6 +23,7 @@ except ImportError:
     WINDOWS, _HELD = True, PermissionError
 
 LOCK_FILE = ".lock"
+LOCK_FILES = {LOCK_FILE} if WINDOWS else set()  # what locking leaves in a folder
 
 
 def lockable(folder: Path) -> Path:

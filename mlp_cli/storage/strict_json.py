@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+from mlp_cli.errors import StorageError
+from mlp_cli.storage.files import storage_errors
 
 MAX_DEPTH = 20  # lists and objects within each other, many more than the program's files have
 LARGEST = 1 << 63  # all whole numbers of a record are below it
@@ -63,6 +67,25 @@ def from_json(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     except ValueError as error:
         raise ValueError("it holds a number that is not finite") from error
     return value
+
+
+def read_object(path: Path, advice: str = "") -> dict[str, Any]:
+    """Return the object in a file of strict JSON.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read, or if it is damaged. Then the message ends with `advice`.
+    """
+    with storage_errors("read", path):
+        text = path.read_bytes()
+    try:
+        found = from_json(text)
+        if not isinstance(found, dict):
+            raise ValueError("it is not a JSON object")
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {error}. {advice}".rstrip()) from error
+    return found
 
 
 def record_faults(

@@ -21,8 +21,8 @@ from typing import Any
 from mlp_cli.errors import ConfigError, StorageError, reason
 from mlp_cli.storage.files import atomic_write, exists, storage_errors
 from mlp_cli.storage.folders import make_folder
-from mlp_cli.storage.locks import LOCK_FILE, open_lockable, opened_lockable, try_lock
-from mlp_cli.storage.strict_json import from_json, to_json
+from mlp_cli.storage.locks import LOCK_FILES, open_lockable, opened_lockable, try_lock
+from mlp_cli.storage.strict_json import read_object, to_json
 from mlp_cli.sweep.trials import Job
 
 PAUSE = 0.02  # seconds between two tries to get a lock that is held for a moment
@@ -75,7 +75,7 @@ class SweepFolder:
             except FileNotFoundError:
                 return
         files = (self.sweep, self.data, self.trials, self.confirm, self.result)
-        ours = {LOCK_FILE, *(path.name for path in files)}
+        ours = LOCK_FILES | {path.name for path in files}
         foreign = [name for name in names if name not in ours and not name.endswith(".tmp")]
         if foreign and "sweep.yaml" not in names:
             raise ConfigError(
@@ -168,14 +168,4 @@ class SweepFolder:
         """
         if not exists(path):
             return None
-        with storage_errors("read", path):
-            text = path.read_bytes()
-        try:
-            found = from_json(text)
-            if not isinstance(found, dict):
-                raise ValueError("it is not a JSON object")
-        except ValueError as error:
-            raise StorageError(
-                f"{path} is damaged: {error}. Remove it; the sweep then does again what is missing."
-            ) from error
-        return found
+        return read_object(path, "Remove it; the sweep then does again what is missing.")

@@ -140,6 +140,7 @@ def test_names_cannot_control_the_terminal(mlp: Mlp, tmp_path: Path) -> None:
         [
             pytest.param(["compare"], 2, "Missing argument 'PATH...'"),
             pytest.param(["compare", "nothing"], 2, "nothing: there is no such folder."),
+            pytest.param(["compare", "runs/low/config.yaml"], 2, "it is not a folder."),
             pytest.param(["compare", "empty"], 2, "empty: there is no run in this folder."),
             pytest.param(["compare", "runs", "--csv", "--json"], 2, "exclude each other"),
             pytest.param(

@@ -40,6 +40,7 @@ def start(*arguments: object, cache: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.proof("E6 four first runs at once")
 def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_path: Path) -> None:
     for trial in proof.trials(quick=1, long=3):
@@ -56,6 +57,7 @@ def test_four_first_runs_at_once_compile_once(proof: Proof, config: Path, tmp_pa
         assert later.communicate(timeout=60)[1] == ""
 
 
+@pytest.mark.nightly
 def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
     mlp: Mlp, config: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_signal_ends_the_waiting_for_another_process(
     assert mlp("train", config, "--out", run, "--resume").returncode == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.serial
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_gradient_check_that_compiles(

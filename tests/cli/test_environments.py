@@ -165,6 +165,7 @@ COMPILING = b"WARNING: the kernels must be compiled."
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
 
 
+@pytest.mark.nightly
 @needs_numba
 def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
     train: Train, tmp_path: Path
@@ -187,6 +188,7 @@ def test_compiled_kernels_work_if_only_temporary_files_can_be_written(
     assert not list(package.rglob("__pycache__"))
 
 
+@pytest.mark.nightly
 @needs_numba
 @pytest.mark.proof("E3 a cache of compiled kernels that a crash damaged")
 def test_a_damaged_cache_of_compiled_kernels_is_made_again(

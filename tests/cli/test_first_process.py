@@ -106,8 +106,8 @@ def test_before_a_training_starts_the_exit_code_is_the_same(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.serial
-@pytest.mark.long
 @pytest.mark.skipif(find_spec("numba") is None, reason="needs the extra `fast`")
 @pytest.mark.parametrize("seconds", [3, 12])
 def test_a_signal_while_kernels_compile_ends_it_soon(

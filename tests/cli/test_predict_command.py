@@ -73,7 +73,8 @@ def test_the_answers_are_one_json_object(run: Path, mlp: Mlp, tmp_path: Path) ->
     [
         ([], 2, "Missing argument 'RUN_OR_CHECKPOINT... IMAGE...'"),
         (["run"], 2, "no picture is named"),
-        (["image.npy"], 2, "image.npy is no network"),
+        (["image.npy"], 2, "image.npy: it is not a network"),
+        (["nowhere", "image.npy"], 2, "nowhere: there is no such file or folder"),
         (["run", "image.npy", "--csv", "--json"], 2, "exclude each other"),
         (["run", "image.npy", "--raw", "--grid"], 2, "exclude each other"),
         (["run", "image.npy", "--raw", "--prepare"], 2, "exclude each other"),

@@ -139,10 +139,22 @@ def test_a_folder_of_runs_lists_the_newest_last(
     for number, name in enumerate(["c", "b", *(f"x{i}" for i in range(9))], 1):
         shutil.copytree("runs/a", f"runs/{name}")
         os.utime(f"runs/{name}/best.npz", ns=(0, 10**18 * 2 + number))
-    assert exit_code(["eval", "runs"]) == 2
+    for line in ("eval runs", "export runs net.c", "predict runs picture.png"):
+        assert exit_code(line.split()) == 2
+        message = capsys.readouterr().err
+        assert "It holds 2 others, b, x0, x1, x2, x3, x4, x5, x6, x7, x8." in message
+        assert message.endswith("Did you mean runs/x8?\n")
+
+
+def test_a_folder_of_a_sweep_lists_its_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("runs/a", "sweep/trials/00003/seed-0")
+    assert exit_code(["eval", "sweep"]) == 2
     message = capsys.readouterr().err
-    assert "It holds 2 others, b, x0, x1, x2, x3, x4, x5, x6, x7, x8." in message
-    assert message.endswith("as in `mlp eval runs/x8`.\n")
+    assert message.endswith(
+        "It holds trials/00003/seed-0. Did you mean sweep/trials/00003/seed-0?\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,19 @@ def test_damaged_files_are_made_again(suffix: str, damage: bytes, run: Run, tmp_
     assert run() == ["RESULT 2"]
 
 
+def test_a_process_that_can_load_nothing_leaves_whole_files(run: Run, start: Start) -> None:
+    fail = (
+        "if 'FAIL' in os.environ:\n"
+        "    import pickle\n"
+        "    pickle.loads = lambda data: int('as of an import that a variable spoils')"
+    )
+    run(before=fail)
+    process = start(before=fail, FAIL="1", SLOW="60")
+    assert process.stdout is not None and is_announced(process.stdout.readline())
+    process.kill()
+    assert run(before=fail) == ["RESULT 2"]
+
+
 def test_files_that_cannot_be_read_stay(run: Run, tmp_path: Path) -> None:
     run()
     kept = list((tmp_path / "package" / "__pycache__").iterdir())
@@ -245,6 +258,17 @@ def test_if_no_folder_can_be_written_the_announcement_says_so(run: Run, tmp_path
         assert is_announced(announced)
         assert "each time, because no folder can be written" in announced
         assert "NUMBA_CACHE_DIR" in announced
+        assert re.fullmatch(r"LOG Compiled the kernels in \d+ s\.", reported)
+        assert result == "RESULT 2"
+
+
+def test_code_that_numba_does_not_optimise_is_not_kept_and_the_announcement_says_so(
+    run: Run,
+) -> None:
+    for _ in range(2):
+        announced, reported, result = run(NUMBA_OPT="0")
+        assert is_announced(announced)
+        assert "each time, because they cannot be kept with NUMBA_OPT=0" in announced
         assert re.fullmatch(r"LOG Compiled the kernels in \d+ s\.", reported)
         assert result == "RESULT 2"
 

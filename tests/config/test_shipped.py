@@ -119,7 +119,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "mlp"
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_an_installed_wheel_trains_a_shipped_configuration(installed: Path, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 

@@ -42,6 +42,7 @@ def begin(folder: Path, shell: subprocess.Popen[str]) -> None:
     wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") > 5, shell)
 
 
+@pytest.mark.nightly
 def test_every_task_of_the_array_trains_another_run(config: Path) -> None:
     folder = prepare_cluster(config, "RUNNING", epochs=1)
     match = re.search(r"^#SBATCH --array=0-(\d+)$", SCRIPT.read_text(), re.M)

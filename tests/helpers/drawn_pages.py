@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from helpers.browser import OpenedPage, open_page
 from mlp_cli.data.pictures.reading import Picture, read_pictures
 from mlp_cli.data.synthetic import WAYS
 from mlp_cli.inference.export.page.page import html_bytes
@@ -34,12 +34,8 @@ ANSWER = """async ([file, other]) => {
 }"""
 
 
-class DrawnPage(NamedTuple):
-    """A page in a browser: what went to the console, and what it asked for beside itself."""
-
-    page: Any
-    messages: list[str]
-    requests: list[str]
+class DrawnPage(OpenedPage):
+    """An exported page in a browser."""
 
     def draw(self, strokes: Sequence[Stroke]) -> None:
         """Draw strokes with the mouse."""
@@ -90,35 +86,15 @@ def data_of(page: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Start Chromium without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(
+def open_drawing(
     browser: Any, model: Model, folder: Path, width: int = 1280, scheme: str = "light"
 ) -> Iterator[DrawnPage]:
-    """Export a model, and open its page in a window of this width, in light or dark colours."""
+    """Export a model to `page.html` in a folder, and open that."""
     file = folder / "page.html"
     file.write_bytes(html_bytes(model))
-    size = {"width": width, "height": 900}
-    context = browser.new_context(viewport=size, color_scheme=scheme)
-    drawn = DrawnPage(context.new_page(), [], [])
-    drawn.page.on("console", lambda message: drawn.messages.append(message.text))
-    drawn.page.on("pageerror", lambda error: drawn.messages.append(str(error)))
-    drawn.page.on("request", lambda request: drawn.requests.append(request.url))
-    drawn.page.goto(file.as_uri())
-    drawn.page.wait_for_selector("#bars li")
-    yield drawn
-    context.close()
+    with open_page(browser, file, width, scheme) as opened:
+        opened.page.wait_for_selector("#bars li")
+        yield DrawnPage(*opened)
 
 
 def strokes_of(digit: int, seed: int) -> list[Stroke]:

@@ -69,7 +69,6 @@ COMMAND_LINES = [
     ("evaluate runs/a --json", "eval runs/a --json"),
     ("test", "eval runs/a"),
     ("eval", "eval runs/a"),
-    ("eval runs", "eval runs/a"),
     ("training c.yaml", "train c.yaml"),
     ("fit c.yaml --lr 0.01", "train c.yaml --set optimizer.learning_rate=0.01"),
     ("c.yaml", "train c.yaml"),

@@ -39,10 +39,6 @@ class Call(NamedTuple):
     result: int | None
 
     @property
-    def creates(self) -> bool:
-        return self.name == "openat" and "O_CREAT" in self.text
-
-    @property
     def target(self) -> str:
         """The first path of the call, without the random part of a temporary file's name."""
         return re.sub(r"\.\w+\.tmp$", ".tmp", self.paths[0]) if self.paths else ""

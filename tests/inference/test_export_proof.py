@@ -53,7 +53,7 @@ def elsewhere(model: Model, images: Images, folder: Path) -> dict[str, float]:
     return {name: float(np.abs(each - own).max()) for name, each in found.items()}
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.proof("a network in another program, on 10,000 images")
 def test_exports_of_trained_networks_agree_on_all_test_images(
     proof: Proof, tmp_path: Path, mnist_source: Path

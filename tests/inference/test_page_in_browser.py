@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.drawn_pages import DrawnPage, chromium, data_of, opened, predicted, strokes_of
+from helpers.browser import needs_chromium
+from helpers.drawn_pages import DrawnPage, data_of, open_drawing, predicted, strokes_of
 from helpers.exports import KINDS, SHAPES, name, random_model
 from helpers.proofs import Proof
 
@@ -23,15 +23,11 @@ from mlp_cli.inference.predict import UNSURE
 from mlp_cli.nn.activations import ACTIVATIONS
 
 pytest.importorskip("PIL", reason="needs the extra `images`")
-pytest.importorskip("playwright", reason="needs Playwright")
 
 from helpers.drawn_pictures import make_picture
 from PIL import Image
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium"),
-]
+pytestmark = [pytest.mark.long, needs_chromium]
 
 # The activations of numbers.
 ACTIVATE = """([activation, negativeSlope, z]) => {
@@ -51,12 +47,6 @@ GIVE = """([event, file]) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Model:
     """A network that was trained on drawn digits; outside a proof, a small one."""
     out = tmp_path_factory.mktemp("runs") / "run"
@@ -69,11 +59,10 @@ def model(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 @pytest.fixture
 def drawn(browser: Any, model: Model, tmp_path: Path) -> Iterator[DrawnPage]:
     """The page of that network."""
-    with opened(browser, model, tmp_path) as found:
+    with open_drawing(browser, model, tmp_path) as found:
         yield found
         assert found.messages == []
-        others = [url for url in found.requests if not url.startswith(("data:", "blob:"))]
-        assert others == [(tmp_path / "page.html").as_uri()]
+        assert found.requests == [(tmp_path / "page.html").as_uri()]
 
 
 @pytest.mark.proof("V4 drawings on the page: answered as by predict")
@@ -212,7 +201,7 @@ def test_the_keyboard_draws(drawn: DrawnPage, model: Model, tmp_path: Path) -> N
 
 
 def test_a_finger_draws_and_does_not_scroll(browser: Any, model: Model, tmp_path: Path) -> None:
-    with opened(browser, model, tmp_path, width=390) as drawn:
+    with open_drawing(browser, model, tmp_path, width=390) as drawn:
         devices = drawn.page.context.new_cdp_session(drawn.page)
         box = drawn.page.locator("#paper").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 4
@@ -247,7 +236,7 @@ def test_a_neuron_that_is_pointed_at_shows_its_activation_and_weights(
 def test_a_page_fits_its_window(
     width: int, scheme: str, browser: Any, model: Model, tmp_path: Path
 ) -> None:
-    with opened(browser, model, tmp_path, width, scheme) as drawn:
+    with open_drawing(browser, model, tmp_path, width, scheme) as drawn:
         drawn.draw([[(0.4, 0.3), (0.6, 0.7)]])
         assert drawn.page.evaluate("document.documentElement.scrollWidth") == width
         dark = drawn.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -257,7 +246,7 @@ def test_a_page_fits_its_window(
 
 def test_a_picture_for_a_network_of_other_data_is_only_scaled(browser: Any, tmp_path: Path) -> None:
     model = random_model(tmp_path / "run", shape=(6, 14), classes=30, data="own")
-    with opened(browser, model, tmp_path) as drawn:
+    with open_drawing(browser, model, tmp_path) as drawn:
         drawn.draw([[(0.2, 0.5), (0.8, 0.4)]])
         answer = predicted(model, drawn.saved(tmp_path / "drawing.png"))
         assert answer.seen.image is not None

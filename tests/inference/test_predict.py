@@ -220,7 +220,7 @@ def test_paths_that_are_networks_are_told_from_pictures(tmp_path: Path) -> None:
     run, folder, file = tmp_path / "run", tmp_path / "folder", Path("last.npz")
     stream = Path("-")
     assert networks_and_pictures([run, folder, file, stream]) == ([run, file], [folder, stream])
-    with pytest.raises(ConfigError, match="no network"):
+    with pytest.raises(ConfigError, match="folder: it is not a network"):
         networks_and_pictures([folder, stream])
     with pytest.raises(ConfigError, match="no picture"):
         networks_and_pictures([run])

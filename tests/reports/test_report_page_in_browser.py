@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.browser import needs_chromium, open_page
 from helpers.own_images import write_own_images
-from helpers.pages import chromium, opened, train_small
+from helpers.pages import train_small
 from helpers.written_runs import write_run
 
 from mlp_cli.reports.page.write import write_report
 
 pytest.importorskip("jinja2", reason="needs the extra `report`")
 pytest.importorskip("matplotlib", reason="needs the extra `report`")
-pytest.importorskip("playwright", reason="needs Playwright")
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium"),
-]
+pytestmark = [pytest.mark.long, needs_chromium]
 
 # As a folder's name, as text in a file, and as part of a path.
 ATTACK = "<img src=http:x onerror=document.title=1>"
 SCRIPT = '"><script>document.title=1</script><style>*{display:none}</style>{{ 7*7 }}'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +52,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_page_fits_its_window_and_all_its_text_can_be_read(
     name: str, width: int, scheme: str, browser: Any, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages[name], width, scheme) as seen:
+    with open_page(browser, pages[name], width, scheme) as seen:
         assert seen.messages == []
-        assert [url for url in seen.requests if not url.startswith("data:")] == [
-            pages[name].as_uri()
-        ]
+        assert seen.requests == [pages[name].as_uri()]
         assert seen.page.evaluate("document.documentElement.scrollWidth") == width
         small, faint = seen.page.evaluate(READABLE)
         assert small == []
@@ -115,7 +102,7 @@ OUTSIDE = """() => [...document.querySelectorAll("body *")].filter(element =>
 def test_markup_and_scripts_in_names_and_files_are_shown_as_text(
     name: str, browser: Any, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages[name], 1280) as seen:
+    with open_page(browser, pages[name], 1280) as seen:
         page = seen.page
         assert ATTACK in page.title()
         text = page.inner_text("body")
@@ -136,25 +123,12 @@ def test_markup_and_scripts_in_names_and_files_are_shown_as_text(
 def test_the_policy_of_a_page_stops_what_would_run_or_load(
     browser: Any, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages["run"], 1280) as seen:
-        page, title = seen.page, seen.page.title()
-        page.evaluate("""() => {
-          const add = (name, of) => document.body.append(
-            Object.assign(document.createElement(name), of));
-          add("script", {textContent: "document.title = 'ran'"});
-          add("style", {textContent: "body {display: none}"});
-          add("img", {src: "http://127.0.0.1:9/image.png"});
-          add("iframe", {src: "http://127.0.0.1:9/page.html"});
-        }""")
-        page.wait_for_timeout(200)
-        assert page.title() == title
-        assert page.evaluate("getComputedStyle(document.body).display") == "block"
-        for directive in ("script", "style-src", "img-src", "default-src"):
-            assert any(directive in message for message in seen.messages), directive
+    with open_page(browser, pages["run"], 1280) as seen:
+        seen.assert_policy_holds()
 
 
 def test_a_page_is_complete_on_paper(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["run"], 794, "dark") as seen:
+    with open_page(browser, pages["run"], 794, "dark") as seen:
         page = seen.page
         hidden = page.locator("details table")
         assert not hidden.is_visible()
@@ -169,7 +143,7 @@ def test_a_page_is_complete_on_paper(browser: Any, pages: dict[str, Path]) -> No
 def test_a_page_has_an_order_of_headings_and_a_text_for_each_picture(
     browser: Any, pages: dict[str, Path]
 ) -> None:
-    with opened(browser, pages["run"], 1280) as seen:
+    with open_page(browser, pages["run"], 1280) as seen:
         page = seen.page
         levels = page.evaluate(
             "[...document.querySelectorAll('h1, h2, h3')].map(e => Number(e.tagName[1]))"

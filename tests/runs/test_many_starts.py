@@ -14,7 +14,7 @@ from helpers.proofs import Proof
 STARTS = 8
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.proof("C11 many starts in one second, all killed and started again")
 def test_a_run_that_is_started_many_times_and_killed_ends_like_one_run(
     killed_runs: Runs, proof: Proof

@@ -38,7 +38,7 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_an_old_numpy_trains_resumes_and_scores(
     old_python: Path, config: Path, tmp_path: Path, mlp: Callable[..., subprocess.CompletedProcess]
 ) -> None:

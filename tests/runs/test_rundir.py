@@ -42,8 +42,9 @@ def test_a_folder_with_a_run_needs_resume_or_overwrite(tmp_path: Path) -> None:
     check_out(run, "overwrite")
 
 
-def test_a_folder_with_other_files_is_refused_always(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("seed: 1\n")  # a file of the user, not of a run
+@pytest.mark.parametrize("name", ["config.yaml", ".lock"])
+def test_a_folder_with_other_files_is_refused_always(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("seed: 1\n")  # a file of the user, not of a run
     for mode in ("new", "resume", "overwrite"):
         with pytest.raises(ConfigError, match="not empty and holds no run"):
             check_out(tmp_path, mode)

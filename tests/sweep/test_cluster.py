@@ -70,6 +70,7 @@ def test_a_cluster_gives_the_table_of_a_local_sweep(tmp_path: Path, cluster: Clu
     assert table(tmp_path / "out") == table(tmp_path / "plain")
 
 
+@pytest.mark.nightly
 def test_a_long_run_is_trained_in_slices_to_the_same_end(tmp_path: Path, cluster: Cluster) -> None:
     file = write_digits(tmp_path, ONE, epochs=400)
     process = start(file, "--out", tmp_path / "out", "--cluster", cluster.address)
@@ -114,6 +115,7 @@ def test_a_stopped_sweep_keeps_what_came_back_and_dies_by_the_signal(
     assert table(out) == table(tmp_path / "plain")
 
 
+@pytest.mark.nightly
 def test_a_lost_scheduler_is_one_message_and_the_same_command_continues(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_lost_scheduler_is_one_message_and_the_same_command_continues(
     assert len(table(out)) == 9
 
 
+@pytest.mark.nightly
 def test_a_sweep_waits_for_workers(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path / "cluster")
     try:
@@ -237,6 +240,7 @@ def test_a_wrong_address_is_one_message(given: str, code: int, told: str, tmp_pa
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.proof("a sweep on a cluster whose processes are killed")
 def test_a_cluster_whose_processes_are_killed_gives_the_table_of_an_undisturbed_sweep(
     tmp_path: Path, own_cluster: Cluster, proof: Proof

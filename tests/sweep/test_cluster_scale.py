@@ -27,6 +27,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.nightly
 @pytest.mark.proof("thousands of trials on a cluster")
 def test_a_trial_costs_little_however_many_there_are(tmp_path: Path, proof: Proof) -> None:
     file, out, trials = tmp_path / "sweep.yaml", tmp_path / "out", 5000 if proof.long else 200

@@ -105,6 +105,7 @@ def test_a_training_that_is_always_killed_becomes_a_failed_trial(
     assert "its process was ended by SIGKILL, as the system does if memory runs out" in err
 
 
+@pytest.mark.nightly
 @pytest.mark.proof("a sweep whose processes are killed")
 def test_killed_sweeps_have_the_table_of_an_undisturbed_one(
     tmp_path: Path, own_images: Images, proof: Proof

@@ -167,14 +167,17 @@ def test_fail_fast_stops_at_the_first_failure(file: Path, tmp_path: Path) -> Non
     assert not (out / "trials/00005").exists()
 
 
-def test_a_folder_that_holds_something_else_is_refused(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["letter.txt", ".lock"])
+def test_a_folder_that_holds_something_else_is_refused(
+    name: str, file: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "letter.txt").write_text("mine")
+    (out / name).write_text("mine")
     done = run(file, "--out", out)
     assert done.returncode == 2
     assert "holds no sweep" in done.stderr
-    assert [path.name for path in out.iterdir()] == ["letter.txt"]
+    assert [path.name for path in out.iterdir()] == [name]
 
 
 @pytest.mark.long

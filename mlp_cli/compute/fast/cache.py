@@ -55,6 +55,7 @@ class KernelCache:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._files = _find_files(function.py_func)
+        self._are_damaged = False
         self._warn: Note = say_nothing
         self._log: Note = say_nothing
         self._lock: int | None = None  # a descriptor of the folder
@@ -70,7 +71,7 @@ class KernelCache:
     def is_ready(self, signature: Any) -> bool:
         """Return whether a call with this signature need not compile, nor wait for another process.
 
-        Damaged files are removed, and do not count.
+        Damaged files do not count.
 
         Raises
         ------
@@ -106,7 +107,9 @@ class KernelCache:
             found = self._load(signature, context)
         if found is None:
             often = "once on a machine"
-            if self._files is None:
+            if SETTINGS["OPT"] == 0:
+                often = "each time, because they cannot be kept with NUMBA_OPT=0. Unset it"
+            elif self._files is None:
                 often = (
                     "each time, because no folder can be written to keep them. Name one by "
                     "NUMBA_CACHE_DIR"
@@ -123,8 +126,10 @@ class KernelCache:
         """Keep compiled code if there is a folder for it."""
         self._ended.set()
         done = f"Compiled the kernels in {time.monotonic() - self._began:.0f} s"
-        if self._files is not None:
+        if self._files is not None and SETTINGS["OPT"] > 0:  # Numba cannot keep other code
             try:
+                if self._are_damaged:
+                    self._remove_files()
                 self._files.save_overload(signature, compiled)
                 done += f", and kept them in {self.cache_path}"
             except Exception as error:  # a full disk, or a damaged file that cannot be removed
@@ -141,10 +146,11 @@ class KernelCache:
             self._log(f"compiling for {time.monotonic() - self._began:.0f} s …")
 
     def _load(self, signature: Any, context: Any) -> Any:
-        """Load the code; if its files are damaged, remove them.
+        """Load the code, None if there is none or if its files are damaged.
 
         Numba does not force its files to disk, so a loss of power tears them. A torn pickle can
-        raise nearly anything.
+        raise nearly anything. So can a process that cannot load whole files, because a variable or
+        a limit is in the way. Therefore the files stay until this process keeps new ones.
 
         Raises
         ------
@@ -154,16 +160,21 @@ class KernelCache:
         if self._files is None:
             return None
         try:
-            return self._files.load_overload(signature, context)
+            found = self._files.load_overload(signature, context)
         except MemoryError:
             raise
         except OSError:  # the files cannot be read, and may be whole
             return None
         except Exception:
-            for file in self._kept_files():
-                with suppress(OSError):
-                    file.unlink()
+            self._are_damaged = True
             return None
+        self._are_damaged = False
+        return found
+
+    def _remove_files(self) -> None:
+        for file in self._kept_files():
+            with suppress(OSError):
+                file.unlink()
 
     def _kept_files(self) -> Iterator[Path]:
         """Return the files of the function in the folder, for all signatures."""

@@ -30,7 +30,6 @@ MOST_DIRECTORY = 1 << 20  # bytes
 _END = struct.Struct("<4s4H2LH")  # of a zip file; PKWARE's APPNOTE, 4.3.16
 _ZIP64_LOCATOR = 20
 _LOCAL_HEADER = 30
-_ENCRYPTED = 1
 
 
 class _Header(NamedTuple):
@@ -196,8 +195,6 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
             raise ValueError(f"{name!r} is not the name of an array, as in x_train.npy")
         if names[name] > 1:
             raise ValueError(f"it holds {name!r} twice")
-        if member.flag_bits & _ENCRYPTED:
-            raise ValueError(f"{name!r} is encrypted")
         stored = member.compress_type == zipfile.ZIP_STORED
         if not stored and member.compress_type != zipfile.ZIP_DEFLATED:
             raise ValueError(f"{name!r} is compressed in a way that NumPy does not use")

@@ -24,8 +24,7 @@ from mlp_cli.reports.tables import Column
 from mlp_cli.runs.listing import FoundRun, ListedRun, RunReader
 from mlp_cli.runs.records import read_metrics, read_result, read_steps
 from mlp_cli.storage.checkpoint import load_checkpoint
-from mlp_cli.storage.files import storage_errors
-from mlp_cli.storage.strict_json import from_json
+from mlp_cli.storage.strict_json import read_object
 from mlp_cli.training.metrics import wilson_interval
 
 FAULTS = (CheckpointError, ConfigError, DataError, StorageError)
@@ -211,15 +210,8 @@ def _environment(path: Path) -> dict[str, str]:
     Raises
     ------
     StorageError
-        If the file cannot be read or holds no object of plain values.
+        If the file cannot be read or is damaged.
     """
-    with storage_errors("read", path):
-        text = path.read_bytes()
-    try:
-        found = from_json(text)
-        if not isinstance(found, dict):
-            raise ValueError("it is not a JSON object")
-    except ValueError as error:
-        raise StorageError(f"{path} is damaged: {error}.") from error
+    found = read_object(path)
     plain = [(key, value) for key, value in found.items() if not isinstance(value, dict | list)]
     return {key[:LONGEST]: str(value)[:LONGEST] for key, value in plain[:MOST_ENTRIES]}
