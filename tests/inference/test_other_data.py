@@ -115,7 +115,7 @@ def test_images_of_another_size_are_refused_with_the_remedy(named: Path, tmp_pat
 
 
 def test_the_images_of_training_are_known_again(named: Path, tmp_path: Path) -> None:
-    for path in (named.parent / FOLDER).glob("*train*"):
+    for path in [*(named.parent / FOLDER).glob("train*"), named.parent / FOLDER / "labels.txt"]:
         shutil.copy(path, tmp_path)
     found, (warning,) = score(named, tmp_path)
     assert found.scores.n == 120
