@@ -73,7 +73,8 @@ def test_every_configuration_of_the_repository_is_listed_with_one_sentence() -> 
     found = shipped_configs()
     assert {each.path for each in found} == set(CONFIGS.rglob("*.yaml"))
     assert [each.name for each in found if "/" not in each.name] == [
-        "lecun-300-100", "mnist", "nielsen", "quickstart", "softmax",
+        "emnist-letters", "fashion", "lecun-300-100", "mnist",
+        "nielsen", "own-pictures", "quickstart", "softmax",
     ]  # fmt: skip
     assert ["/" in each.name for each in found] == sorted("/" in each.name for each in found)
     for name, description, path in found:
