@@ -108,7 +108,8 @@ def _read_folder(folder: Path, sets: Mapping[str, Iterable[mnist.MnistFile]]) ->
             f"{paths[mnist.TEST_LABELS]}: it has label {test}, but the training labels are 0 to "
             f"{train}. Add training images of it, or remove it here."
         )
-    return Collection(folder, "IDX files", parts, names)
+    numbers = tuple(map(str, range(max(train, test) + 1)))
+    return Collection(folder, "IDX files", parts, names or numbers)
 
 
 def _own_file(folder: Path, file: mnist.MnistFile) -> Path:

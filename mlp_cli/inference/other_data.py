@@ -112,8 +112,6 @@ def _matched(
 
     A class that has no name has its number as its name.
     """
-    if not found.names:
-        return labels
     numbers = tuple(map(str, range(model.classes)))
     known = model.names or numbers
     of_numbers, of_names = (all(map(str.isdecimal, names)) for names in (found.names, known))

@@ -45,12 +45,17 @@ def answer_text(answer: Answer) -> str:
 
 
 def reading_text(answers: Sequence[Answer]) -> str:
-    """Return the digits of a picture as they are read, with a blank between two lines."""
-    lines: dict[int | None, str] = {}
+    """Return the digits of a picture as they are read, with a blank between two lines.
+
+    Classes with longer names than a character are parted by hyphens.
+    """
+    lines: dict[int | None, list[str]] = {}
     for answer in answers:
-        line = answer.seen.line
-        lines[line] = lines.get(line, "") + str(answer.prediction)
-    return f"{visible(answers[0].seen.picture)} reads {' '.join(lines.values())}"
+        if answer.prediction is not None:
+            name = shown_class(answer.prediction, answer.names)
+            lines.setdefault(answer.seen.line, []).append(name)
+    hyphen = "-" if any(len(name) > 1 for name in answers[0].names) else ""
+    return f"{visible(answers[0].seen.picture)} reads {' '.join(map(hyphen.join, lines.values()))}"
 
 
 def csv_head(predictor: Predictor) -> str:

@@ -147,7 +147,7 @@ def test_a_run_trains_on_its_limit_everywhere(config: Path, tmp_path: Path) -> N
             told.append(message)
 
     run = train(config, out=tmp_path / "run", set=changes, observer=Listener())
-    assert "70 training, 100 validation, 150 test images" in told[0]
+    assert "70 training, 100 validation, 150 test images" in told[1]
     assert [line["step"] for line in run.metrics] == [3, 6, 9]
     dataset = load_dataset(load_config(run.path / "config.yaml"), tmp_path)
     pixels = dataset.train.images[dataset.train.rows] / 255

@@ -126,6 +126,9 @@ def test_a_training_begins_with_what_was_found_and_keeps_the_names(folder: Path)
     first, *_ = observer.told
     assert first.startswith(f"{folder}: IDX files, 60 train and 15 test images of 4×5 pixels, ")
     assert "3 classes (cat to кот)" in first
+    (folder / "labels.txt").unlink()
+    resume(folder.parent / "numbered", own_config(folder), observer := Told())
+    assert "3 classes (0 to 2), grey values 0 to 254" in observer.told[0]
     assert load(run).names == load(run / "last.npz").names == NAMES
 
 

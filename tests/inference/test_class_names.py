@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.browser import needs_chromium
 from helpers.craft import opened, sealed
-from helpers.drawn_pages import chromium, data_of
-from helpers.drawn_pages import opened as opened_page
+from helpers.drawn_pages import data_of, open_drawing
 from helpers.named_runs import NAMES, images_to_test, named_run
 from helpers.pages import page_of
 
@@ -180,10 +179,11 @@ def test_a_report_shows_hostile_names_as_text(named: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-def test_the_page_shows_hostile_names_cut_and_as_text(hostile: Path, tmp_path: Path) -> None:
-    pytest.importorskip("playwright", reason="needs Playwright")
-    with chromium() as browser, opened_page(browser, load(hostile), tmp_path) as drawn:
+@needs_chromium
+def test_the_page_shows_hostile_names_cut_and_as_text(
+    browser: Any, hostile: Path, tmp_path: Path
+) -> None:
+    with open_drawing(browser, load(hostile), tmp_path) as drawn:
         page = drawn.page
         drawn.draw([[(0.2, 0.2), (0.8, 0.8)]])
         labels = page.locator("#bars .label").all_inner_texts()

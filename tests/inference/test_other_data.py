@@ -99,9 +99,9 @@ def test_names_and_numbers_are_matched_by_number_and_that_is_said(
 def test_a_folder_without_names_is_matched_by_number(named: Path, tmp_path: Path) -> None:
     shutil.copytree(named.parent / FOLDER, tmp_path / "copy")
     (tmp_path / "copy" / "labels.txt").unlink()
-    found, warnings = score(named, tmp_path / "copy")
+    found, (warning,) = score(named, tmp_path / "copy")
     np.testing.assert_array_equal(found.confusion, evaluate(named).confusion)
-    assert warnings == []
+    assert "matched by their numbers: 0 for cat, 1 for dog, 2 for a bird." in warning
 
 
 def test_images_of_another_size_are_refused_with_the_remedy(named: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_images_of_another_size_are_refused_with_the_remedy(named: Path, tmp_pat
 
 
 def test_the_images_of_training_are_known_again(named: Path, tmp_path: Path) -> None:
-    for path in (named.parent / FOLDER).glob("*train*"):
+    for path in [*(named.parent / FOLDER).glob("train*"), named.parent / FOLDER / "labels.txt"]:
         shutil.copy(path, tmp_path)
     found, (warning,) = score(named, tmp_path)
     assert found.scores.n == 120

@@ -273,7 +273,7 @@ def test_the_commands_take_the_option(mlp: Mlp, moved: Moved) -> None:
         assert "--data-path needs --resume. For a new run: --set data.path=DIR." in alone.stderr
     absent = mlp(*train, "--resume", "--data-path", "nowhere")
     assert absent.returncode == 3
-    assert f"{moved.run.parent / 'nowhere'}: there is neither" in absent.stderr
+    assert f"{moved.run.parent / 'nowhere'}: there is no such file or folder" in absent.stderr
     surroundings = {"HOME": str(moved.new.parent), "MLP_KERNELS": "numpy"}
     done = mlp(*train, "--resume", "--data-path", "~/own images", **surroundings)
     assert done.returncode == 0, done.stderr
