@@ -185,6 +185,7 @@ def test_a_folder_that_leaves_the_images_open_is_refused(tmp_path: Path) -> None
         read_npy(tmp_path / "train_labels.npy", Answers())
 
 
+@pytest.mark.serial
 def test_a_mapped_file_of_decimals_takes_the_memory_of_its_bytes(tmp_path: Path) -> None:
     images = np.lib.format.open_memmap(tmp_path / "x_train.npy", "w+", np.float64, (10_000, 28, 28))
     images[:] = 1

@@ -80,6 +80,7 @@ def test_the_first_wrong_image_is_named_in_any_piece() -> None:
         as_grey("f", values, None)
 
 
+@pytest.mark.serial
 def test_a_mapped_array_is_not_copied_whole(tmp_path: Path) -> None:
     values = np.lib.format.open_memmap(tmp_path / "f.npy", "w+", np.float64, (10_000, 28, 28))
     values[:] = 1

@@ -119,6 +119,7 @@ def test_the_progress_counts_the_images(tmp_path: Path) -> None:
     assert told[-1] == (3000, 3000)
 
 
+@pytest.mark.serial
 def test_a_table_takes_the_memory_of_its_bytes_and_of_a_piece(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("\n".join(["3" + ",250" * 784] * 8000))
     tracemalloc.start()
