@@ -189,6 +189,12 @@ def test_fewer_than_two_classes_are_refused(n: int, said: str, tmp_path: Path) -
         read(tmp_path)
 
 
+def test_pictures_in_no_class_folders_are_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a"])
+    with pytest.raises(DataError, match=r"/a: its pictures lie in no class folders. .*mlp predict"):
+        read(tmp_path / "a")
+
+
 def test_more_than_256_classes_are_refused(tmp_path: Path) -> None:
     for name in range(257):
         (tmp_path / str(name)).mkdir()

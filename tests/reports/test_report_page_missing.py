@@ -153,7 +153,9 @@ def test_each_kind_of_network_has_a_page(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         page, told = page_of([run], tmp_path / "a.html")
-    assert len(told) == ("data.test" in changes)
+    # Some of these networks train too little to be better than chance.
+    other = [note for note in told if "chance" not in note]
+    assert len(other) == ("data.test" in changes)
     assert "Norms of weights" in page
 
 

@@ -168,6 +168,11 @@ def _pictures(folder: Path, folders: Sequence[Path]) -> Pictures:
     """Return the pictures of one set."""
     for entry in _entries(folder):
         if entry.is_file() and entry.name.lower().endswith(ENDINGS):
+            if not folders:
+                raise DataError(
+                    f"{_shown(folder)}: its pictures lie in no class folders. Put those of each "
+                    "class into a folder of their own. `mlp predict` classifies them as they are."
+                )
             raise DataError(
                 f"{_shown(Path(entry))}: a picture beside the class folders. Move it into one."
             )
