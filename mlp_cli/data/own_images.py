@@ -14,8 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlp_cli.data import mnist
-from mlp_cli.data.formats.collection import Collection, NoFileError, Part
-from mlp_cli.data.formats.recognise import read_collection
+from mlp_cli.data.formats.collection import NAMES_FILE, Collection, NoFileError, Part
 from mlp_cli.data.idx import GZIP_MAGIC, UNSIGNED_BYTE, read_idx
 from mlp_cli.errors import DataError, reason, visible
 from mlp_cli.nn.buffers import Pixels
@@ -25,7 +24,6 @@ FILES = {
     "train": (mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS),
     "test": (mnist.TEST_IMAGES, mnist.TEST_LABELS),
 }
-NAMES_FILE = "labels.txt"  # the names of the classes, one a line
 MOST_NAMES, MOST_BYTES = 256, 1 << 16
 
 
@@ -41,7 +39,7 @@ def read_for_training(path: Path, *, test: bool) -> Collection:
     """
     if _holds_plain_idx(path):
         return _read_folder(path, {name: FILES[name] for name in FILES if test or name == "train"})
-    found = read_collection(path)
+    found = _read_other_format(path)
     if "train" not in found.parts:
         raise NoFileError(f"data.path {path}: there are test images, but none to train on.")
     if found.parts["train"].labels is None:
@@ -67,12 +65,18 @@ def read_to_score(path: Path) -> Collection:
         As `read_collection`.
     """
     if not _holds_plain_idx(path):
-        return read_collection(path)
+        return _read_other_format(path)
     with storage_errors("read the folder", path):
         there = [file for file in mnist.MNIST_FILES if mnist.files_named(path, file.name)]
     name = "test" if set(FILES["test"]) & set(there) else "train"
     images, labels = FILES[name]
     return _read_folder(path, {name: (images, labels) if labels in there else (images,)})
+
+
+def _read_other_format(path: Path) -> Collection:
+    from mlp_cli.data.formats.recognise import read_collection  # which takes 20 ms to load
+
+    return read_collection(path)
 
 
 def _holds_plain_idx(folder: Path) -> bool:

@@ -15,5 +15,5 @@ labels         whole numbers or one-hot rows as classes 0, 1, … with names
 questions      asks for what a source leaves open, and names the option that answers it
 importing      writes a source as a folder for `data.path`
 import_record  what an import is of, and how far it is; keeps decoded pictures
-hold_out       holds a share of the images out as a test set
+set_aside      sets a share of the images aside as a test set
 """

@@ -10,6 +10,8 @@ from typing import Literal
 from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels
 
+NAMES_FILE = "labels.txt"  # the names of the classes, one a line
+
 Progress = Callable[[int, int], object]  # is told how many images are read, and of how many
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mlp_cli.data import mnist
-from mlp_cli.data.formats.collection import Answers, Collection, Progress
-from mlp_cli.data.formats.hold_out import hold_out
+from mlp_cli.data.formats.collection import NAMES_FILE, Answers, Collection, Progress
 from mlp_cli.data.formats.import_record import (
     PICTURES,
     RECORD,
@@ -29,6 +28,7 @@ from mlp_cli.data.formats.import_record import (
     state_of,
 )
 from mlp_cli.data.formats.recognise import read_collection
+from mlp_cli.data.formats.set_aside import with_test_set
 from mlp_cli.data.idx import idx_header, read_idx
 from mlp_cli.errors import ConfigError, DataError, MlpError, StorageError, visible
 from mlp_cli.nn.buffers import Pixels
@@ -37,12 +37,11 @@ from mlp_cli.storage.folders import make_folder
 from mlp_cli.storage.locks import LOCK_FILE, opened_lockable, try_lock
 from mlp_cli.storage.strict_json import from_json, to_json
 
-NAMES = "labels.txt"  # the names of the classes, one a line
 FILES = {
     "train": (mnist.TRAIN_IMAGES.name, mnist.TRAIN_LABELS.name),
     "test": (mnist.TEST_IMAGES.name, mnist.TEST_LABELS.name),
 }
-RESULT = (*FILES["train"], *FILES["test"], NAMES)
+RESULT = (*FILES["train"], *FILES["test"], NAMES_FILE)
 BLOCK = 1 << 12  # images that are written at once
 
 
@@ -97,7 +96,7 @@ def import_collection(
             with closing(KeptPictures(folder, record)) as store:
                 found = read_collection(source, answers, progress, store)
             if test_share is not None:
-                found = hold_out(found, test_share)
+                found = with_test_set(found, test_share)
             log(str(found))
             files = _write(found, folder, written)
             del found  # which has mapped the pictures into memory
@@ -217,9 +216,9 @@ def _write(found: Collection, folder: Path, written: list[Path]) -> dict[str, st
         for file, array in zip(FILES[name], arrays, strict=False):
             digests[file] = _write_idx(folder / file, array, written)
     if names:
-        path = folder / NAMES
-        digests[NAMES] = hashlib.sha256(names).hexdigest()
-        if not _is_there(path, digests[NAMES]):
+        path = folder / NAMES_FILE
+        digests[NAMES_FILE] = hashlib.sha256(names).hexdigest()
+        if not _is_there(path, digests[NAMES_FILE]):
             atomic_write(path, names)
             written.append(path)
     return digests

@@ -1,4 +1,4 @@
-"""Hold a share of the images out as a test set, if a source has none."""
+"""Set a share of the images aside as a test set, if a source has none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlp_cli.errors import ConfigError, DataError, visible
 from mlp_cli.nn.rng import generator
 
 
-def hold_out(collection: Collection, share: float) -> Collection:
+def with_test_set(collection: Collection, share: float) -> Collection:
     """Return the collection with a share of each class as the test set.
 
     Raises
