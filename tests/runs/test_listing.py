@@ -139,13 +139,16 @@ def test_a_run_that_has_only_begun_is_no_damaged_one(tmp_path: Path) -> None:
     assert changed_settings(run) == {}
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_a_path_without_a_run_is_refused(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("missing", "no such folder"), ("empty", "no run in this"), ("file", "it is not a folder")],
+)
+def test_a_path_without_a_run_is_refused(kind: str, why: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     if kind == "file":
         path.write_text("")
     elif kind == "empty":
         (path / "within").mkdir(parents=True)
     write_run(tmp_path / "good")
-    with pytest.raises(ConfigError, match="no run in this" if kind == "empty" else "no such fold"):
+    with pytest.raises(ConfigError, match=why):
         list(find_runs([tmp_path / "good", path]))
