@@ -17,7 +17,6 @@ import numpy as np
 
 from mlp_cli.data.formats.collection import Answers, Collection, Part, Progress
 from mlp_cli.data.formats.labels import MOST_CLASSES, align
-from mlp_cli.data.formats.questions import question
 from mlp_cli.data.idx import UNPACKED, UNPACKED_TIMES
 from mlp_cli.data.pictures.prepare import prepare_digit
 from mlp_cli.data.pictures.reading import ENDINGS, read_pictures
@@ -91,10 +90,10 @@ def read_class_folders(
     Raises
     ------
     ConfigError
-        If pictures have different sizes and no answer says what to do, if `size` and `prepare` are
-        both given, or if the extra `images` is missing.
+        If `size` and `prepare` are both given, or if the extra `images` is missing.
     DataError
-        If a picture or a folder is not as it must be. The message names it.
+        If a picture or a folder is not as it must be, or if pictures have different sizes and no
+        answer says what to do. The message names them.
     StorageError
         If one cannot be read.
     """
@@ -110,10 +109,10 @@ def read_class_folders(
     for done, path in enumerate(paths[start:], start + 1):
         image = _image(path, answers)
         if image.shape != first.shape:
-            raise question(
-                visible(str(folder)),
-                f"{_shown(paths[0], first)}, but {_shown(path, image)}",
-                f"--size {first.shape[0]}x{first.shape[1]} or --prepare",
+            raise DataError(
+                f"{_shown(paths[0], first)}, but {_shown(path, image)}. Give them one size, or "
+                f"import them by `mlp data import` with --size {first.shape[0]}x{first.shape[1]} "
+                "or --prepare."
             )
         store.add(image)
         progress(done, len(paths))
