@@ -144,7 +144,9 @@ def test_a_training_takes_one_thread_a_core_and_says_so(
 @pytest.mark.long
 def test_the_summary_names_what_is_trained(mlp: Mlp, config: Path) -> None:
     done = mlp("train", config, "--set", "schedule.name=cosine", "--out", "a", "--threads", 1)
-    said = dict(line.split("  ", 1) for line in done.stderr.splitlines()[:7])
+    found, *lines = done.stderr.splitlines()
+    assert found.startswith(f"{config.parent / 'own-8x8-10'}: IDX files, 600 train and 150 test")
+    said = dict(line.split("  ", 1) for line in lines[:7])
     assert {name: text.strip() for name, text in said.items()} == {
         "run": "a",
         "data": f"{config.parent / 'own-8x8-10'}: 500 training, 100 validation, 150 test images",
@@ -152,6 +154,6 @@ def test_the_summary_names_what_is_trained(mlp: Mlp, config: Path) -> None:
         "optimizer": "adam, learning rate 0.01",
         "schedule": "cosine",
         "training": "3 epochs of 16 steps, batch size 32",
-        "computed by": done.stderr.splitlines()[6].removeprefix("computed by").strip(),
+        "computed by": lines[6].removeprefix("computed by").strip(),
     }
     assert "1 thread, " in said["computed by"]

@@ -19,8 +19,8 @@ def write_quick_config(folder: Path, images: Path) -> Path:
     """Write a configuration for at least 200 images, and return its path."""
     path = folder / "c.yaml"
     path.write_text(
-        f"data: {{path: {images}, validation: 50}}\nmodel: {{hidden: [8]}}\n"
-        "optimizer: {momentum: 0.9}\ntraining: {epochs: 2, batch_size: 32}\n"
+        f"data: {{path: {images}, validation: 50, scaling: standard}}\n"
+        "model: {hidden: [8]}\ntraining: {epochs: 2, batch_size: 32}\n"
     )
     return path
 

@@ -44,7 +44,8 @@ def commands(own_images: Callable[..., Path], tmp_path: Path) -> Iterator[list[C
     before.mkdir()
     own_images(height=4, width=4, classes=3, train=200).rename(before / "own")
     (before / "c.yaml").write_text(
-        "data: {path: disk/own, validation: 50}\nmodel: {hidden: [4]}\ntraining: {epochs: 1}\n"
+        "data: {path: disk/own, validation: 50, scaling: standard}\n"
+        "model: {hidden: []}\ntraining: {epochs: 1, batch_size: 32}\n"
     )
     with Forks(tmp_path, ENVIRON) as forks:
         train = Command(TRAIN, before, forks)
