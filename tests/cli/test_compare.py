@@ -126,6 +126,7 @@ def test_damaged_runs_are_told_on_stderr_and_in_the_table(mlp: Mlp, runs: Path) 
     assert row["reason"].startswith("runs/low/result.json is damaged")
 
 
+@pytest.mark.long
 def test_names_cannot_control_the_terminal(mlp: Mlp, tmp_path: Path) -> None:
     write_run(tmp_path / "a\x1b[2J\n")
     for form in ([], ["--csv"], ["--markdown"], ["--json"]):

@@ -6,6 +6,7 @@ import os
 import random
 from pathlib import Path
 
+import pytest
 from helpers.written_runs import write_run
 
 from mlp_cli.reports.comparison import Comparison, comparison_csv, comparison_dict
@@ -55,6 +56,7 @@ def damaged(text: bytes, drawn: random.Random) -> bytes:
     )
 
 
+@pytest.mark.long
 def test_a_file_with_any_damage_gives_a_table(tmp_path: Path) -> None:
     drawn = random.Random(0)
     states = set()

@@ -19,7 +19,7 @@ from mlp_cli.data.pictures.prepare import prepare_digit
 from mlp_cli.data.pictures.reading import as_png
 from mlp_cli.data.pictures.windows import scaled
 from mlp_cli.data.synthetic import draw_digits
-from mlp_cli.errors import ConfigError, DataError, MlpError
+from mlp_cli.errors import ConfigError, DataError
 
 pytest.importorskip("PIL", reason="needs the extra `images`")
 

@@ -144,6 +144,7 @@ def test_a_slow_mirror_is_left_and_not_asked_again(
         assert "slower than 10 kB/s" in fetch.lines[0]
 
 
+@pytest.mark.long
 def test_all_mirrors_together_have_a_deadline(fetch: Fetch, monkeypatch) -> None:
     monkeypatch.setattr(download, "DEADLINE", 0.6)
     with (
@@ -452,6 +453,7 @@ def test_a_lock_without_a_transfer_is_waited_for_only_briefly(
         os.close(descriptor)
 
 
+@pytest.mark.long
 def test_the_files_of_another_process_that_fetches_are_waited_for_and_used(
     fetch: Fetch, good: Server, monkeypatch
 ) -> None:

@@ -302,6 +302,7 @@ def test_without_a_network_the_command_fails_in_ten_seconds(proof: Proof, tmp_pa
 # ---------------------------------------------------------------- the command
 
 
+@pytest.mark.long
 def test_the_command_fetches_from_a_folder(mlp: Mlp, mnist_source: Path, tmp_path: Path) -> None:
     done = mlp("download-data", "--data-dir", "d", "--mirror", mnist_source)
     assert (done.returncode, done.stdout) == (0, "d/mnist\n")

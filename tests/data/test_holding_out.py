@@ -158,6 +158,7 @@ def test_a_run_trains_on_its_limit_everywhere(config: Path, tmp_path: Path) -> N
     assert evaluate(run.path, split="test").scores.n == 150
 
 
+@pytest.mark.long
 def test_a_limit_belongs_to_a_run(
     config: Path, mlp: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

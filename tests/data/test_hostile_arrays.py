@@ -189,6 +189,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
+@pytest.mark.long
 def test_hostile_files_are_refused_with_512_mb(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     for number, (make, _) in enumerate(HOSTILE.values()):

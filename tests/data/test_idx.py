@@ -165,6 +165,7 @@ def test_a_changed_file_is_not_taken_for_the_published_one(proof: Proof, tmp_pat
             np.testing.assert_array_equal(read_idx(found, ndim=3), NOISE)
 
 
+@pytest.mark.long
 @pytest.mark.proof("D21 bits of MNIST's own files, flipped later, from the command line")
 def test_train_refuses_a_changed_file_of_mnist_by_its_name(
     proof: Proof, mlp: Mlp, mnist_source: Path, tmp_path: Path

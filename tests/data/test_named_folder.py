@@ -121,6 +121,7 @@ def test_mnist_is_trained_on_and_scored_where_it_was_named(
     assert {path.name for path in named.iterdir()} == names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lost", ["gone", "cut short"])
 def test_a_file_is_fetched_into_the_folder_where_the_others_lie(
     lost: str, named: Path, mnist_source: Path, mlp: Mlp

@@ -231,6 +231,7 @@ def test_another_set_of_the_same_sizes_is_the_users(whole: Path, tmp_path: Path)
 # ---------------------------------------------------------------- the commands
 
 
+@pytest.mark.long
 def test_the_commands_keep_another_set_and_name_the_way_to_train_on_it(
     mlp: Mlp, own_images: Callable[..., Path], mnist_source: Path, tmp_path: Path
 ) -> None:
@@ -257,6 +258,7 @@ def test_the_commands_keep_another_set_and_name_the_way_to_train_on_it(
     assert mlp(*train, "--set", option).returncode == 0
 
 
+@pytest.mark.long
 def test_the_fallback_keeps_another_set_too(
     mlp: Mlp, own_images: Callable[..., Path], mnist_source: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +294,7 @@ def test_one_of_four_is_enough(
     assert re.search("--set '?data.path=", str(caught.value))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -328,6 +331,7 @@ def test_a_huge_file_is_not_read_into_memory(fetch: Fetch, good: Server) -> None
         fetch(good.url, force=True)
 
 
+@pytest.mark.long
 def test_training_warns_of_files_beside_mnists(
     mlp: Mlp, whole: Path, own_images: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -148,6 +148,7 @@ def test_a_finished_run_can_be_made_longer(mlp: Mlp, config: Path, tmp_path: Pat
     assert "training.epochs" in refused.stderr
 
 
+@pytest.mark.long
 def test_resume_starts_a_run_that_has_no_checkpoint(mlp: Mlp, config: Path, tmp_path: Path) -> None:
     assert mlp("train", "--config", config, "--out", "a", "--resume").returncode == 0
     for name in ("best.npz", "last.npz", "result.json"):  # as after a kill before the first save

@@ -240,6 +240,7 @@ def test_each_hostile_file_is_refused_in_little_time_and_memory(tmp_path: Path) 
     assert not list(tmp_path.glob("**/unpickled"))
 
 
+@pytest.mark.long
 @pytest.mark.serial
 @pytest.mark.proof("C7 hostile npz files from the command line, in 512 MiB and 2 s")
 def test_the_command_line_refuses_each_hostile_file(proof: Proof, tmp_path: Path) -> None:

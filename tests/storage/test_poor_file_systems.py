@@ -131,6 +131,7 @@ def test_files_that_cannot_be_mapped_are_read(
     assert scores[0].stdout == scores[1].stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "error", few(["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL", "EBADF", "EIO"], 6)
 )

@@ -83,6 +83,7 @@ def test_another_sweep_is_refused_and_more_trials_are_not(
     assert {key: second[key] for key in first if key} == {key: first[key] for key in first if key}
 
 
+@pytest.mark.long
 def test_several_seeds_are_averaged_and_the_best_trials_confirmed_with_fresh_ones(
     tmp_path: Path, own_images: Images
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_diverged_trial_is_a_result(tmp_path: Path, own_images: Images) -> Non
     assert done.stdout.splitlines()[-1].endswith("00000/seed-0")
 
 
+@pytest.mark.long
 def test_a_failed_trial_is_named_and_does_not_stop_the_rest(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     damaged = out / "trials/00001/seed-0"

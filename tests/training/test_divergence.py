@@ -103,6 +103,7 @@ def test_a_divergence_is_reported_for_every_rule(
             assert all(np.isfinite(archive[n]).all() for n in archive.files if "." in n)
 
 
+@pytest.mark.long
 def test_a_late_divergence_keeps_the_epochs_before_it(diverge: Callable, tmp_path: Path) -> None:
     changes = ("model.activation=identity", "optimizer.learning_rate=0.8")
     found, _ = diverge(*changes)
