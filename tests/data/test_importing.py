@@ -122,7 +122,7 @@ def own_file(source: Path, folder: Path) -> None:
 
 def hidden_file(source: Path, folder: Path) -> None:
     folder.mkdir()
-    (folder / ".mine").touch()
+    (folder / ".lock").touch()
 
 
 def other_record(source: Path, folder: Path) -> None:
@@ -141,7 +141,7 @@ REFUSALS = {
     changed_result: f"{RESULT[1]} has changed since it was imported. Remove .*new, and import",
     missing_result: "labels.txt is missing since it was imported",
     own_file: f"new is not empty: it holds {RESULT[0]}. Choose a new folder",
-    hidden_file: "new is not empty: it holds .mine. Choose a new folder",
+    hidden_file: "new is not empty: it holds .lock. Choose a new folder",
     other_record: "import.json is missing source, so it is no record of an import",
     a_file: "new is a file. Choose the name of a new folder",
 }

@@ -34,7 +34,7 @@ from mlp_cli.errors import ConfigError, DataError, MlpError, StorageError, visib
 from mlp_cli.nn.buffers import Pixels
 from mlp_cli.storage.files import atomic_write, atomic_writer, mode_of, storage_errors
 from mlp_cli.storage.folders import make_folder
-from mlp_cli.storage.locks import LOCK_FILE, opened_lockable, try_lock
+from mlp_cli.storage.locks import LOCK_FILES, opened_lockable, try_lock
 from mlp_cli.storage.strict_json import from_json, to_json
 
 FILES = {
@@ -185,7 +185,7 @@ def _other_files(folder: Path, ours: tuple[str, ...]) -> list[str]:
     for path in sorted(folder.iterdir()):
         if temporary.fullmatch(path.name):
             path.unlink()
-        elif path.name not in (*ours, LOCK_FILE):
+        elif path.name not in (*ours, *LOCK_FILES):
             others.append(path.name)
     return others
 
