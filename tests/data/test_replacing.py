@@ -298,8 +298,8 @@ def test_one_of_four_is_enough(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("t10k-images-idx3-ubyte.gz", gzip.compress(idx(NOISE))),
-        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(8) + bytes(range(9)))),
+        ("t10k-images-idx3-ubyte.gz", PACK(idx(NOISE))),
+        ("t10k-labels-idx1-ubyte.gz", PACK(bytes(8) + bytes(range(9)))),
         ("t10k-labels.idx1-ubyte", idx(np.ones(10_000, np.uint8))),
         ("t10k-labels.idx1-ubyte.gz", b"no gzip file"),
     ],
