@@ -54,6 +54,10 @@ def _load(data: DataConfig, data_dir: Path, mirrors: Sequence[str], observer: Ob
         source = load_source(data, data_dir)
     if source.name == "mnist" and (unused := unused_files(folder, files)):
         observer.warn(unused)
+    return source
+
+
+def tell_found(source: Source, observer: Observer) -> None:
+    """Say what `data.path` holds, if it is where the images come from."""
     if source.found is not None:
         observer.log(visible(str(source.found)))
-    return source

@@ -26,7 +26,7 @@ from mlp_cli.data.identity import known_data
 from mlp_cli.errors import DivergedError
 from mlp_cli.inference.model import Model
 from mlp_cli.runs.claim import Mode, check_out, claim
-from mlp_cli.runs.fetching import obtain_source
+from mlp_cli.runs.fetching import obtain_source, tell_found
 from mlp_cli.runs.folder import RunFolder
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.kernels import choose_kernels
@@ -146,6 +146,7 @@ def train_run(
                     observer.warn(warning)
             earlier = read_steps(folder.divergence)
             _prepare(folder, config, environment, trainer.state.epoch, observer)
+            tell_found(source, observer)
             observer.log(summary(config, trainer, folder.path, environment))
             events = None
             if config.logging.tensorboard:

@@ -18,7 +18,7 @@ import numpy as np
 from mlp_cli.compute.select import EngineChoice, build_engine
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
-from mlp_cli.runs.fetching import obtain_source
+from mlp_cli.runs.fetching import obtain_source, tell_found
 from mlp_cli.runs.interruption import Interruption
 from mlp_cli.runs.tensorboard import check_tensorboard
 from mlp_cli.storage.files import exists, storage_errors
@@ -91,6 +91,7 @@ def run_sweep(
     sweep = with_stored_fallback(sweep, folder)
     wanted = trial_config(sweep, {})
     base, source = obtain_source(wanted, options.data_dir, options.mirrors, progress)
+    tell_found(source, progress)
     if base != wanted:  # MNIST could not be had
         sweep = on_drawn_digits(sweep)
     folder.make()

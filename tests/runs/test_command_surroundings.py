@@ -26,7 +26,7 @@ DAMAGED = [
     (["train", "--config", "bad.yaml"], 2, "bad.yaml:1"),
     (["train", "--config", "empty.yaml", "--set", "data.download=false"], 2, "empty"),
     (["train", "--config", "ok.yaml", "--set", "data.download=false"], 3, "download-data"),
-    (["train", "--config", "ok.yaml", "--set", "data.path=nowhere"], 3, "train-images-idx3-ubyte"),
+    (["train", "--config", "ok.yaml", "--set", "data.path=nowhere"], 3, "there is no such file"),
     (["train", "--config", "ok.yaml", "--resume"], 2, "--out"),
     (["train", "--config", "ok.yaml", "--out", "text.npz"], 7, "cannot use"),
     (["train", "--config", "ok.yaml", "--out", "full"], 2, "not empty"),

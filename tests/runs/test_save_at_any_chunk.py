@@ -78,7 +78,8 @@ def test_saves_after_every_chunk_and_at_the_end_lead_to_the_same_run(
 
     def train(name: str, stop: Stop) -> bool:
         finished, warnings = resume(tmp_path / name, config, stop, fast=fast)
-        assert warnings == []
+        # Some of these networks train too little to be better than chance.
+        assert [warning for warning in warnings if "at chance" not in warning] == []
         return finished
 
     save_at(monkeypatch, every_chunk=False)
