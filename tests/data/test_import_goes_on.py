@@ -161,7 +161,7 @@ def test_an_import_survives_signals_at_random_instants(proof: Proof, tmp_path: P
             killed += process.returncode != 0
         finish(start(source, folder))
         assert contents(folder) == contents(tmp_path / "straight")
-    assert killed > proof.begun  # else the signals came too late to prove anything
+    assert killed  # else all signals came too late to prove anything
 
 
 @pytest.mark.long
