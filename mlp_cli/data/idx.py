@@ -40,10 +40,15 @@ TYPES: dict[int, np.dtype[Any]] = {
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20  # bytes decoded at once
 
-# A gzip file may unpack to so many bytes, or to so many times its size; the larger limit counts.
+# A packed file may unpack to so many bytes, or to so many times its size; the larger limit counts.
 # gzip packs images to a fifth or a twentieth of their size. It packs zeros to a thousandth, and so
 # a file that is made to exhaust the memory.
 UNPACKED, UNPACKED_TIMES = 1 << 26, 100
+
+
+def most_unpacked(size: int) -> int:
+    """Return how many bytes a packed file of this size may unpack to."""
+    return max(UNPACKED, UNPACKED_TIMES * size)
 
 
 class Kinds(NamedTuple):
@@ -166,7 +171,7 @@ def _read_gzip(raw: BufferedReader, size: int, path: Path, kinds: Kinds) -> NDAr
         with _memory_errors(path, "Unpack the file first."), gzip.GzipFile(fileobj=raw) as file:
             header = _read_header(file, path, kinds)
             claimed = header.size
-            if claimed > max(UNPACKED, UNPACKED_TIMES * size):
+            if claimed > most_unpacked(size):
                 raise DataError(
                     f"{path}: its header says {header}, which is {claimed:,} bytes, but the "
                     f"gzip file has only {size:,}. If that is right, unpack the file first."

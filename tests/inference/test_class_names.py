@@ -13,7 +13,7 @@ import pytest
 from helpers.browser import needs_chromium
 from helpers.craft import opened, sealed
 from helpers.drawn_pages import data_of, open_drawing
-from helpers.named_runs import NAMES, images_to_test, named_run
+from helpers.named_runs import NAMES, images_to_test
 from helpers.pages import page_of
 
 from mlp_cli import evaluate, load
@@ -27,16 +27,6 @@ from mlp_cli.reports.classes import LONGEST, NARROW
 from mlp_cli.reports.text import evaluation_text, predictions_csv
 
 HOSTILE = ("</script><img src=x onerror=alert(1)>", "\x1b[31m$\\bad$\n", "long " * 300)
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named_run(tmp_path_factory.mktemp("named"))
-
-
-@pytest.fixture(scope="module")
-def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named_run(tmp_path_factory.mktemp("numbered"), names=())
 
 
 def renamed(run: Path, to: Path, names: object) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.named_runs import NAMES, SIDE, images_to_test, named_run, write_table
+from helpers.named_runs import NAMES, SIDE, images_to_test, write_table
 from helpers.stand_ins import idx
 
 from mlp_cli import SilentObserver, evaluate, train
@@ -21,16 +21,6 @@ from mlp_cli.inference.evaluation import Evaluation
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]
 FOLDER = f"own-{SIDE}x{SIDE}-3"
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named_run(tmp_path_factory.mktemp("named"))
-
-
-@pytest.fixture(scope="module")
-def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return named_run(tmp_path_factory.mktemp("numbered"), names=())
 
 
 def score(run: Path, path: Path) -> tuple[Evaluation, list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.data.formats.collection import Answers, Collection
+from mlp_cli.data.formats.collection import HELD_OUT, SETS, Answers, Collection
 from mlp_cli.data.formats.labels import whole_labels
 from mlp_cli.data.formats.npy_files import NpzFile, map_npy
 from mlp_cli.data.formats.parts import as_collection
@@ -26,8 +26,6 @@ from mlp_cli.errors import DataError, visible
 from mlp_cli.nn.buffers import Pixels
 from mlp_cli.storage.files import storage_errors
 
-_SETS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
-_HELD_OUT = {"val", "valid", "validation"}
 _KINDS = dict.fromkeys(("x", "images", "image", "imgs", "data"), "images") | dict.fromkeys(
     ("y", "labels", "label", "target", "targets"), "labels"
 )
@@ -120,8 +118,8 @@ def _role(name: str) -> Role | None:
     """Return what an array holds by its name, None if the name does not say it."""
     words = re.split(r"[-_. ]", re.sub(r"\.np[yz]$", "", name.lower()))
     kinds = {_KINDS[word] for word in words if word in _KINDS}
-    sets = {_SETS[word] for word in words if word in _SETS} or {"train"}
-    if len(kinds) != 1 or len(sets) != 1 or _HELD_OUT.intersection(words):
+    sets = {SETS[word] for word in words if word in SETS} or {"train"}
+    if len(kinds) != 1 or len(sets) != 1 or HELD_OUT.intersection(words):
         return None
     return sets.pop(), kinds.pop()
 

@@ -15,9 +15,16 @@ from typing import Protocol
 
 import numpy as np
 
-from mlp_cli.data.formats.collection import Answers, Collection, Part, Progress
+from mlp_cli.data.formats.collection import (
+    HELD_OUT,
+    SETS,
+    Answers,
+    Collection,
+    Part,
+    Progress,
+)
 from mlp_cli.data.formats.labels import MOST_CLASSES, align
-from mlp_cli.data.idx import UNPACKED, UNPACKED_TIMES
+from mlp_cli.data.idx import UNPACKED, most_unpacked
 from mlp_cli.data.pictures.prepare import prepare_digit
 from mlp_cli.data.pictures.reading import ENDINGS, read_pictures
 from mlp_cli.data.pictures.windows import scaled
@@ -26,8 +33,6 @@ from mlp_cli.nn.buffers import Pixels
 from mlp_cli.storage.files import storage_errors
 
 KIND = "pictures in class folders"
-SETS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-LEFT_OUT = ("val", "valid", "validation")  # sets that are not read
 NO_PICTURES = ("Thumbs.db", "desktop.ini")  # which Windows puts into folders
 
 
@@ -144,7 +149,7 @@ def find_pictures(folder: Path) -> tuple[dict[str, Pictures], list[str]]:
         return {"train": _pictures(folder, folders)}, []
     sets, remarks = {}, []
     for path in folders:
-        if path.name.lower() in LEFT_OUT:
+        if path.name.lower() in HELD_OUT:
             remarks.append(f"{visible(path.name)} left out")
         elif path not in divided:
             raise DataError(
@@ -255,7 +260,7 @@ def _check_memory(folder: Path, paths: Sequence[Path], shape: tuple[int, ...]) -
         return
     with storage_errors("read", folder):
         held = sum(path.stat().st_size for path in paths)
-    if needed > UNPACKED_TIMES * held:
+    if needed > most_unpacked(held):
         raise DataError(
             f"{_shown(folder)}: {len(paths):,} pictures of {shape[0]}×{shape[1]} pixels are "
             f"{needed:,} bytes, but their files have only {held:,}. If that is right, import them "

@@ -10,6 +10,9 @@ from typing import Literal
 from mlp_cli.errors import DataError
 from mlp_cli.nn.buffers import Pixels
 
+# What sets of images are called; those that others held out for validation are not read.
+SETS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test"}
+HELD_OUT = {"val", "valid", "validation"}
 NAMES_FILE = "labels.txt"  # the names of the classes, one a line
 
 Progress = Callable[[int, int], object]  # is told how many images are read, and of how many

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.data.idx import CHUNK, GZIP_MAGIC, UNPACKED, UNPACKED_TIMES
+from mlp_cli.data.idx import CHUNK, GZIP_MAGIC, most_unpacked
 from mlp_cli.errors import DataError, reason, visible
 from mlp_cli.storage.files import storage_errors
 
@@ -186,7 +186,7 @@ def _texts(path: Path) -> Iterator[str]:
     """
     with storage_errors("read", path), path.open("rb") as raw:
         packed = raw.peek(2).startswith(GZIP_MAGIC)
-        limit = max(UNPACKED, UNPACKED_TIMES * os.fstat(raw.fileno()).st_size)
+        limit = most_unpacked(os.fstat(raw.fileno()).st_size)
         file = gzip.GzipFile(fileobj=raw) if packed else raw
         unpacked, kept, started = 0, "", 0
         try:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from mlp_cli.data.formats.collection import Answers, Collection
+from mlp_cli.data.formats.collection import SETS, Answers, Collection
 from mlp_cli.data.formats.labels import whole_labels
 from mlp_cli.data.formats.orientation import turn_upright
 from mlp_cli.data.formats.parts import as_collection
@@ -31,7 +31,7 @@ LARGEST_MAPPING = 1 << 14  # bytes that are read; the published files have less 
 
 _NAME = re.compile(r"(.*)(images|labels)(?=.*idx)")
 _MAPPED = re.compile(rb"\s*(\d{1,3})\s+(\d{1,5})(?:\s+\d{1,5})*\s*")
-_SET = re.compile(r"(.*)(train(?:ing)?|test(?:ing)?|t10k)(.*)")
+_SET = re.compile(rf"(.*)({'|'.join(sorted(SETS, key=len, reverse=True))})(.*)")
 
 
 class IdxName(NamedTuple):
@@ -61,7 +61,7 @@ def idx_name(name: str) -> IdxName | None:
     before, role = found.groups()
     part = "train"
     if found := _SET.match(before):
-        part = "train" if found[2].startswith("train") else "test"
+        part = SETS[found[2]]
         before = found[1].strip("-") + found[3]
     return IdxName(before.strip("-"), part, role)
 

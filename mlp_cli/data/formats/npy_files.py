@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.data.idx import CHUNK, UNPACKED, UNPACKED_TIMES
+from mlp_cli.data.idx import CHUNK, most_unpacked
 from mlp_cli.errors import DataError, MlpError, reason, visible
 from mlp_cli.storage.files import storage_errors
 
@@ -204,7 +204,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         if end > size or (stored and member.compress_size != member.file_size):
             raise ValueError(f"{name!r} claims more bytes than the file has")
         unpacked += member.file_size
-    if unpacked > max(UNPACKED, UNPACKED_TIMES * size):
+    if unpacked > most_unpacked(size):
         raise ValueError(
             f"it has {size:,} bytes, but its arrays claim to be {unpacked:,} bytes. If that is "
             "right, save it without compression"
