@@ -39,7 +39,10 @@ def read_for_training(path: Path, *, test: bool) -> Collection:
     """
     if _holds_plain_idx(path):
         return _read_folder(path, {name: FILES[name] for name in FILES if test or name == "train"})
-    found = _read_other_format(path)
+    try:
+        found = _read_other_format(path)
+    except NoFileError as error:
+        raise NoFileError(f"data.path {error}") from error
     if "train" not in found.parts:
         raise NoFileError(f"data.path {path}: there are test images, but none to train on.")
     if found.parts["train"].labels is None:

@@ -48,7 +48,7 @@ def test_a_page_without_images_says_what_is_missing(tmp_path: Path) -> None:
     images.rename(gone)
     page, told = page_of([run], tmp_path / "a.html")
     (message,) = told
-    assert message.startswith(f"{run}: The parts that need images are missing: {images}")
+    assert message.startswith(f"{run}: The parts that need images are missing: data.path {images}")
     text = text_of(page)
     assert "The parts that need images are missing" in text
     assert "Confusion matrix" not in text
