@@ -13,19 +13,19 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from mlp_cli.compute.fast import activations, images, layers, randomness, updates
-from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, WIDE, gemm
+from mlp_cli.compute.fast import activations, images, layers, products, randomness, updates
+from mlp_cli.compute.fast.blas import WIDE
 from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
 
 # The code of each operation, and the columns of a program that hold its operands.
 (
-    PRODUCT, DESCEND, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES, CLIP,
+    PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES, CLIP,
     UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
-    _product, _descend, _activate, _derivative, _delta, _count, _read, _look_up, _barrier, _squares,
+    _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier, _squares,
     _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
@@ -48,14 +48,23 @@ def _execute(program, constants, like):
             if code == DESCEND:
                 rate = numba.carray(pointer(line[_descend.factors]), 1, np.float64)[0]
                 alpha, beta = -rate, 1 - rate * constants[i, 0]
-            gemm(  # the other operands of Descend are those of Product
+            products.product(  # the other operands of Descend are those of Product
                 like, alpha, beta,
-                TRANSPOSED if line[_product.left_transposed] else PLAIN,
-                TRANSPOSED if line[_product.right_transposed] else PLAIN,
+                line[_product.left_transposed], line[_product.right_transposed],
                 line[_product.m], line[_product.n], line[_product.k],
                 line[_product.left], line[_product.left_leading],
                 line[_product.right], line[_product.right_leading],
-                line[_product.out], line[_product.out_leading],
+                line[_product.out], line[_product.out_leading], line[_product.room],
+            )  # fmt: skip
+        elif code == LEARN:
+            products.learn(
+                like, line[_learn.left_transposed], line[_learn.right_transposed],
+                line[_learn.m], line[_learn.n], line[_learn.k],
+                line[_learn.left], line[_learn.left_leading],
+                line[_learn.right], line[_learn.right_leading],
+                line[_learn.out], line[_learn.room], line[_learn.rule], line[_learn.p],
+                line[_learn.first_slot], line[_learn.second_slot], line[_learn.factors],
+                constants[i],
             )  # fmt: skip
         elif code == ACTIVATE:
             K, m, stride = line[_activate.K], line[_activate.m], line[_activate.stride]

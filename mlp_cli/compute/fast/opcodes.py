@@ -16,7 +16,10 @@ Operand = Any  # an array when an operation is recorded, then its address; or a 
 
 
 class Product(NamedTuple):
-    """out (m, n) = left (m, k) right (k, n), all by rows unless they are marked as transposed."""
+    """out (m, n) = left (m, k) right (k, n), all by rows unless they are marked as transposed.
+
+    `room` is memory for `products.multiply`, or 0 if BLAS multiplies.
+    """
 
     left_transposed: Operand
     right_transposed: Operand
@@ -29,6 +32,7 @@ class Product(NamedTuple):
     right_leading: Operand
     out: Operand
     out_leading: Operand
+    room: Operand = 0
 
 
 class Descend(NamedTuple):
@@ -45,6 +49,32 @@ class Descend(NamedTuple):
     right_leading: Operand
     out: Operand
     out_leading: Operand
+    room: Operand
+    factors: Operand
+
+
+class Learn(NamedTuple):
+    """Update p (m, n) with the gradient left right, row by row; `out` (m, n) is scratch.
+
+    Constants: those of `Update`.
+    """
+
+    left_transposed: Operand
+    right_transposed: Operand
+    m: Operand
+    n: Operand
+    k: Operand
+    left: Operand
+    left_leading: Operand
+    right: Operand
+    right_leading: Operand
+    out: Operand
+    out_leading: Operand
+    room: Operand
+    rule: Operand
+    p: Operand
+    first_slot: Operand
+    second_slot: Operand
     factors: Operand
 
 
@@ -274,7 +304,7 @@ class ResampleImages(NamedTuple):
 
 # The code of an operation is its place here.
 OPERATIONS: tuple[type[Any], ...] = (
-    Product, Descend, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages, LookUp,
+    Product, Descend, Learn, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages, LookUp,
     Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
     Multiply, Add, LimitNorms, DrawField, ResampleImages,
 )  # fmt: skip

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.compute.fast import opcodes
-from mlp_cli.compute.fast.fuse_sgd import fuse_sgd
+from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
+from mlp_cli.compute.fast.products import room_for
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -33,6 +34,8 @@ from mlp_cli.nn.buffers import (
 from mlp_cli.nn.losses import Loss
 from mlp_cli.nn.ops import Ops, Rule
 from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
+
+ALIGNMENT = 64  # bytes of a line of memory
 
 Counter = NDArray[np.int64]
 
@@ -56,7 +59,7 @@ class Recorder(Ops):
 
     def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the lines as `execute` takes them, for parameters of `itemsize` bytes each."""
-        fused = fuse_sgd(self._lines, itemsize)
+        fused = self._with_room(fuse_updates(self._lines, itemsize))
         lines = np.zeros((len(fused), opcodes.OPERANDS), np.int64)
         constants = np.zeros((len(fused), opcodes.CONSTANTS))
         for i, line in enumerate(fused):
@@ -64,6 +67,20 @@ class Recorder(Ops):
             lines[i, 1 : 1 + len(line.operation)] = line.operation
             constants[i, : len(line.constants)] = line.constants
         return lines, constants
+
+    def _with_room(self, lines: Sequence[Line]) -> list[Line]:
+        """Return the lines with the address of room for products, in place of the size they need.
+
+        A worker runs one line after the other, so one room is enough.
+        """
+        sizes = [getattr(line.operation, "room", 0) for line in lines]
+        room = np.zeros(max(sizes, default=0) + ALIGNMENT, np.float32)
+        self._arrays.append(room)
+        address = -(-room.ctypes.data // ALIGNMENT) * ALIGNMENT
+        return [
+            line._replace(operation=line.operation._replace(room=address)) if size else line
+            for line, size in zip(lines, sizes, strict=True)
+        ]
 
     def _write(self, operation: Any, *constants: float) -> None:
         """Write an operation down, with the addresses of its arrays."""
@@ -96,6 +113,7 @@ class Recorder(Ops):
             right_leading=_leading(right),
             out=out,
             out_leading=_leading(out),
+            room=room_for(right.shape[1], left.shape[1]) if out.dtype == np.float32 else 0,
         )
         # `buffers.columns_first` says why.
         assert not (operation.left_transposed and operation.right_transposed)
