@@ -13,7 +13,15 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from mlp_cli.compute.fast import activations, images, layers, products, randomness, updates
+from mlp_cli.compute.fast import (
+    activations,
+    first_layer,
+    images,
+    layers,
+    products,
+    randomness,
+    updates,
+)
 from mlp_cli.compute.fast.blas import WIDE
 from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
@@ -23,11 +31,12 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 (
     PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES, CLIP,
     UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
+    FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
     _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier, _squares,
     _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
-    _resample,
+    _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
@@ -209,6 +218,59 @@ def _execute(program, constants, like):
             m = line[_limit.m]
             W = numba.carray(pointer(line[_limit.W]), m * line[_limit.n], real)
             updates.limit_norms(W, m, constants[i, 0])
+        elif code == FIND_LIT:
+            K, n = line[_find_lit.K], line[_find_lit.n]
+            x = numba.carray(pointer(line[_find_lit.x]), K * n, np.float32)
+            background = numba.carray(pointer(line[_find_lit.background]), n, np.float32)
+            lit = numba.carray(pointer(line[_find_lit.lit]), K * n, np.float32)
+            words = (n + 63) // 64
+            masks = numba.carray(pointer(line[_find_lit.masks]), K * words, np.uint64)
+            first_layer.find_lit(x, background, lit, masks, K, n)
+        elif code == FIND_COLUMNS:
+            K, n = line[_find_columns.K], line[_find_columns.n]
+            lit = numba.carray(pointer(line[_find_columns.lit]), K * n, np.float32)
+            words = (K + 31) // 32
+            columns = numba.carray(pointer(line[_find_columns.columns]), words * n, np.uint32)
+            start, stop = line[_find_columns.start], line[_find_columns.stop]
+            first_layer.find_columns(lit, columns, K, n, start, stop)
+        elif code == FOLD:
+            first_layer.fold(
+                line[_fold.W], line[_fold.n], line[_fold.m], line[_fold.width], line[_fold.panel]
+            )
+        elif code == UNFOLD:
+            first_layer.unfold(
+                line[_fold.panel], line[_fold.n], line[_fold.m], line[_fold.width], line[_fold.W]
+            )
+        elif code == FORWARD_LIT:
+            K, n = line[_forward_lit.K], line[_forward_lit.n]
+            words = (n + 63) // 64
+            masks = numba.carray(pointer(line[_forward_lit.masks]), K * words, np.uint64)
+            first_layer.forward(
+                line[_forward_lit.lit], masks, line[_forward_lit.background], K, n,
+                line[_forward_lit.panel], line[_forward_lit.m], line[_forward_lit.width],
+                line[_forward_lit.z], line[_forward_lit.stride], line[_forward_lit.room],
+            )  # fmt: skip
+        elif code == GRADIENT_LIT:
+            K, n = line[_gradient_lit.K], line[_gradient_lit.n]
+            words = (K + 31) // 32
+            columns = numba.carray(pointer(line[_gradient_lit.columns]), words * n, np.uint32)
+            first_layer.gradient(
+                line[_gradient_lit.lit], columns, line[_gradient_lit.background], K, n,
+                line[_gradient_lit.delta], line[_gradient_lit.m], line[_gradient_lit.width],
+                line[_gradient_lit.out], line[_gradient_lit.room],
+            )  # fmt: skip
+        elif code == LEARN_LIT:
+            K, n = line[_learn_lit.K], line[_learn_lit.n]
+            words = (K + 31) // 32
+            columns = numba.carray(pointer(line[_learn_lit.columns]), words * n, np.uint32)
+            first_layer.learn(
+                np.float32, line[_learn_lit.lit], columns, line[_learn_lit.background], K, n,
+                line[_learn_lit.delta], line[_learn_lit.m], line[_learn_lit.width],
+                line[_learn_lit.rule], line[_learn_lit.panel], line[_learn_lit.first_slot],
+                line[_learn_lit.second_slot],
+                numba.carray(pointer(line[_learn_lit.factors]), 3, np.float64), constants[i],
+                line[_learn_lit.room],
+            )  # fmt: skip
     flush_to_zero(control)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import cache, execute
 from mlp_cli.compute.fast.recorder import Recorder
+from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
 from mlp_cli.nn.buffers import Array, Numbers, Rows
 
@@ -47,7 +48,10 @@ class FastKernels:
         """Return the task that runs the program."""
         self.compile(dtype, say_nothing, say_nothing)
         counter = np.zeros(1, np.int64)
-        recorders = [Recorder(counter, workers.size) for _ in range(workers.size)]
+        inputs: dict[int, Inputs] = {}
+        recorders = [
+            Recorder(counter, workers.size, worker, inputs) for worker in range(workers.size)
+        ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
         return _Replay(recorders, np.empty(0, dtype))

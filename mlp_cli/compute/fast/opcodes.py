@@ -302,11 +302,104 @@ class ResampleImages(NamedTuple):
     width: Operand
 
 
+class FindLit(NamedTuple):
+    """lit (K, n) ← x − background, and masks of what is not 0 in it."""
+
+    x: Operand
+    background: Operand
+    lit: Operand
+    masks: Operand
+    K: Operand
+    n: Operand
+
+
+class FindColumns(NamedTuple):
+    """Which of K images are lit in the pixels from `start` to `stop`."""
+
+    lit: Operand
+    columns: Operand
+    K: Operand
+    n: Operand
+    start: Operand
+    stop: Operand
+
+
+class Fold(NamedTuple):
+    """panel (n, width) ← W (m, n)."""
+
+    W: Operand
+    n: Operand
+    m: Operand
+    width: Operand
+    panel: Operand
+
+
+class Unfold(NamedTuple):
+    """W (m, n) ← panel (n, width)."""
+
+    W: Operand
+    n: Operand
+    m: Operand
+    width: Operand
+    panel: Operand
+
+
+class ForwardLit(NamedTuple):
+    """z (K, m) = x Wᵀ, from the lit pixels; `stride` as in `Activate`."""
+
+    lit: Operand
+    masks: Operand
+    background: Operand
+    K: Operand
+    n: Operand
+    panel: Operand
+    m: Operand
+    width: Operand
+    z: Operand
+    stride: Operand
+    room: Operand
+
+
+class GradientLit(NamedTuple):
+    """out (m, n) = δᵀ x, from the lit pixels."""
+
+    lit: Operand
+    columns: Operand
+    background: Operand
+    K: Operand
+    n: Operand
+    delta: Operand
+    m: Operand
+    width: Operand
+    out: Operand
+    room: Operand
+
+
+class LearnLit(NamedTuple):
+    """Update a panel with δᵀ x, from the lit pixels; constants: those of `Update`."""
+
+    lit: Operand
+    columns: Operand
+    background: Operand
+    K: Operand
+    n: Operand
+    delta: Operand
+    m: Operand
+    width: Operand
+    rule: Operand
+    panel: Operand
+    first_slot: Operand
+    second_slot: Operand
+    factors: Operand
+    room: Operand
+
+
 # The code of an operation is its place here.
 OPERATIONS: tuple[type[Any], ...] = (
     Product, Descend, Learn, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages, LookUp,
     Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
-    Multiply, Add, LimitNorms, DrawField, ResampleImages,
+    Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
+    ForwardLit, GradientLit, LearnLit,
 )  # fmt: skip
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
 CONSTANTS = 4

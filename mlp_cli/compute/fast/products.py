@@ -34,6 +34,8 @@ from mlp_cli.compute.fast.vectors import (
     REGISTERS,
     load_numbers,
     multiply_add,
+    number_at,
+    put_number,
     spread_number,
     store_numbers,
     vector_type,
@@ -130,27 +132,6 @@ def _turn(_, source, row, out, out_row):
 
     w = types.intp
     return types.void(w, w, w, w), build
-
-
-@intrinsic
-def number_at(_, address):
-    """Return the number at an address."""
-
-    def build(context, builder, signature, args):
-        return load_numbers(builder, args[0], ir.FloatType())
-
-    return types.float32(types.intp), build
-
-
-@intrinsic
-def put_number(_, address, number):
-    """Write a number to an address."""
-
-    def build(context, builder, signature, args):
-        store_numbers(builder, *args)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.float32), build
 
 
 @jit

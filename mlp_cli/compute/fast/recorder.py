@@ -17,6 +17,7 @@ from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
 from mlp_cli.compute.fast.products import room_for
+from mlp_cli.compute.fast.skip_zeros import Inputs, OwnInputs, Rewriter
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -36,6 +37,7 @@ from mlp_cli.nn.ops import Ops, Rule
 from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 
 ALIGNMENT = 64  # bytes of a line of memory
+SAMPLE = 1000  # images of which the lit pixels are counted
 
 Counter = NDArray[np.int64]
 
@@ -47,19 +49,31 @@ class Recorder(Ops):
     ----------
     counter
         (1,) int64, 0 at first: how often workers came to a barrier.
-    workers
-        The number of workers.
+    workers, worker
+        The number of workers, and that of this one.
+    inputs
+        The buffers of inputs by their addresses, which all workers share.
     """
 
-    def __init__(self, counter: Counter, workers: int) -> None:
+    def __init__(
+        self,
+        counter: Counter,
+        workers: int,
+        worker: int = 0,
+        inputs: dict[int, Inputs] | None = None,
+    ) -> None:
         super().__init__(self._barrier)
-        self._counter, self._workers = counter, workers
+        self._counter, self._workers, self._worker = counter, workers, worker
+        self._inputs = {} if inputs is None else inputs
+        self._own: dict[int, OwnInputs] = {}
         self._lines: list[Line] = []
         self._arrays: list[Any] = []  # kept alive
 
     def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the lines as `execute` takes them, for parameters of `itemsize` bytes each."""
-        fused = self._with_room(fuse_updates(self._lines, itemsize))
+        rewriter = Rewriter(self._worker, self._workers, self._own)
+        fused = self._with_room(rewriter.rewrite(fuse_updates(self._lines, itemsize)))
+        self._arrays += rewriter.memory
         lines = np.zeros((len(fused), opcodes.OPERANDS), np.int64)
         constants = np.zeros((len(fused), opcodes.CONSTANTS))
         for i, line in enumerate(fused):
@@ -167,6 +181,9 @@ class Recorder(Ops):
         self._write(drawing, noise_spacing(deviation))
         assert _alike(z, noise.r)
         self._write(opcodes.Add(z, noise.r, z, z.size))
+        for address, own in list(self._own.items()):
+            if np.may_share_memory(own.inputs.x, z):
+                del self._own[address]  # nothing is black any more
 
     def draw_field(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
         """Record the filling of a field."""
@@ -191,6 +208,7 @@ class Recorder(Ops):
         operands = images, rows, maps, field, x, scale, shift, s.padded
         sizes = len(rows), len(images), height, width
         self._write(opcodes.ResampleImages(*operands, *sizes))
+        self._note_inputs(x, -shift, images)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Record a ⊙ r."""
@@ -252,6 +270,20 @@ class Recorder(Ops):
         scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
         sizes = len(rows), n, N, len(prefetch_rows)
         self._write(opcodes.ReadImages(images, rows, prefetch_rows, x, scale, shift, *sizes))
+        self._note_inputs(x, -shift, images)
+
+    def _note_inputs(self, x: Array, background: Array, images: Pixels) -> None:
+        """Note that x holds inputs, and what they are if a pixel is black."""
+        whole = x if x.base is None else x.base
+        address, row = whole.ctypes.data, x.shape[1] * x.itemsize
+        if x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
+            return
+        if address not in self._inputs:
+            some = images[:: -(-len(images) // SAMPLE)]
+            density = np.count_nonzero(some) / some.size
+            self._inputs[address] = Inputs(whole, background, density)
+        first = (x.ctypes.data - address) // row
+        self._own[address] = OwnInputs(self._inputs[address], first, len(x))
 
     def look_up(
         self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows

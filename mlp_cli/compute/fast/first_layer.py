@@ -1,0 +1,276 @@
+"""The first layer without its zeros: z = x Wᵀ and ΔW = δᵀ x, from the lit pixels alone.
+
+Four of five pixels of MNIST are black, so four of five multiplications of the first layer are by
+zero. Here each sum is taken over the lit pixels of an image, or over the images in which a pixel is
+lit, and nothing else:
+
+    z_k   = Σ_j x_kj w_j     over the j that are lit in image k       w_j: the weights of pixel j
+    Δw_j  = Σ_k x_kj δ_k     over the k in which pixel j is lit
+
+It is the same result in fewer operations. If black is a number ≠ 0, as standard scaling makes it,
+"lit" means other than black. With x = x̄ + (x − x̄), x̄ black:
+
+    z_k   = Σ_j x̄_j w_j + Σ_j (x_kj − x̄_j) w_j
+    Δw_j  = x̄_j Σ_k δ_k + Σ_k (x_kj − x̄_j) δ_k
+
+The first terms keep another promise: 0 × ∞ is not a number. A weight or an error that is not finite
+makes them so, as in the whole product, even if no pixel that it belongs to is lit.
+
+A number of x meets the weights of its pixel in one register, so here the weights lie in panels: W
+(m, n) as (n, m), for at most `WIDTHS[-1]` neurons at a time. `fold` and `unfold` convert them at the
+start and at the end of a program. Addresses are those of memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from mlp_cli.compute.fast.intrinsics import jit, pointer
+from mlp_cli.compute.fast.opcodes import SGD
+from mlp_cli.compute.fast.products import turn
+from mlp_cli.compute.fast.updates import update
+from mlp_cli.compute.fast.vectors import (
+    BYTES,
+    LANES,
+    find_nonzero_rows,
+    lowest,
+    nonzero,
+    number_at,
+    operations,
+    put_number,
+)
+
+WIDTHS = 2 * LANES, 4 * LANES, 8 * LANES  # of a panel, in neurons
+WORD = 64  # pixels whose bits are in a word, and whose weights are in the first cache together
+EXAMPLES = 32  # whose bits are in a word of `find_columns`
+INPUTS = 16  # whose weights are updated together
+FEWEST, DENSEST = 32, 0.5  # examples of a minibatch, and the lit share of its pixels
+
+
+def skips_zeros(K: int, m: int, n: int, density: float) -> bool:
+    """Return whether skipping zeros is faster than the whole product, for m neurons."""
+    return K >= FEWEST and m >= LANES and n >= WORD and density <= DENSEST
+
+
+def panel_widths(m: int) -> list[int]:
+    """Return the widths of the panels for m neurons. The last may be wider than what is left."""
+    widths = [WIDTHS[-1]] * (m // WIDTHS[-1])
+    left = m % WIDTHS[-1]
+    return widths + [next(width for width in WIDTHS if width >= left)] * (left > 0)
+
+
+@jit
+def find_lit(x, background, lit, masks, K, n):
+    """Write `lit` (K, n) ← x − x̄, and masks (K, ⌈n / 64⌉): the bits of what is not 0 in it.
+
+    `lit` is x itself if x̄ is 0.
+    """
+    words, whole = (n + WORD - 1) // WORD, n // LANES * LANES
+    for k in range(K):
+        row, mask = lit[k * n : (k + 1) * n], masks[k * words : (k + 1) * words]
+        if lit.ctypes.data != x.ctypes.data:
+            for j in range(n):
+                row[j] = x[k * n + j] - background[j]
+        mask[:] = np.uint64(0)
+        for j in range(0, whole, LANES):
+            mask[j // WORD] |= nonzero(row.ctypes.data + BYTES * j) << np.uint64(j % WORD)
+        for j in range(whole, n):
+            if row[j] != 0:
+                mask[j // WORD] |= np.uint64(1) << np.uint64(j % WORD)
+
+
+@jit
+def find_columns(lit, columns, K, n, first, stop):
+    """Write for the pixels from `first` to `stop` in which of K images they are lit.
+
+    `columns` (⌈K / 32⌉, n) holds the bits of 32 images in a word.
+    """
+    whole = first + (stop - first) // LANES * LANES
+    for word in range((K + EXAMPLES - 1) // EXAMPLES):
+        start = word * EXAMPLES
+        count = min(EXAMPLES, K - start)
+        rows, bits = lit[start * n : (start + count) * n], columns[word * n : (word + 1) * n]
+        for j in range(first, whole, LANES):
+            find_nonzero_rows(
+                rows.ctypes.data + BYTES * j, BYTES * n, count, bits.ctypes.data + BYTES * j
+            )
+        for j in range(whole, stop):
+            bits[j] = 0
+            for k in range(count):
+                if rows[k * n + j] != 0:
+                    bits[j] |= np.uint32(1) << np.uint32(k)
+
+
+@jit
+def fold(W, n, m, width, panel):
+    """Write W (m, n) as a panel (n, width); beside the m neurons it keeps what it is: 0."""
+    turn(W, n, m, n, panel, width)
+
+
+@jit
+def unfold(panel, n, m, width, W):
+    """Write a panel (n, width) back as W (m, n)."""
+    turn(panel, width, n, m, W, n)
+
+
+# LLVM would not inline what returns a vector wider than a register by itself.
+inline = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+
+
+class _Sums(NamedTuple):
+    forward: Any
+    gradient: Any
+    descend: Any
+    learn: Any
+
+
+def _sums(size: int) -> _Sums:
+    """Return the loops over panels of one width."""
+    zero, load, spread, store, add, multiply, multiply_add = operations(size)
+    STEP = BYTES * size
+
+    @jit
+    def forward(lit, masks, background, K, n, W, z):
+        words = (n + WORD - 1) // WORD
+        for word in range(words):
+            start, stop = word * WORD, min((word + 1) * WORD, n)
+            black = zero()
+            for j in range(start, stop):
+                x = spread(number_at(background + BYTES * j))
+                black = multiply_add(x, load(W + STEP * j), black)
+            for k in range(K):
+                place = z + STEP * k
+                total = add(load(place), black) if word > 0 else black
+                bits = masks[k * words + word]
+                row, weights = lit + BYTES * (k * n + start), W + STEP * start
+                while bits != 0:
+                    j = lowest(bits)
+                    bits &= bits - np.uint64(1)
+                    x = spread(number_at(row + BYTES * j))
+                    total = multiply_add(x, load(weights + STEP * j), total)
+                store(place, total)
+
+    @inline
+    def sum_of(delta, K):
+        total = zero()
+        for k in range(K):
+            total = add(total, load(delta + STEP * k))
+        return total
+
+    @inline
+    def gradient_of(j, black, lit, columns, background, K, n, delta):
+        total = multiply(spread(number_at(background + BYTES * j)), black)
+        for word in range((K + EXAMPLES - 1) // EXAMPLES):
+            bits = np.uint64(columns[word * n + j])
+            column = lit + BYTES * (word * EXAMPLES * n + j)
+            errors = delta + STEP * word * EXAMPLES
+            while bits != 0:
+                k = lowest(bits)
+                bits &= bits - np.uint64(1)
+                x = spread(number_at(column + BYTES * k * n))
+                total = multiply_add(x, load(errors + STEP * k), total)
+        return total
+
+    @jit
+    def gradient(lit, columns, background, K, n, delta, g):
+        black = sum_of(delta, K)
+        for j in range(n):
+            store(g + STEP * j, gradient_of(j, black, lit, columns, background, K, n, delta))
+
+    @jit
+    def descend(lit, columns, background, K, n, delta, W, rate, shrink):
+        black, rate, shrink = sum_of(delta, K), spread(-rate), spread(shrink)
+        for j in range(n):
+            total = gradient_of(j, black, lit, columns, background, K, n, delta)
+            w = multiply(load(W + STEP * j), shrink)
+            store(W + STEP * j, multiply_add(rate, total, w))
+
+    @jit
+    def learn(
+        real, lit, columns, background, K, n, delta, g,
+        rule, W, first_slot, second_slot, factors, constants,
+    ):  # fmt: skip
+        black = sum_of(delta, K)
+        for start in range(0, n, INPUTS):
+            stop = min(start + INPUTS, n)
+            for j in range(start, stop):
+                total = gradient_of(j, black, lit, columns, background, K, n, delta)
+                store(g + STEP * (j - start), total)
+            count, at = (stop - start) * size, STEP * start
+            update(
+                rule, numba.carray(pointer(W + at), count, real),
+                numba.carray(pointer(g), count, real),
+                numba.carray(pointer(first_slot + at), count, real),
+                numba.carray(pointer(second_slot + at), count, real), factors, constants,
+            )  # fmt: skip
+
+    return _Sums(forward, gradient, descend, learn)
+
+
+def _choose(one: Any, two: Any, three: Any) -> Any:
+    """Return a function of a width, and of what the loops take, that runs the loop of that width."""
+    narrow, middle, _ = WIDTHS
+
+    @jit
+    def choice(width, *operands):
+        if width == narrow:
+            one(*operands)
+        elif width == middle:
+            two(*operands)
+        else:
+            three(*operands)
+
+    return choice
+
+
+_forward, _gradient, _descend, _learn = (
+    _choose(*loops) for loops in zip(*map(_sums, WIDTHS), strict=True)
+)
+
+
+@jit
+def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
+    """Write z (K, m) = x Wᵀ, neuron by neuron; `room` is for (K, width) numbers."""
+    _forward(width, lit, masks, background, K, n, W, room)
+    turn(room, width, K, m, z, stride)
+
+
+@jit
+def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
+    """Write ΔW (m, n) = δᵀ x; `room` is for (K + n, width) numbers."""
+    errors = room + BYTES * n * width
+    _turn_errors(delta, K, m, width, errors)
+    _gradient(width, lit, columns, background, K, n, errors, room)
+    turn(room, width, n, m, dW, n)
+
+
+@jit
+def learn(
+    real, lit, columns, background, K, n, delta, m, width,
+    rule, W, first_slot, second_slot, factors, constants, room,
+):  # fmt: skip
+    """Update a panel W (n, width) with ΔW = δᵀ x; `room` is for (K + INPUTS, width) numbers."""
+    errors = room + BYTES * INPUTS * width
+    _turn_errors(delta, K, m, width, errors)
+    if rule == SGD:
+        rate = types.float32(factors[0])
+        shrink = types.float32(1 - factors[0] * constants[0])
+        _descend(width, lit, columns, background, K, n, errors, W, rate, shrink)
+    else:
+        _learn(
+            width, real, lit, columns, background, K, n, errors, room,
+            rule, W, first_slot, second_slot, factors, constants,
+        )  # fmt: skip
+
+
+@jit
+def _turn_errors(delta, K, m, width, errors):
+    """Write δ, which lies neuron by neuron, example by example; 0 beside its m neurons."""
+    if m < width:
+        for place in range(K * width):
+            put_number(errors + BYTES * place, types.float32(0))
+    turn(delta, K, m, K, errors, width)

@@ -1,0 +1,236 @@
+"""Rewrites a program so that the products of its first layer skip the zeros of the inputs.
+
+The lines that multiply by the inputs become those of `first_layer`. If the lines of a step update W
+straight from its product, then W and the slots of its rule stay in panels from the first line of
+the program to the last. Otherwise W is folded into panels before each product that reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlp_cli.compute.fast.first_layer import EXAMPLES, INPUTS, WORD, panel_widths, skips_zeros
+from mlp_cli.compute.fast.opcodes import (
+    SGD,
+    Barrier,
+    Descend,
+    FindColumns,
+    FindLit,
+    Fold,
+    ForwardLit,
+    GradientLit,
+    Learn,
+    LearnLit,
+    LimitNorms,
+    Line,
+    Product,
+    Unfold,
+)
+from mlp_cli.compute.fast.vectors import BYTES
+from mlp_cli.nn.buffers import Array
+from mlp_cli.nn.network import rows_of
+
+
+class Inputs:
+    """A buffer of inputs x (K, n), and what is found of it in a step. All workers share it.
+
+    Attributes
+    ----------
+    x, background
+        (K, n) and (n,): the inputs, and what they are if a pixel is black.
+    lit
+        (K, n) x − x̄, which is x itself if black is 0.
+    masks, columns
+        The bits of `find_lit` and of `find_columns`.
+    density
+        The share of the pixels that are not black.
+    """
+
+    def __init__(self, x: Array, background: Array, density: float) -> None:
+        K, n = x.shape
+        self.x, self.background, self.density = x, background, density
+        self.lit = np.zeros_like(x) if background.any() else x
+        self.masks = np.zeros((K, -(-n // WORD)), np.uint64)
+        self.columns = np.zeros((-(-K // EXAMPLES), n), np.uint32)
+
+
+class OwnInputs(NamedTuple):
+    """Inputs, and the rows of them that a worker reads: the first, and how many."""
+
+    inputs: Inputs
+    first: int
+    count: int
+
+
+class _Weights:
+    """The rows (m, n) of the first W that a worker owns, and their panels.
+
+    Attributes
+    ----------
+    kept
+        How far W itself and the slots of its rule lie from W, in bytes, if they stay in panels.
+    panels
+        For each: its first neuron, its neurons, its width, and its memory (3, n, width) for W and
+        two slots.
+    """
+
+    def __init__(self, forward: Product) -> None:
+        self.W, self.n = forward.left, forward.k
+        self.kept: list[int] = []
+        self.panels: list[tuple[int, int, int, Array]] = []
+        first = 0
+        for width in panel_widths(forward.m):
+            m = min(width, forward.m - first)
+            self.panels.append((first, m, width, np.zeros((3, self.n, width), np.float32)))
+            first += m
+
+    def convert(self, kind: type[Fold | Unfold], distances: Sequence[int]) -> list[Line]:
+        """Return the lines that convert what lies at these distances from W."""
+        return [
+            Line(kind(at, self.n, m, width, memory[i].ctypes.data))
+            for first, m, width, memory in self.panels
+            for i, at in enumerate(
+                self.W + distance + first * self.n * memory.itemsize for distance in distances
+            )
+        ]
+
+
+class Rewriter:
+    """Rewrites the program of a worker.
+
+    Parameters
+    ----------
+    worker, workers
+        Its number, and how many there are.
+    inputs
+        Its inputs, by the addresses of their buffers.
+    """
+
+    def __init__(self, worker: int, workers: int, inputs: Mapping[int, OwnInputs]) -> None:
+        self._worker, self._workers, self._inputs = worker, workers, inputs
+        self._weights: dict[int, _Weights] = {}  # by their addresses
+        self._lines: list[Line] = []  # that are rewritten
+
+    @property
+    def memory(self) -> list[Array]:
+        """The memory of the panels."""
+        return [memory for each in self._weights.values() for *_, memory in each.panels]
+
+    def rewrite(self, lines: Sequence[Line]) -> list[Line]:
+        """Return the lines with products that skip zeros."""
+        for operation, _ in lines:
+            if self._is_forward(operation):
+                self._weights.setdefault(operation.left, _Weights(operation))
+            elif self._is_gradient(operation) and not isinstance(operation, Product):
+                self._keep(operation)
+        kept = [each for each in self._weights.values() if each.kept]
+        for each in kept:
+            self._lines += each.convert(Fold, each.kept)
+        for line in lines:
+            self._lines += self._rewritten(line)
+        for each in kept:
+            self._lines += each.convert(Unfold, each.kept)
+        return self._lines
+
+    def _is_forward(self, operation: Any) -> bool:
+        """Return whether an operation is z = x Wᵀ, and faster without zeros."""
+        if not isinstance(operation, Product) or operation.right not in self._inputs:
+            return False
+        density = self._inputs[operation.right].inputs.density
+        is_forward = operation.right_transposed and not operation.left_transposed
+        return is_forward and skips_zeros(operation.n, operation.m, operation.k, density)
+
+    def _is_gradient(self, operation: Any) -> bool:
+        """Return whether an operation is ΔW = δᵀ x, for a W that is in panels."""
+        if not isinstance(operation, Product | Learn | Descend) or not self._weights:
+            return False
+        return operation.right in self._inputs and not operation.right_transposed
+
+    def _keep(self, operation: Learn | Descend) -> None:
+        """Keep in panels what an operation updates."""
+        if isinstance(operation, Descend):
+            self._weights[operation.out].kept = [0]
+            return
+        slots = operation.first_slot - operation.p, operation.second_slot - operation.p
+        self._weights[operation.p].kept = [0, *slots]
+
+    def _rewritten(self, line: Line) -> list[Line]:
+        operation = line.operation
+        if self._is_forward(operation):
+            weights = self._weights[operation.left]
+            fold = [] if weights.kept else weights.convert(Fold, [0])
+            return [*fold, *self._find(operation), *self._forward(operation, weights)]
+        if self._is_gradient(operation):
+            if isinstance(operation, Product):
+                return self._gradient(operation)
+            return self._learn(operation, line.constants)
+        if isinstance(operation, LimitNorms):
+            weights = self._weights.get(operation.W)
+            if weights is not None and weights.kept:
+                return [*weights.convert(Unfold, [0]), line, *weights.convert(Fold, [0])]
+        return [line]
+
+    def _find(self, forward: Product) -> list[Line]:
+        """Return the line that finds in which images each pixel is lit.
+
+        Before the last barrier, at which the inputs are ready, each worker finds which pixels of
+        its own images are lit.
+        """
+        inputs, first, count = self._inputs[forward.right]
+        n = forward.k
+        find = FindLit(
+            inputs.x[first:], inputs.background, inputs.lit[first:], inputs.masks[first:], count, n
+        )
+        barriers = [
+            i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)
+        ]
+        self._lines.insert(barriers[-1] if barriers else len(self._lines), Line(_numbered(find)))
+        own = rows_of(self._worker, self._workers, n)
+        columns = FindColumns(inputs.lit, inputs.columns, forward.n, n, own.start, own.stop)
+        return [Line(_numbered(columns))]
+
+    def _forward(self, product: Product, weights: _Weights) -> list[Line]:
+        inputs = self._inputs[product.right].inputs
+        K, n, lines = product.n, product.k, []
+        for first, m, width, memory in weights.panels:
+            z = product.out + first * product.out_leading * BYTES
+            operands = inputs.lit, inputs.masks, inputs.background, K, n, memory, m, width
+            forward = ForwardLit(*operands, z, product.out_leading, K * width)
+            lines.append(Line(_numbered(forward)))
+        return lines
+
+    def _gradient(self, product: Product) -> list[Line]:
+        inputs = self._inputs[product.right].inputs
+        K, n, lines, first = product.k, product.n, [], 0
+        for width in panel_widths(product.m):
+            m = min(width, product.m - first)
+            delta = product.left + first * product.left_leading * BYTES
+            out = product.out + first * n * BYTES
+            operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
+            gradient = GradientLit(*operands, out, (K + n) * width)
+            lines.append(Line(_numbered(gradient)))
+            first += m
+        return lines
+
+    def _learn(self, operation: Learn | Descend, constants: tuple[float, ...]) -> list[Line]:
+        inputs = self._inputs[operation.right].inputs
+        is_descent = isinstance(operation, Descend)
+        rule = SGD if isinstance(operation, Descend) else operation.rule
+        weights = self._weights[operation.out if is_descent else operation.p]
+        K, n, lines = operation.k, operation.n, []
+        for first, m, width, memory in weights.panels:
+            delta = operation.left + first * operation.left_leading * BYTES
+            operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
+            learn = LearnLit(*operands, rule, *memory, operation.factors, (K + INPUTS) * width)
+            lines.append(Line(_numbered(learn), constants))
+        return lines
+
+
+def _numbered(operation: Any) -> Any:
+    """Return an operation with the addresses of its arrays."""
+    return type(operation)(
+        *(each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in operation)
+    )
