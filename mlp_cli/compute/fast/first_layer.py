@@ -29,7 +29,7 @@ import numba
 import numpy as np
 from numba import types
 
-from mlp_cli.compute.fast.intrinsics import jit, pointer
+from mlp_cli.compute.fast.intrinsics import jit, part, pointer
 from mlp_cli.compute.fast.opcodes import SGD
 from mlp_cli.compute.fast.products import turn
 from mlp_cli.compute.fast.updates import update
@@ -117,15 +117,11 @@ def unfold(panel, n, m, width, W):
     turn(panel, width, n, m, W, n)
 
 
-# LLVM would not inline what returns a vector wider than a register by itself.
-inline = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-
-
 class _Sums(NamedTuple):
     forward: Any
+    add_errors: Any
     gradient: Any
     descend: Any
-    learn: Any
 
 
 def _sums(size: int) -> _Sums:
@@ -154,16 +150,16 @@ def _sums(size: int) -> _Sums:
                     total = multiply_add(x, load(weights + STEP * j), total)
                 store(place, total)
 
-    @inline
-    def sum_of(delta, K):
+    @jit
+    def add_errors(delta, K, sums):
         total = zero()
         for k in range(K):
             total = add(total, load(delta + STEP * k))
-        return total
+        store(sums, total)
 
-    @inline
-    def gradient_of(j, black, lit, columns, background, K, n, delta):
-        total = multiply(spread(number_at(background + BYTES * j)), black)
+    @part
+    def gradient_of(j, lit, columns, background, K, n, delta, sums):
+        total = multiply(spread(number_at(background + BYTES * j)), load(sums))
         for word in range((K + EXAMPLES - 1) // EXAMPLES):
             bits = np.uint64(columns[word * n + j])
             column = lit + BYTES * (word * EXAMPLES * n + j)
@@ -176,39 +172,20 @@ def _sums(size: int) -> _Sums:
         return total
 
     @jit
-    def gradient(lit, columns, background, K, n, delta, g):
-        black = sum_of(delta, K)
-        for j in range(n):
-            store(g + STEP * j, gradient_of(j, black, lit, columns, background, K, n, delta))
+    def gradient(start, stop, lit, columns, background, K, n, delta, sums, g):
+        for j in range(start, stop):
+            total = gradient_of(j, lit, columns, background, K, n, delta, sums)
+            store(g + STEP * (j - start), total)
 
     @jit
-    def descend(lit, columns, background, K, n, delta, W, rate, shrink):
-        black, rate, shrink = sum_of(delta, K), spread(-rate), spread(shrink)
+    def descend(lit, columns, background, K, n, delta, sums, W, rate, shrink):
+        rate, shrink = spread(-rate), spread(shrink)
         for j in range(n):
-            total = gradient_of(j, black, lit, columns, background, K, n, delta)
+            total = gradient_of(j, lit, columns, background, K, n, delta, sums)
             w = multiply(load(W + STEP * j), shrink)
             store(W + STEP * j, multiply_add(rate, total, w))
 
-    @jit
-    def learn(
-        real, lit, columns, background, K, n, delta, g,
-        rule, W, first_slot, second_slot, factors, constants,
-    ):  # fmt: skip
-        black = sum_of(delta, K)
-        for start in range(0, n, INPUTS):
-            stop = min(start + INPUTS, n)
-            for j in range(start, stop):
-                total = gradient_of(j, black, lit, columns, background, K, n, delta)
-                store(g + STEP * (j - start), total)
-            count, at = (stop - start) * size, STEP * start
-            update(
-                rule, numba.carray(pointer(W + at), count, real),
-                numba.carray(pointer(g), count, real),
-                numba.carray(pointer(first_slot + at), count, real),
-                numba.carray(pointer(second_slot + at), count, real), factors, constants,
-            )  # fmt: skip
-
-    return _Sums(forward, gradient, descend, learn)
+    return _Sums(forward, add_errors, gradient, descend)
 
 
 def _choose(one: Any, two: Any, three: Any) -> Any:
@@ -227,50 +204,65 @@ def _choose(one: Any, two: Any, three: Any) -> Any:
     return choice
 
 
-_forward, _gradient, _descend, _learn = (
+_forward, _add_errors, _gradient, _descend = (
     _choose(*loops) for loops in zip(*map(_sums, WIDTHS), strict=True)
 )
 
 
-@jit
+@part
 def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
     """Write z (K, m) = x Wᵀ, neuron by neuron; `room` is for (K, width) numbers."""
     _forward(width, lit, masks, background, K, n, W, room)
     turn(room, width, K, m, z, stride)
 
 
-@jit
-def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
-    """Write ΔW (m, n) = δᵀ x; `room` is for (K + n, width) numbers."""
-    errors = room + BYTES * n * width
-    _turn_errors(delta, K, m, width, errors)
-    _gradient(width, lit, columns, background, K, n, errors, room)
-    turn(room, width, n, m, dW, n)
+@part
+def _turn_errors(delta, K, m, width, room):
+    """Write Σ_k δ_k and δ example by example, which lies neuron by neuron; 0 beside its m neurons.
 
-
-@jit
-def learn(
-    real, lit, columns, background, K, n, delta, m, width,
-    rule, W, first_slot, second_slot, factors, constants, room,
-):  # fmt: skip
-    """Update a panel W (n, width) with ΔW = δᵀ x; `room` is for (K + INPUTS, width) numbers."""
-    errors = room + BYTES * INPUTS * width
-    _turn_errors(delta, K, m, width, errors)
-    if rule == SGD:
-        rate = types.float32(factors[0])
-        shrink = types.float32(1 - factors[0] * constants[0])
-        _descend(width, lit, columns, background, K, n, errors, W, rate, shrink)
-    else:
-        _learn(
-            width, real, lit, columns, background, K, n, errors, room,
-            rule, W, first_slot, second_slot, factors, constants,
-        )  # fmt: skip
-
-
-@jit
-def _turn_errors(delta, K, m, width, errors):
-    """Write δ, which lies neuron by neuron, example by example; 0 beside its m neurons."""
+    Returns the addresses of both.
+    """
+    sums, errors = room, room + BYTES * width
     if m < width:
         for place in range(K * width):
             put_number(errors + BYTES * place, types.float32(0))
     turn(delta, K, m, K, errors, width)
+    _add_errors(width, errors, K, sums)
+    return sums, errors
+
+
+@part
+def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
+    """Write ΔW (m, n) = δᵀ x; `room` is for (1 + K + n, width) numbers."""
+    sums, errors = _turn_errors(delta, K, m, width, room)
+    g = errors + BYTES * K * width
+    _gradient(width, 0, n, lit, columns, background, K, n, errors, sums, g)
+    turn(g, width, n, m, dW, n)
+
+
+@part
+def learn(
+    lit, columns, background, K, n, delta, m, width,
+    rule, W, first_slot, second_slot, factors, constants, room,
+):  # fmt: skip
+    """Update a panel W (n, width) with δᵀ x; `room` is for (1 + K + INPUTS, width) numbers."""
+    sums, errors = _turn_errors(delta, K, m, width, room)
+    if rule == SGD:
+        rate = types.float32(factors[0])
+        shrink = types.float32(1 - factors[0] * constants[0])
+        _descend(width, lit, columns, background, K, n, errors, sums, W, rate, shrink)
+    else:
+        g = errors + BYTES * K * width
+        for start in range(0, n, INPUTS):
+            stop = min(start + INPUTS, n)
+            _gradient(width, start, stop, lit, columns, background, K, n, errors, sums, g)
+            count, at = (stop - start) * width, BYTES * start * width
+            update(
+                rule,
+                numba.carray(pointer(W + at), count, np.float32),
+                numba.carray(pointer(g), count, np.float32),
+                numba.carray(pointer(first_slot + at), count, np.float32),
+                numba.carray(pointer(second_slot + at), count, np.float32),
+                factors,
+                constants,
+            )

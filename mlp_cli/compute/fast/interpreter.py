@@ -264,7 +264,7 @@ def _execute(program, constants, like):
             words = (K + 31) // 32
             columns = numba.carray(pointer(line[_learn_lit.columns]), words * n, np.uint32)
             first_layer.learn(
-                np.float32, line[_learn_lit.lit], columns, line[_learn_lit.background], K, n,
+                line[_learn_lit.lit], columns, line[_learn_lit.background], K, n,
                 line[_learn_lit.delta], line[_learn_lit.m], line[_learn_lit.width],
                 line[_learn_lit.rule], line[_learn_lit.panel], line[_learn_lit.first_slot],
                 line[_learn_lit.second_slot],

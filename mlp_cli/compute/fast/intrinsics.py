@@ -18,6 +18,10 @@ jit = numba.njit(
     nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}
 )
 
+# Part of the function that calls it. Numba optimises what it calls as another function once more,
+# so a chain of four functions would take four times as long to compile.
+part = numba.njit(nogil=True, error_model="numpy", inline="always")
+
 _yield = types.ExternalFunction("sched_yield", types.int32())
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
@@ -30,6 +34,17 @@ def pointer(_, address):
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(address), build
+
+
+@intrinsic
+def stay_apart(_):
+    """Keep the function that calls this out of its callers, so that it is compiled only once."""
+
+    def build(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), build
 
 
 @intrinsic

@@ -26,7 +26,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, gemm
-from mlp_cli.compute.fast.intrinsics import jit, pointer
+from mlp_cli.compute.fast.intrinsics import jit, part, pointer, stay_apart
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (
     BYTES,
@@ -137,6 +137,7 @@ def _turn(_, source, row, out, out_row):
 @jit
 def turn(source, row, lines, columns, out, out_row):
     """Write the transpose (columns, lines) of a matrix (lines, columns)."""
+    stay_apart()
     whole_lines, whole_columns = lines // LANES * LANES, columns // LANES * LANES
     for i in range(0, whole_lines, LANES):
         for j in range(0, whole_columns, LANES):
@@ -172,6 +173,7 @@ def _pack(turned, b, ldb, count, columns, panel):
 @jit
 def _pack_right(turned, n, count, b, ldb, panels):
     """Pack those panels of B (count, n) that cannot be read as they are."""
+    stay_apart()
     for j in range(0, n, WIDTH):
         columns = min(WIDTH, n - j)
         if turned or columns < WIDTH:
@@ -182,6 +184,7 @@ def _pack_right(turned, n, count, b, ldb, panels):
 @jit
 def _multiply_rows(alpha, beta, rows, n, count, a, a_row, a_step, turned, b, ldb, panels, corner, c, ldc):
     """Write some rows (rows, n) of C ← β C + α A B, from the packed panels of B (count, n)."""
+    stay_apart()
     for j in range(0, n, WIDTH):
         columns = min(WIDTH, n - j)
         b_at, b_step = panels + BYTES * count * j, WIDTH
@@ -204,7 +207,7 @@ def _multiply_rows(alpha, beta, rows, n, count, a, a_row, a_step, turned, b, ldb
                     put_number(place, total)
 
 
-@jit
+@part
 def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room):
     """Write C (m, n) ← β C + α A B; A (m, k) or its transpose, B (k, n) or its transpose.
 
@@ -240,7 +243,7 @@ def product(like, *operands):
     raise NotImplementedError
 
 
-@overload(product)
+@overload(product, inline="always")
 def _product_of(like, alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room):
     in_tiles = like.dtype == types.float32
 
@@ -257,7 +260,7 @@ def _product_of(like, alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, 
     return call
 
 
-@jit
+@part
 def learn(
     like, a_turned, b_turned, m, n, k, a, lda, b, ldb, g, room,
     rule, p, first_slot, second_slot, factors, constants,

@@ -210,7 +210,7 @@ class Rewriter:
             delta = product.left + first * product.left_leading * BYTES
             out = product.out + first * n * BYTES
             operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
-            gradient = GradientLit(*operands, out, (K + n) * width)
+            gradient = GradientLit(*operands, out, (1 + K + n) * width)
             lines.append(Line(_numbered(gradient)))
             first += m
         return lines
@@ -224,7 +224,7 @@ class Rewriter:
         for first, m, width, memory in weights.panels:
             delta = operation.left + first * operation.left_leading * BYTES
             operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
-            learn = LearnLit(*operands, rule, *memory, operation.factors, (K + INPUTS) * width)
+            learn = LearnLit(*operands, rule, *memory, operation.factors, (1 + K + INPUTS) * width)
             lines.append(Line(_numbered(learn), constants))
         return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mlp_cli.compute.fast.intrinsics import jit
+from mlp_cli.compute.fast.intrinsics import jit, stay_apart
 from mlp_cli.compute.fast.opcodes import ADAMW, MOMENTUM, NESTEROV, RMSPROP, SGD
 
 
@@ -85,6 +85,7 @@ def _adam(p, g, m, v, rate, epsilon, decay, shrink, beta1, beta2):
 @jit
 def update(rule, p, g, slot, second, factors, constants):
     """Update the parameters p with their gradient g, by a rule of `nn.optimizers`."""
+    stay_apart()
     real = g.dtype.type
     rate, decay, one, zero = real(factors[0]), real(constants[0]), real(1), real(0)
     if rule == SGD:
