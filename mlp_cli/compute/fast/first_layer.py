@@ -29,7 +29,7 @@ import numba
 import numpy as np
 from numba import types
 
-from mlp_cli.compute.fast.intrinsics import jit, part, pointer
+from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all
 from mlp_cli.compute.fast.opcodes import SGD
 from mlp_cli.compute.fast.products import turn
 from mlp_cli.compute.fast.updates import update
@@ -255,6 +255,8 @@ def learn(
         g = errors + BYTES * K * width
         for start in range(0, n, INPUTS):
             stop = min(start + INPUTS, n)
+            for vector in (W, first_slot, second_slot):  # needed when the gradient is there
+                prefetch_all(vector + BYTES * start * width, BYTES * (stop - start) * width)
             _gradient(width, start, stop, lit, columns, background, K, n, errors, sums, g)
             count, at = (stop - start) * width, BYTES * start * width
             update(

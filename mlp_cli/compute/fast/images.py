@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlp_cli.compute.fast.intrinsics import jit, prefetch
-
-_LINE = 64  # bytes of memory that come into a cache together
+from mlp_cli.compute.fast.intrinsics import jit, prefetch_all
 
 
 @jit
@@ -17,8 +15,7 @@ def read_images(pixels, rows, prefetch_rows, x, scale, shift, inputs):
     for k in range(len(rows)):
         if k < len(prefetch_rows):
             start = pixels.ctypes.data + prefetch_rows[k] * inputs
-            for line in range(start, start + inputs, _LINE):
-                prefetch(line)
+            prefetch_all(start, inputs)
         source, out = pixels[rows[k] * inputs :][:inputs], x[k * inputs :][:inputs]
         for j in range(inputs):
             out[j] = x.dtype.type(source[j]) * scale[j] - shift[j]

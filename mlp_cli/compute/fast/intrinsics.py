@@ -189,3 +189,13 @@ def prefetch(_, address):
         return context.get_dummy_value()
 
     return types.void(types.intp), build
+
+
+LINE = 64  # bytes of memory that come into a cache together
+
+
+@jit
+def prefetch_all(address, size):
+    """Ask for `size` bytes of memory ahead."""
+    for line in range(address, address + size, LINE):
+        prefetch(line)

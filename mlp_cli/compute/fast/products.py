@@ -26,7 +26,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, gemm
-from mlp_cli.compute.fast.intrinsics import jit, part, pointer, stay_apart
+from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all, stay_apart
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (
     BYTES,
@@ -44,6 +44,7 @@ from mlp_cli.compute.fast.vectors import (
 WIDTH = 2 * LANES
 ROWS = 13 if REGISTERS == 32 else 6  # with 2 vectors each, and 3 for a row of B and a number of A
 WASTE = 1.2  # columns that are computed, for each column of C
+AHEAD = 4 * WIDTH  # columns whose parameters are prefetched while their gradient is computed
 DEPTH = 512  # of a sum: a panel is then in the second cache, and the rows of A in the first
 
 
@@ -182,19 +183,22 @@ def _pack_right(turned, n, count, b, ldb, panels):
 
 
 @jit
-def _multiply_rows(alpha, beta, rows, n, count, a, a_row, a_step, turned, b, ldb, panels, corner, c, ldc):
-    """Write some rows (rows, n) of C ← β C + α A B, from the packed panels of B (count, n)."""
+def _multiply_rows(
+    alpha, beta, rows, first, stop, count,
+    a, a_row, a_step, turned, b, ldb, panels, corner, c, ldc,
+):  # fmt: skip
+    """Write the columns from `first` to `stop` of some rows of C ← β C + α A B, B in panels."""
     stay_apart()
-    for j in range(0, n, WIDTH):
-        columns = min(WIDTH, n - j)
-        b_at, b_step = panels + BYTES * count * j, WIDTH
-        if not turned and columns == WIDTH:
-            b_at, b_step = b + BYTES * j, ldb
+    for j in range(first, stop, WIDTH):
+        columns = min(WIDTH, stop - j)
         whole = columns == WIDTH
+        b_at, b_step = panels + BYTES * count * j, WIDTH
+        if whole and not turned:
+            b_at, b_step = b + BYTES * j, ldb
         out = c + BYTES * j
         _compute_tile(
-            rows, 2 if columns > LANES else 1, count, a, BYTES * a_row, BYTES * a_step, b_at, BYTES * b_step,
-            out if whole else corner, BYTES * (ldc if whole else WIDTH),
+            rows, 2 if columns > LANES else 1, count, a, BYTES * a_row, BYTES * a_step,
+            b_at, BYTES * b_step, out if whole else corner, BYTES * (ldc if whole else WIDTH),
             alpha, beta if whole else types.float32(0),
         )  # fmt: skip
         if not whole:
@@ -223,7 +227,7 @@ def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, r
         for tile in range(tiles):
             i, stop = m * tile // tiles, m * (tile + 1) // tiles
             _multiply_rows(
-                alpha, keep, stop - i, n, count, a + BYTES * (i * a_row + first * a_step),
+                alpha, keep, stop - i, 0, n, count, a + BYTES * (i * a_row + first * a_step),
                 a_row, a_step, b_turned, b_first, ldb, panels, room, c + BYTES * i * ldc, ldc,
             )  # fmt: skip
 
@@ -273,11 +277,18 @@ def learn(
     _pack_right(b_turned, n, k, b, ldb, panels)
     for tile in range(tiles):
         i, stop = m * tile // tiles, m * (tile + 1) // tiles
-        _multiply_rows(
-            one, zero, stop - i, n, k, a + BYTES * i * a_row, a_row, a_step,
-            b_turned, b, ldb, panels, room, g, n,
-        )  # fmt: skip
-        size, at = (stop - i) * n, BYTES * i * n
+        at = BYTES * i * n
+        for first in range(0, n, AHEAD):
+            last = min(first + AHEAD, n)
+            for vector in (p, first_slot, second_slot):
+                for row in range(stop - i):
+                    start = vector + at + BYTES * (row * n + first)
+                    prefetch_all(start, BYTES * (last - first))
+            _multiply_rows(
+                one, zero, stop - i, first, last, k, a + BYTES * i * a_row, a_row, a_step,
+                b_turned, b, ldb, panels, room, g, n,
+            )  # fmt: skip
+        size = (stop - i) * n
         update(
             rule, numba.carray(pointer(p + at), size, real), numba.carray(pointer(g), size, real),
             numba.carray(pointer(first_slot + at), size, real),

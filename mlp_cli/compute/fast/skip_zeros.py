@@ -139,9 +139,11 @@ class Rewriter:
         """Return whether an operation is z = x Wᵀ, and faster without zeros."""
         if not isinstance(operation, Product) or operation.right not in self._inputs:
             return False
-        density = self._inputs[operation.right].inputs.density
+        inputs = self._inputs[operation.right].inputs
         is_forward = operation.right_transposed and not operation.left_transposed
-        return is_forward and skips_zeros(operation.n, operation.m, operation.k, density)
+        # The buffer's rows, not those of this step: a last, short minibatch is computed as all are.
+        K, n = inputs.x.shape
+        return is_forward and skips_zeros(K, operation.m, n, inputs.density)
 
     def _is_gradient(self, operation: Any) -> bool:
         """Return whether an operation is ΔW = δᵀ x, for a W that is in panels."""
