@@ -17,7 +17,7 @@ from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
 from mlp_cli.compute.fast.products import room_for
-from mlp_cli.compute.fast.skip_zeros import Inputs, OwnInputs, Rewriter
+from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -65,7 +65,7 @@ class Recorder(Ops):
         super().__init__(self._barrier)
         self._counter, self._workers, self._worker = counter, workers, worker
         self._inputs = {} if inputs is None else inputs
-        self._own: dict[int, OwnInputs] = {}
+        self._own: dict[int, Inputs] = {}
         self._lines: list[Line] = []
         self._arrays: list[Any] = []  # kept alive
 
@@ -181,8 +181,8 @@ class Recorder(Ops):
         self._write(drawing, noise_spacing(deviation))
         assert _alike(z, noise.r)
         self._write(opcodes.Add(z, noise.r, z, z.size))
-        for address, own in list(self._own.items()):
-            if np.may_share_memory(own.inputs.x, z):
+        for address, inputs in list(self._own.items()):
+            if np.may_share_memory(inputs.x, z):
                 del self._own[address]  # nothing is black any more
 
     def draw_field(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
@@ -275,15 +275,14 @@ class Recorder(Ops):
     def _note_inputs(self, x: Array, background: Array, images: Pixels) -> None:
         """Note that x holds inputs, and what they are if a pixel is black."""
         whole = x if x.base is None else x.base
-        address, row = whole.ctypes.data, x.shape[1] * x.itemsize
+        address = whole.ctypes.data
         if x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
             return
         if address not in self._inputs:
             some = images[:: -(-len(images) // SAMPLE)]
             density = np.count_nonzero(some) / some.size
             self._inputs[address] = Inputs(whole, background, density)
-        first = (x.ctypes.data - address) // row
-        self._own[address] = OwnInputs(self._inputs[address], first, len(x))
+        self._own[address] = self._inputs[address]
 
     def look_up(
         self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows

@@ -27,6 +27,8 @@ from mlp_cli.compute.fast.opcodes import (
     LimitNorms,
     Line,
     Product,
+    ReadImages,
+    ResampleImages,
     Unfold,
 )
 from mlp_cli.compute.fast.vectors import BYTES
@@ -55,14 +57,6 @@ class Inputs:
         self.lit = np.zeros_like(x) if background.any() else x
         self.masks = np.zeros((K, -(-n // WORD)), np.uint64)
         self.columns = np.zeros((-(-K // EXAMPLES), n), np.uint32)
-
-
-class OwnInputs(NamedTuple):
-    """Inputs, and the rows of them that a worker reads: the first, and how many."""
-
-    inputs: Inputs
-    first: int
-    count: int
 
 
 class _Weights:
@@ -106,13 +100,14 @@ class Rewriter:
     worker, workers
         Its number, and how many there are.
     inputs
-        Its inputs, by the addresses of their buffers.
+        The inputs that may be black, by the addresses of their buffers.
     """
 
-    def __init__(self, worker: int, workers: int, inputs: Mapping[int, OwnInputs]) -> None:
+    def __init__(self, worker: int, workers: int, inputs: Mapping[int, Inputs]) -> None:
         self._worker, self._workers, self._inputs = worker, workers, inputs
         self._weights: dict[int, _Weights] = {}  # by their addresses
         self._lines: list[Line] = []  # that are rewritten
+        self._read: Any = None  # the last reading of images
 
     @property
     def memory(self) -> list[Array]:
@@ -139,7 +134,7 @@ class Rewriter:
         """Return whether an operation is z = x Wᵀ, and faster without zeros."""
         if not isinstance(operation, Product) or operation.right not in self._inputs:
             return False
-        inputs = self._inputs[operation.right].inputs
+        inputs = self._inputs[operation.right]
         is_forward = operation.right_transposed and not operation.left_transposed
         # The buffer's rows, not those of this step: a last, short minibatch is computed as all are.
         K, n = inputs.x.shape
@@ -161,6 +156,8 @@ class Rewriter:
 
     def _rewritten(self, line: Line) -> list[Line]:
         operation = line.operation
+        if isinstance(operation, ReadImages | ResampleImages):
+            self._read = operation
         if self._is_forward(operation):
             weights = self._weights[operation.left]
             fold = [] if weights.kept else weights.convert(Fold, [0])
@@ -181,11 +178,10 @@ class Rewriter:
         Before the last barrier, at which the inputs are ready, each worker finds which pixels of
         its own images are lit.
         """
-        inputs, first, count = self._inputs[forward.right]
-        n = forward.k
-        find = FindLit(
-            inputs.x[first:], inputs.background, inputs.lit[first:], inputs.masks[first:], count, n
-        )
+        inputs, n = self._inputs[forward.right], forward.k
+        own = slice((self._read.x - forward.right) // (BYTES * n), None)
+        operands = inputs.x[own], inputs.background, inputs.lit[own], inputs.masks[own]
+        find = FindLit(*operands, self._read.count, n)
         barriers = [
             i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)
         ]
@@ -195,7 +191,7 @@ class Rewriter:
         return [Line(_numbered(columns))]
 
     def _forward(self, product: Product, weights: _Weights) -> list[Line]:
-        inputs = self._inputs[product.right].inputs
+        inputs = self._inputs[product.right]
         K, n, lines = product.n, product.k, []
         for first, m, width, memory in weights.panels:
             z = product.out + first * product.out_leading * BYTES
@@ -205,7 +201,7 @@ class Rewriter:
         return lines
 
     def _gradient(self, product: Product) -> list[Line]:
-        inputs = self._inputs[product.right].inputs
+        inputs = self._inputs[product.right]
         K, n, lines, first = product.k, product.n, [], 0
         for width in panel_widths(product.m):
             m = min(width, product.m - first)
@@ -218,7 +214,7 @@ class Rewriter:
         return lines
 
     def _learn(self, operation: Learn | Descend, constants: tuple[float, ...]) -> list[Line]:
-        inputs = self._inputs[operation.right].inputs
+        inputs = self._inputs[operation.right]
         is_descent = isinstance(operation, Descend)
         rule = SGD if isinstance(operation, Descend) else operation.rule
         weights = self._weights[operation.out if is_descent else operation.p]
