@@ -41,10 +41,13 @@ class Kernels(Protocol):
         The name in the record of a run.
     reads
         The number of images that it reads best at once.
+    skips_zeros
+        Whether a program that it prepared computes the first layer without the zeros of its inputs.
     """
 
     name: str
     reads: int
+    skips_zeros: bool
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before.
@@ -66,6 +69,7 @@ class NumPyKernels:
     """Each operation is a few calls of NumPy, made anew at every step."""
 
     name = "numpy"
+    skips_zeros = False
     reads = 1024  # a call takes about as long for a few rows as for one
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:

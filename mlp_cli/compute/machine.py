@@ -106,6 +106,6 @@ def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what differs between two records and can change the last bits of a result."""
     return [
         f"{key}: {then.get(key)} then, {now[key]} now"
-        for key in ("numpy", "blas", "processor", "threads", "kernels")
+        for key in ("numpy", "blas", "processor", "threads", "kernels", "first_layer")
         if then.get(key) != now[key]
     ]

@@ -138,6 +138,7 @@ def train_run(
                 folder.clear()
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
+            environment["first_layer"] = "no zeros" if engine.kernels.skips_zeros else "whole"
             if checkpoint is not None:
                 restore(trainer, checkpoint, config)
                 check_best(folder, trainer.state)

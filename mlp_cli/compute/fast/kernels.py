@@ -10,6 +10,7 @@ import numpy as np
 
 from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import cache, execute
+from mlp_cli.compute.fast.opcodes import OPERATIONS, ForwardLit
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
@@ -24,6 +25,11 @@ class _Replay:
         self._programs = [recorder.program(like.itemsize) for recorder in recorders]
         self._like = like
 
+    def uses(self, operation: type[Any]) -> bool:
+        """Return whether an operation is in the program of any worker."""
+        code = OPERATIONS.index(operation)
+        return any((lines[:, 0] == code).any() for lines, _ in self._programs)
+
     def __call__(self, worker: int) -> None:
         lines, constants = self._programs[worker]
         execute(lines, constants, self._like)
@@ -33,6 +39,7 @@ class FastKernels:
     """The sequence of operations is recorded once, and then runs as compiled code."""
 
     name = f"numba {numba.__version__}" + (f" with mkl {MKL.version}" if MKL else "")
+    skips_zeros = False  # until a program does
     reads = 1  # as few as possible: what was just read is still in the cache
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
@@ -54,7 +61,9 @@ class FastKernels:
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
-        return _Replay(recorders, np.empty(0, dtype))
+        replay = _Replay(recorders, np.empty(0, dtype))
+        self.skips_zeros |= replay.uses(ForwardLit)
+        return replay
 
 
 def _nothing(dtype: np.dtype[Any]) -> tuple[Rows, Numbers, Array]:

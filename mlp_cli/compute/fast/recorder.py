@@ -17,7 +17,7 @@ from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
 from mlp_cli.compute.fast.products import room_for
-from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter
+from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter, aligned_zeros
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -36,7 +36,6 @@ from mlp_cli.nn.losses import Loss
 from mlp_cli.nn.ops import Ops, Rule
 from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 
-ALIGNMENT = 64  # bytes of a line of memory
 SAMPLE = 1000  # images of which the lit pixels are counted
 
 Counter = NDArray[np.int64]
@@ -88,11 +87,10 @@ class Recorder(Ops):
         A worker runs one line after the other, so one room is enough.
         """
         sizes = [getattr(line.operation, "room", 0) for line in lines]
-        room = np.zeros(max(sizes, default=0) + ALIGNMENT, np.float32)
+        room = aligned_zeros(max(sizes, default=0))
         self._arrays.append(room)
-        address = -(-room.ctypes.data // ALIGNMENT) * ALIGNMENT
         return [
-            line._replace(operation=line.operation._replace(room=address)) if size else line
+            line._replace(operation=line.operation._replace(room=room.ctypes.data)) if size else line
             for line, size in zip(lines, sizes, strict=True)
         ]
 

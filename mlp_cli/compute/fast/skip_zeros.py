@@ -7,12 +7,14 @@ the program to the last. Otherwise W is folded into panels before each product t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlp_cli.compute.fast.first_layer import EXAMPLES, INPUTS, WORD, panel_widths, skips_zeros
+from mlp_cli.compute.fast.intrinsics import LINE
 from mlp_cli.compute.fast.opcodes import (
     SGD,
     Barrier,
@@ -34,6 +36,14 @@ from mlp_cli.compute.fast.opcodes import (
 from mlp_cli.compute.fast.vectors import BYTES
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import rows_of
+
+
+def aligned_zeros(*shape: int) -> Array:
+    """Return float32 zeros that begin at a line of memory: a vector then lies in one line."""
+    size = math.prod(shape)
+    memory = np.zeros(size + LINE, np.float32)
+    start = -memory.ctypes.data % LINE // BYTES
+    return memory[start : start + size].reshape(shape)
 
 
 class Inputs:
@@ -78,7 +88,7 @@ class _Weights:
         first = 0
         for width in panel_widths(forward.m):
             m = min(width, forward.m - first)
-            self.panels.append((first, m, width, np.zeros((3, self.n, width), np.float32)))
+            self.panels.append((first, m, width, aligned_zeros(3, self.n, width)))
             first += m
 
     def convert(self, kind: type[Fold | Unfold], distances: Sequence[int]) -> list[Line]:
