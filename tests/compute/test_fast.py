@@ -242,7 +242,7 @@ def test_products_agree_in_every_layout_that_a_network_has() -> None:
 LAYOUTS = ["plain", "left transposed", "right transposed"]
 
 
-def large_factors(layout: str, dtype: str = "float32") -> tuple[Array, Array]:
+def large_factors(layout: str, dtype: str = "float64") -> tuple[Array, Array]:
     """Return the factors of a product that is just above what counts as large."""
     generator = np.random.default_rng(0)
     left, right = generator.normal(size=(10, 1300)), generator.normal(size=(1300, 80))
@@ -390,7 +390,8 @@ def test_only_plain_sgd_writes_no_gradient(
     gradient[:] = 0.0
     training.train_epoch(lambda loss: False)
     written = [bool(dW.any()) for dW in training.network.views(gradient).weights]
-    assert written == [writes_gradients] * 3
+    # The first layer skips zeros, and updates its weights from its sums unless they are clipped.
+    assert written == ["clip_norm" in rule, writes_gradients, writes_gradients]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -134,10 +134,15 @@ def _sums(size: int) -> _Sums:
         words = (n + WORD - 1) // WORD
         for word in range(words):
             start, stop = word * WORD, min((word + 1) * WORD, n)
-            black = zero()
-            for j in range(start, stop):
-                x = spread(number_at(background + BYTES * j))
-                black = multiply_add(x, load(W + STEP * j), black)
+            black, other = zero(), zero()  # two sums, because one would wait for itself
+            for j in range(start, stop - 1, 2):
+                x, y = number_at(background + BYTES * j), number_at(background + BYTES * (j + 1))
+                black = multiply_add(spread(x), load(W + STEP * j), black)
+                other = multiply_add(spread(y), load(W + STEP * (j + 1)), other)
+            if n % 2 and stop == n:
+                x = number_at(background + BYTES * (n - 1))
+                black = multiply_add(spread(x), load(W + STEP * (n - 1)), black)
+            black = add(black, other)
             for k in range(K):
                 place = z + STEP * k
                 total = add(load(place), black) if word > 0 else black

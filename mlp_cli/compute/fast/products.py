@@ -44,6 +44,7 @@ from mlp_cli.compute.fast.vectors import (
 WIDTH = 2 * LANES
 ROWS = 13 if REGISTERS == 32 else 6  # with 2 vectors each, and 3 for a row of B and a number of A
 WASTE = 1.2  # columns that are computed, for each column of C
+SHORTEST = 20  # sum
 AHEAD = 4 * WIDTH  # columns whose parameters are prefetched while their gradient is computed
 DEPTH = 512  # of a sum: a panel is then in the second cache, and the rows of A in the first
 
@@ -140,18 +141,18 @@ def turn(source, row, lines, columns, out, out_row):
     """Write the transpose (columns, lines) of a matrix (lines, columns)."""
     stay_apart()
     whole_lines, whole_columns = lines // LANES * LANES, columns // LANES * LANES
-    for i in range(0, whole_lines, LANES):
-        for j in range(0, whole_columns, LANES):
+    # The inner loop goes along the longer side, so that few pages of memory are in use at a time.
+    is_wide = columns >= lines
+    outer, inner = (whole_lines, whole_columns) if is_wide else (whole_columns, whole_lines)
+    for first in range(0, outer, LANES):
+        for second in range(0, inner, LANES):
+            i, j = (first, second) if is_wide else (second, first)
             _turn(
                 source + BYTES * (i * row + j), BYTES * row,
                 out + BYTES * (j * out_row + i), BYTES * out_row,
             )  # fmt: skip
-        for j in range(whole_columns, columns):
-            for line in range(i, i + LANES):
-                number = number_at(source + BYTES * (line * row + j))
-                put_number(out + BYTES * (j * out_row + line), number)
-    for i in range(whole_lines, lines):
-        for j in range(columns):
+    for i in range(lines):
+        for j in range(whole_columns if i < whole_lines else 0, columns):
             put_number(
                 out + BYTES * (j * out_row + i), number_at(source + BYTES * (i * row + j))
             )
@@ -233,13 +234,16 @@ def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, r
 
 
 def room_for(n: int, k: int) -> int:
-    """Return for how many numbers `multiply` needs room; 0 if BLAS is faster.
-
-    Tiles are faster unless too many of their columns lie beside C.
-    """
-    if -(-n // LANES) * LANES > WASTE * n:
-        return 0
+    """Return for how many numbers `multiply` needs room."""
     return ROWS * WIDTH + min(k, DEPTH) * -(-n // WIDTH) * WIDTH
+
+
+def suits(n: int, k: int) -> bool:
+    """Return whether tiles are faster than BLAS for n columns and sums of k products.
+
+    They are not if many columns of the tiles lie beside C, or if the sums are short.
+    """
+    return k >= SHORTEST and -(-n // LANES) * LANES <= WASTE * n
 
 
 def product(like, *operands):

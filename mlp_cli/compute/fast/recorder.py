@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
-from mlp_cli.compute.fast.products import room_for
+from mlp_cli.compute.fast.products import room_for, suits
 from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter, aligned_zeros
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
@@ -113,19 +113,20 @@ class Recorder(Ops):
             right, out = right[:, np.newaxis], out[:, np.newaxis]
         if not _by_rows(out):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
+        (m, k), n = left.shape, right.shape[1]
         operation = opcodes.Product(
             left_transposed=not _by_rows(left),
             right_transposed=not _by_rows(right),
-            m=left.shape[0],
-            n=right.shape[1],
-            k=left.shape[1],
+            m=m,
+            n=n,
+            k=k,
             left=left,
             left_leading=_leading(left),
             right=right,
             right_leading=_leading(right),
             out=out,
             out_leading=_leading(out),
-            room=room_for(right.shape[1], left.shape[1]) if out.dtype == np.float32 else 0,
+            room=room_for(n, k) if out.dtype == np.float32 and suits(n, k) else 0,
         )
         # `buffers.columns_first` says why.
         assert not (operation.left_transposed and operation.right_transposed)

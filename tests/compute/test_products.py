@@ -1,0 +1,246 @@
+"""Products in tiles, beside the plain loop, and first layers that skip zeros, beside theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="needs the extra `fast`")
+
+import numba
+
+from mlp_cli.compute.fast import first_layer, products
+from mlp_cli.compute.fast.opcodes import SGD
+from mlp_cli.compute.fast.skip_zeros import aligned_zeros
+from mlp_cli.compute.fast.vectors import LANES
+from mlp_cli.nn.buffers import Array
+
+SINGLE = np.float32
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room):
+    products.multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def find(x, background, lit, masks, columns, K, n):
+    first_layer.find_lit(x, background, lit, masks, K, n)
+    first_layer.find_columns(lit, columns, K, n, 0, n)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
+    first_layer.forward(lit, masks, background, K, n, W, m, width, z, stride, room)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
+    first_layer.gradient(lit, columns, background, K, n, delta, m, width, dW, room)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def learn(lit, columns, background, K, n, delta, m, width, rule, W, slot, factors, constants, room):
+    first_layer.learn(
+        lit, columns, background, K, n, delta, m, width,
+        rule, W, slot, slot, factors, constants, room,
+    )  # fmt: skip
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def fold(W, n, m, width, panel):
+    first_layer.fold(W, n, m, width, panel)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def unfold(panel, n, m, width, W):
+    first_layer.unfold(panel, n, m, width, W)
+
+
+def at(array: Array) -> int:
+    """Return the address of an array."""
+    return int(array.ctypes.data)
+
+
+def tiled(left: Array, right: Array, out: Array, alpha: float = 1, beta: float = 0) -> None:
+    """Write out ← β out + α left right, in tiles; transposed factors are seen by their strides."""
+    (m, k), n = left.shape, right.shape[1]
+    turned = [factor.strides[1] != factor.itemsize for factor in (left, right)]
+    leading = [max(factor.strides) // factor.itemsize for factor in (left, right)]
+    room = aligned_zeros(products.room_for(n, k))
+    multiply(
+        SINGLE(alpha), SINGLE(beta), *turned, m, n, k, at(left), leading[0], at(right), leading[1],
+        at(out), out.strides[0] // out.itemsize, at(room),
+    )  # fmt: skip
+
+
+def by_loop(left: Array, right: Array) -> Array:
+    """Return left right: each number is one sum over k, in its order, in float64."""
+    m, k = left.shape
+    out = np.zeros((m, right.shape[1]))
+    for i in range(m):
+        for kk in range(k):
+            out[i] += float(left[i, kk]) * right[kk].astype(np.float64)
+    return out
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_tiles_agree_with_the_plain_loop(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    m, n, k = (int(size) for size in draw.integers(2, 3 * LANES + 20, 3))
+    k *= int(draw.choice([1, 30]))  # below and above what is summed at once
+    left, right = (draw.normal(size=shape).astype(SINGLE) for shape in ((m, k), (k, n)))
+    if draw.random() < 0.5:
+        left = np.asfortranarray(left)
+    if draw.random() < 0.5:
+        right = np.asfortranarray(right)
+    whole = draw.normal(size=(m, n + 5)).astype(SINGLE)
+    before, out = whole.copy(), whole[:, 2 : n + 2]
+    alpha, beta = (float(each) for each in draw.choice([0.5, 1, -0.25], 2))
+    tiled(left, right, out, alpha, beta)
+    expected = alpha * by_loop(left, right) + beta * before[:, 2 : n + 2].astype(np.float64)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=3e-6 * np.sqrt(k))
+    np.testing.assert_array_equal(whole[:, :2], before[:, :2])
+    np.testing.assert_array_equal(whole[:, n + 2 :], before[:, n + 2 :])
+
+
+def test_what_is_replaced_may_be_anything() -> None:
+    out = np.full((20, 70), np.nan, SINGLE)
+    tiled(np.ones((20, 3), SINGLE), np.ones((3, 70), SINGLE), out)
+    assert (out == 3).all()
+
+
+def test_a_number_does_not_depend_on_how_rows_and_columns_are_shared_out() -> None:
+    draw = np.random.default_rng(0)
+    left, right = (draw.normal(size=s).astype(SINGLE) for s in ((45, 700), (700, 96)))
+    whole = np.zeros((45, 96), SINGLE)
+    tiled(left, right, whole)
+    for rows in (slice(0, 1), slice(7, 23), slice(23, 45)):
+        for columns in (slice(0, 96), slice(32, 96), slice(5, 60)):
+            part = np.zeros((45, 96), SINGLE)[rows, columns]
+            tiled(left[rows], np.ascontiguousarray(right[:, columns]), part)
+            assert part.tobytes() == whole[rows, columns].tobytes()
+
+
+class FirstLayer:
+    """Some images with black pixels, and a first layer of m neurons in one panel."""
+
+    def __init__(self, K: int, n: int, m: int, black: float, seed: int = 0) -> None:
+        draw = np.random.default_rng(seed)
+        self.K, self.n, self.m = K, n, m
+        self.width = first_layer.panel_widths(m)[0]
+        self.background = draw.normal(size=n).astype(SINGLE) * SINGLE(black)
+        is_lit = draw.random((K, n)) < draw.random((1, n)) / 2
+        self.x = np.where(is_lit, draw.normal(size=(K, n)).astype(SINGLE), self.background)
+        self.W, self.delta = (draw.normal(size=s).astype(SINGLE) for s in ((m, n), (K, m)))
+        self.lit = self.x if black == 0 else np.zeros_like(self.x)
+        self.masks = np.zeros(K * -(-n // first_layer.WORD), np.uint64)
+        self.columns = np.zeros(-(-K // first_layer.EXAMPLES) * n, np.uint32)
+        self.room = aligned_zeros(1 + K + n + first_layer.INPUTS, self.width)
+        find(self.x.ravel(), self.background, self.lit.ravel(), self.masks, self.columns, K, n)
+
+    @property
+    def panel(self) -> Array:
+        """W as a panel (n, width)."""
+        panel = aligned_zeros(self.n, self.width)
+        fold(at(self.W), self.n, self.m, self.width, at(panel))
+        return panel
+
+    def forward(self) -> Array:
+        """Return z (K, m)."""
+        z, panel = np.empty((self.m, self.K), SINGLE), self.panel
+        forward(
+            at(self.lit), self.masks, at(self.background), self.K, self.n, at(panel), self.m,
+            self.width, at(z), self.K, at(self.room),
+        )  # fmt: skip
+        return z.T
+
+    def errors(self) -> Array:
+        """δ as the network holds it: neuron by neuron."""
+        return np.ascontiguousarray(self.delta.T)
+
+    def gradient(self) -> Array:
+        """Return ΔW (m, n)."""
+        dW, delta = np.empty_like(self.W), self.errors()
+        gradient(
+            at(self.lit), self.columns, at(self.background), self.K, self.n, at(delta), self.m,
+            self.width, at(dW), at(self.room),
+        )  # fmt: skip
+        return dW
+
+    def descend(self, rate: float, decay: float) -> Array:
+        """Return W (m, n) after a step of plain SGD."""
+        panel, delta, W = self.panel, self.errors(), np.empty_like(self.W)
+        factors, constants = np.array([rate, 0, 0]), np.array([decay, 0, 0, 0])
+        learn(
+            at(self.lit), self.columns, at(self.background), self.K, self.n, at(delta), self.m,
+            self.width, SGD, at(panel), at(panel), factors, constants, at(self.room),
+        )  # fmt: skip
+        unfold(at(panel), self.n, self.m, self.width, at(W))
+        return W
+
+
+SHAPES = [(64, 784, 8 * LANES), (33, 100, 3), (70, 65, 4 * LANES), (128, 130, 5 * LANES)]
+
+
+@pytest.mark.parametrize("black", [0.0, 1.0], ids=["black is 0", "black is another number"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_sums_over_lit_pixels_agree_with_the_plain_loop(
+    shape: tuple[int, int, int], black: float
+) -> None:
+    layer = FirstLayer(*shape, black)
+    dW = by_loop(layer.delta.T, layer.x)
+    np.testing.assert_allclose(layer.forward(), by_loop(layer.x, layer.W.T), atol=1e-4)
+    np.testing.assert_allclose(layer.gradient(), dW, atol=1e-4)
+    after = (1 - 0.1 * 0.01) * layer.W - 0.1 * dW
+    np.testing.assert_allclose(layer.descend(0.1, 0.01), after, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_noticed_although_its_pixel_is_black(bad: float) -> None:
+    layer = FirstLayer(64, 100, 20, 0.0)
+    layer.x[:, 31] = 0
+    find(
+        layer.x.ravel(), layer.background, layer.x.ravel(), layer.masks, layer.columns, 64, 100
+    )  # fmt: skip
+    layer.W[7, 31] = bad
+    z = layer.forward()
+    assert np.isnan(z[:, 7]).all() and np.isfinite(np.delete(z, 7, axis=1)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_error_that_is_not_finite_reaches_the_weights_of_black_pixels(bad: float) -> None:
+    layer = FirstLayer(64, 100, 20, 0.0)
+    layer.x[5, ::2] = 0
+    find(layer.x.ravel(), layer.background, layer.x.ravel(), layer.masks, layer.columns, 64, 100)
+    layer.delta[5, 3] = bad
+    dW = layer.gradient()
+    assert not np.isfinite(dW[3]).any() and np.isfinite(np.delete(dW, 3, axis=0)).all()
+
+
+PROCESSORS = {
+    "with AVX2": ("x86-64-v3", "+avx,+avx2,+fma,+sse4.2,+popcnt,+bmi,+bmi2"),
+    "without AVX2": ("x86-64", "+sse2"),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(LANES < 8, reason="needs a processor with AVX2")
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_kernels_fit_processors_with_narrower_registers(
+    processor: str, tmp_path: Path
+) -> None:
+    name, features = PROCESSORS[processor]
+    limits = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not nightly", __file__],
+        env=os.environ | limits,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
