@@ -54,7 +54,7 @@ def test_every_operation_can_be_recorded() -> None:
     names = {
         name for name, _ in inspect.getmembers(Ops, inspect.isfunction) if not name.startswith("_")
     }
-    assert names == {name for name in names if name in vars(Recorder)}
+    assert not [name for name in names if getattr(Recorder, name) is getattr(Ops, name)]
     assert "product" in names
 
 

@@ -232,13 +232,21 @@ PROCESSORS = {
 @pytest.mark.nightly
 @pytest.mark.skipif(LANES < 8, reason="needs a processor with AVX2")
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_the_kernels_fit_processors_with_narrower_registers(
-    processor: str, tmp_path: Path
-) -> None:
+def test_the_kernels_fit_processors_with_narrower_registers(processor: str, tmp_path: Path) -> None:
     name, features = PROCESSORS[processor]
     limits = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not nightly", __file__],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not nightly",
+            __file__,
+        ],
         env=os.environ | limits,
         capture_output=True,
         text=True,

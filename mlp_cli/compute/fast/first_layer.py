@@ -16,9 +16,9 @@ It is the same result in fewer operations. If black is a number ≠ 0, as standa
 The first terms keep another promise: 0 × ∞ is not a number. A weight or an error that is not finite
 makes them so, as in the whole product, even if no pixel that it belongs to is lit.
 
-A number of x meets the weights of its pixel in one register, so here the weights lie in panels: W
-(m, n) as (n, m), for at most `WIDTHS[-1]` neurons at a time. `fold` and `unfold` convert them at the
-start and at the end of a program. Addresses are those of memory.
+A number of x meets the weights of its pixel in one register. So the weights lie in panels here: W
+(m, n) as (n, m), for at most `WIDTHS[-1]` neurons at a time. `fold` and `unfold` convert them, at
+the start and at the end of a program. Addresses are those of memory.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _sums(size: int) -> _Sums:
 
 
 def _choose(one: Any, two: Any, three: Any) -> Any:
-    """Return a function of a width, and of what the loops take, that runs the loop of that width."""
+    """Return a function of a width, and of what the loops take, that runs the loop for it."""
     narrow, middle, _ = WIDTHS
 
     @jit

@@ -29,13 +29,13 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 
 # The code of each operation, and the columns of a program that hold its operands.
 (
-    PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES, CLIP,
-    UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
+    PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES,
+    CLIP, UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
     FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
-    _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier, _squares,
-    _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
+    _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier,
+    _squares, _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 

@@ -9,8 +9,9 @@ import numba
 import numpy as np
 
 from mlp_cli.compute.fast.blas import MKL
+from mlp_cli.compute.fast.image_opcodes import ForwardLit
 from mlp_cli.compute.fast.interpreter import cache, execute
-from mlp_cli.compute.fast.opcodes import OPERATIONS, ForwardLit
+from mlp_cli.compute.fast.opcodes import OPERATIONS
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing

@@ -153,9 +153,7 @@ def turn(source, row, lines, columns, out, out_row):
             )  # fmt: skip
     for i in range(lines):
         for j in range(whole_columns if i < whole_lines else 0, columns):
-            put_number(
-                out + BYTES * (j * out_row + i), number_at(source + BYTES * (i * row + j))
-            )
+            put_number(out + BYTES * (j * out_row + i), number_at(source + BYTES * (i * row + j)))
 
 
 @jit

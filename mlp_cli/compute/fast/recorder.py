@@ -8,13 +8,13 @@ buffer is made once, so a program stays valid as long as the arrays live. It kee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
+from mlp_cli.compute.fast.image_recorder import ImageRecorder
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
 from mlp_cli.compute.fast.products import room_for, suits
 from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter, aligned_zeros
@@ -23,25 +23,20 @@ from mlp_cli.nn.buffers import (
     Array,
     Bits,
     Block,
-    Field,
     Flags,
     Norm,
     Numbers,
     Pixels,
     RandomBuffer,
-    Rows,
-    Warp,
 )
 from mlp_cli.nn.losses import Loss
 from mlp_cli.nn.ops import Ops, Rule
 from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 
-SAMPLE = 1000  # images of which the lit pixels are counted
-
 Counter = NDArray[np.int64]
 
 
-class Recorder(Ops):
+class Recorder(ImageRecorder, Ops):
     """Operations that are recorded and not done, for one worker.
 
     Parameters
@@ -61,18 +56,15 @@ class Recorder(Ops):
         worker: int = 0,
         inputs: dict[int, Inputs] | None = None,
     ) -> None:
-        super().__init__(self._barrier)
+        super().__init__({} if inputs is None else inputs)
+        self.barrier = self._barrier
         self._counter, self._workers, self._worker = counter, workers, worker
-        self._inputs = {} if inputs is None else inputs
-        self._own: dict[int, Inputs] = {}
-        self._lines: list[Line] = []
-        self._arrays: list[Any] = []  # kept alive
 
     def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the lines as `execute` takes them, for parameters of `itemsize` bytes each."""
-        rewriter = Rewriter(self._worker, self._workers, self._own)
-        fused = self._with_room(rewriter.rewrite(fuse_updates(self._lines, itemsize)))
-        self._arrays += rewriter.memory
+        rewriter = Rewriter(self._worker, self._workers, self.own)
+        fused = self._with_room(rewriter.rewrite(fuse_updates(self.lines, itemsize)))
+        self.arrays += rewriter.memory
         lines = np.zeros((len(fused), opcodes.OPERANDS), np.int64)
         constants = np.zeros((len(fused), opcodes.CONSTANTS))
         for i, line in enumerate(fused):
@@ -88,24 +80,17 @@ class Recorder(Ops):
         """
         sizes = [getattr(line.operation, "room", 0) for line in lines]
         room = aligned_zeros(max(sizes, default=0))
-        self._arrays.append(room)
+        self.arrays.append(room)
         return [
-            line._replace(operation=line.operation._replace(room=room.ctypes.data)) if size else line
+            line._replace(operation=line.operation._replace(room=room.ctypes.data))
+            if size
+            else line
             for line, size in zip(lines, sizes, strict=True)
         ]
 
-    def _write(self, operation: Any, *constants: float) -> None:
-        """Write an operation down, with the addresses of its arrays."""
-        self._arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
-        numbers = (
-            operand.ctypes.data if isinstance(operand, np.ndarray) else int(operand)
-            for operand in operation
-        )
-        self._lines.append(Line(type(operation)(*numbers), constants))
-
     def _barrier(self, worker: int) -> None:
         if self._workers > 1:
-            self._write(opcodes.Barrier(self._counter, self._workers))
+            self.write(opcodes.Barrier(self._counter, self._workers))
 
     def product(self, left: Array, right: Array, out: Array) -> None:
         """Record a product."""
@@ -130,14 +115,14 @@ class Recorder(Ops):
         )
         # `buffers.columns_first` says why.
         assert not (operation.left_transposed and operation.right_transposed)
-        self._write(operation)
+        self.write(operation)
 
     def activate(self, f: Activation, z: Array, b: Array, kept: Array, s: Array) -> None:
         """Record a bias and its activation."""
         assert _stride(kept) == _stride(z)
         K, m = z.shape
         operation = opcodes.Activate(ACTIVATION_CODES[f.name], z, b, kept, K, m, _stride(z))
-        self._write(operation, f.constant)
+        self.write(operation, f.constant)
 
     def multiply_by_derivative(self, f: Activation, delta: Array, kept: Array, s: Array) -> None:
         """Record a product with a derivative."""
@@ -146,21 +131,21 @@ class Recorder(Ops):
             return
         assert delta.flags.f_contiguous and kept.flags.f_contiguous
         operands = ACTIVATION_CODES[f.name], delta, kept, delta.size
-        self._write(opcodes.MultiplyByDerivative(*operands), f.constant)
+        self.write(opcodes.MultiplyByDerivative(*operands), f.constant)
 
     def normalise(self, z: Array, norm: Norm) -> None:
         """Record a normalisation."""
         assert z.flags.f_contiguous and norm.hat.flags.f_contiguous
         K, m = z.shape
         operands = norm.gamma, norm.running_mean, norm.running_variance, norm.hat, norm.inverse
-        self._write(opcodes.Normalise(z, *operands, K, m))
+        self.write(opcodes.Normalise(z, *operands, K, m))
 
     def normalise_backward(self, delta: Array, norm: Norm, dbeta: Array) -> None:
         """Record the backward pass of a normalisation."""
         assert delta.flags.f_contiguous and norm.hat.flags.f_contiguous
         K, m = delta.shape
         operands = norm.gamma, norm.hat, norm.inverse, norm.dgamma
-        self._write(opcodes.NormaliseBackward(delta, *operands, dbeta, K, m))
+        self.write(opcodes.NormaliseBackward(delta, *operands, dbeta, K, m))
 
     def dropout_mask(self, mask: RandomBuffer, key: Bits, stream: int, p: float) -> None:
         """Record the filling of a mask."""
@@ -168,7 +153,7 @@ class Recorder(Ops):
         lines, width = mask.r.shape
         operands = mask.r, mask.s, key, stream, mask.first
         threshold = dropout_threshold(p)
-        self._write(opcodes.DropoutMask(*operands, lines, width, threshold))
+        self.write(opcodes.DropoutMask(*operands, lines, width, threshold))
 
     def add_noise(
         self, z: Array, noise: RandomBuffer, key: Bits, stream: int, deviation: float
@@ -177,47 +162,20 @@ class Recorder(Ops):
         assert noise.r.flags.c_contiguous and noise.s.flags.c_contiguous
         lines, width = noise.r.shape
         drawing = opcodes.DrawNoise(noise.r, noise.s, key, stream, noise.first, lines, width)
-        self._write(drawing, noise_spacing(deviation))
+        self.write(drawing, noise_spacing(deviation))
         assert _alike(z, noise.r)
-        self._write(opcodes.Add(z, noise.r, z, z.size))
-        for address, inputs in list(self._own.items()):
-            if np.may_share_memory(inputs.x, z):
-                del self._own[address]  # nothing is black any more
-
-    def draw_field(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
-        """Record the filling of a field."""
-        shape = field.noise.shape
-        self._write(opcodes.DrawField(field.noise, field.t, key, origin, first, *shape))
-
-    def warp(
-        self,
-        images: Pixels,
-        rows: Rows,
-        maps: Array,
-        field: Array,
-        x: Array,
-        scale: Array,
-        shift: Array,
-        s: Warp,
-    ) -> None:
-        """Record a distortion."""
-        assert all(array.flags.c_contiguous for array in (images, rows, maps, field, x))
-        scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
-        height, _, width = field.shape
-        operands = images, rows, maps, field, x, scale, shift, s.padded
-        sizes = len(rows), len(images), height, width
-        self._write(opcodes.ResampleImages(*operands, *sizes))
-        self._note_inputs(x, -shift, images)
+        self.write(opcodes.Add(z, noise.r, z, z.size))
+        self.forget_inputs(z)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Record a ⊙ r."""
         assert _alike(a, r, out)
-        self._write(opcodes.Multiply(a, r, out, out.size))
+        self.write(opcodes.Multiply(a, r, out, out.size))
 
     def limit_norms(self, W: Array, c: float, s: Array) -> None:
         """Record the limit of the norms of a layer."""
         assert W.flags.c_contiguous
-        self._write(opcodes.LimitNorms(W, *W.shape), c)
+        self.write(opcodes.LimitNorms(W, *W.shape), c)
 
     def output_delta(self, loss: Loss, z: Array, y: Array, delta: Array, s: Array) -> None:
         """Record the error of the last layer."""
@@ -225,7 +183,7 @@ class Recorder(Ops):
             s = np.empty((len(s), 2), s.dtype, order="F")
         assert y.flags.c_contiguous and delta.flags.f_contiguous and s.flags.f_contiguous
         K, c = z.shape
-        self._write(opcodes.OutputDelta(LOSS_CODES[loss], z, y, delta, s, K, c, _stride(z)))
+        self.write(opcodes.OutputDelta(LOSS_CODES[loss], z, y, delta, s, K, c, _stride(z)))
 
     def count_correct(
         self, loss: Loss, z: Array, y: Array, labels: Pixels, losses: Array, right: Flags, s: Array
@@ -234,62 +192,24 @@ class Recorder(Ops):
         assert all(array.flags.c_contiguous for array in (y, labels, losses, right, s))
         n, c = z.shape
         operands = z, y, labels, losses, right, s
-        self._write(opcodes.CountCorrect(LOSS_CODES[loss], *operands, n, c, _stride(z)))
+        self.write(opcodes.CountCorrect(LOSS_CODES[loss], *operands, n, c, _stride(z)))
 
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
         """Record an update."""
         p, g = block.p, block.g
         first, second, *_ = [*block.slots, g, g]  # compiled code takes two slots, used or not
         operation = opcodes.Update(RULES.index(rule.name), p, g, p.size, first, second, factors)
-        self._write(operation, block.decay, *rule.constants)
+        self.write(operation, block.decay, *rule.constants)
 
     def sum_squares(self, pieces: Sequence[Array], total: Numbers) -> None:
         """Record the sum of the squares of all pieces."""
         for i, g in enumerate(pieces):
-            self._write(opcodes.SumSquares(g, g.size, total, i == 0))
+            self.write(opcodes.SumSquares(g, g.size, total, i == 0))
 
     def clip(self, pieces: Sequence[Array], limit: float, squares: Numbers) -> None:
         """Record clipping."""
         for g in pieces:
-            self._write(opcodes.Clip(g, g.size, squares, squares.size), limit)
-
-    def read_images(
-        self,
-        images: Pixels,
-        rows: Rows,
-        prefetch_rows: Rows,
-        x: Array,
-        scale: Array,
-        shift: Array,
-        s: Pixels,
-    ) -> None:
-        """Record the reading of images."""
-        N, n = images.shape
-        assert all(array.flags.c_contiguous for array in (images, rows, prefetch_rows, x))
-        scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
-        sizes = len(rows), n, N, len(prefetch_rows)
-        self._write(opcodes.ReadImages(images, rows, prefetch_rows, x, scale, shift, *sizes))
-        self._note_inputs(x, -shift, images)
-
-    def _note_inputs(self, x: Array, background: Array, images: Pixels) -> None:
-        """Note that x holds inputs, and what they are if a pixel is black."""
-        whole = x if x.base is None else x.base
-        address = whole.ctypes.data
-        if x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
-            return
-        if address not in self._inputs:
-            some = images[:: -(-len(images) // SAMPLE)]
-            density = np.count_nonzero(some) / some.size
-            self._inputs[address] = Inputs(whole, background, density)
-        self._own[address] = self._inputs[address]
-
-    def look_up(
-        self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
-    ) -> None:
-        """Record the reading of labels."""
-        operands = labels, rows, found, one_hot, y
-        assert all(array.flags.c_contiguous for array in operands)
-        self._write(opcodes.LookUp(*operands, len(rows), len(one_hot), len(labels)))
+            self.write(opcodes.Clip(g, g.size, squares, squares.size), limit)
 
 
 def _alike(*arrays: Array) -> bool:

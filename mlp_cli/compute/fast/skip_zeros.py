@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mlp_cli.compute.fast.first_layer import EXAMPLES, INPUTS, WORD, panel_widths, skips_zeros
-from mlp_cli.compute.fast.intrinsics import LINE
-from mlp_cli.compute.fast.opcodes import (
-    SGD,
-    Barrier,
-    Descend,
+from mlp_cli.compute.fast.image_opcodes import (
     FindColumns,
     FindLit,
     Fold,
     ForwardLit,
     GradientLit,
-    Learn,
     LearnLit,
-    LimitNorms,
-    Line,
-    Product,
     ReadImages,
     ResampleImages,
     Unfold,
+)
+from mlp_cli.compute.fast.intrinsics import LINE
+from mlp_cli.compute.fast.opcodes import (
+    SGD,
+    Barrier,
+    Descend,
+    Learn,
+    LimitNorms,
+    Line,
+    Product,
 )
 from mlp_cli.compute.fast.vectors import BYTES
 from mlp_cli.nn.buffers import Array
@@ -74,6 +76,8 @@ class _Weights:
 
     Attributes
     ----------
+    W, m, n
+        Their address, and how many they are.
     kept
         How far W itself and the slots of its rule lie from W, in bytes, if they stay in panels.
     panels
@@ -82,7 +86,7 @@ class _Weights:
     """
 
     def __init__(self, forward: Product) -> None:
-        self.W, self.n = forward.left, forward.k
+        self.W, self.m, self.n = forward.left, forward.m, forward.k
         self.kept: list[int] = []
         self.panels: list[tuple[int, int, int, Array]] = []
         first = 0
@@ -129,7 +133,7 @@ class Rewriter:
         for operation, _ in lines:
             if self._is_forward(operation):
                 self._weights.setdefault(operation.left, _Weights(operation))
-            elif self._is_gradient(operation) and not isinstance(operation, Product):
+            elif isinstance(operation, Learn | Descend) and self._is_gradient(operation):
                 self._keep(operation)
         kept = [each for each in self._weights.values() if each.kept]
         for each in kept:
@@ -157,12 +161,14 @@ class Rewriter:
         return operation.right in self._inputs and not operation.right_transposed
 
     def _keep(self, operation: Learn | Descend) -> None:
-        """Keep in panels what an operation updates."""
-        if isinstance(operation, Descend):
-            self._weights[operation.out].kept = [0]
+        """Keep in panels what an operation updates, unless others update some of it."""
+        weights = self._weights.get(_updated(operation))
+        if weights is None or weights.m != operation.m:
             return
-        slots = operation.first_slot - operation.p, operation.second_slot - operation.p
-        self._weights[operation.p].kept = [0, *slots]
+        slots = []
+        if isinstance(operation, Learn):
+            slots = [operation.first_slot - operation.p, operation.second_slot - operation.p]
+        weights.kept = [0, *slots]
 
     def _rewritten(self, line: Line) -> list[Line]:
         operation = line.operation
@@ -175,12 +181,15 @@ class Rewriter:
         if self._is_gradient(operation):
             if isinstance(operation, Product):
                 return self._gradient(operation)
-            return self._learn(operation, line.constants)
-        if isinstance(operation, LimitNorms):
-            weights = self._weights.get(operation.W)
-            if weights is not None and weights.kept:
-                return [*weights.convert(Unfold, [0]), line, *weights.convert(Fold, [0])]
+            if self._is_kept(_updated(operation)):
+                return self._learn(operation, line.constants)
+        if isinstance(operation, LimitNorms) and self._is_kept(operation.W):
+            limited = self._weights[operation.W]
+            return [*limited.convert(Unfold, [0]), line, *limited.convert(Fold, [0])]
         return [line]
+
+    def _is_kept(self, W: int) -> bool:
+        return W in self._weights and bool(self._weights[W].kept)
 
     def _find(self, forward: Product) -> list[Line]:
         """Return the line that finds in which images each pixel is lit.
@@ -192,9 +201,7 @@ class Rewriter:
         own = slice((self._read.x - forward.right) // (BYTES * n), None)
         operands = inputs.x[own], inputs.background, inputs.lit[own], inputs.masks[own]
         find = FindLit(*operands, self._read.count, n)
-        barriers = [
-            i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)
-        ]
+        barriers = [i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)]
         self._lines.insert(barriers[-1] if barriers else len(self._lines), Line(_numbered(find)))
         own = rows_of(self._worker, self._workers, n)
         columns = FindColumns(inputs.lit, inputs.columns, forward.n, n, own.start, own.stop)
@@ -225,16 +232,21 @@ class Rewriter:
 
     def _learn(self, operation: Learn | Descend, constants: tuple[float, ...]) -> list[Line]:
         inputs = self._inputs[operation.right]
-        is_descent = isinstance(operation, Descend)
-        rule = SGD if isinstance(operation, Descend) else operation.rule
-        weights = self._weights[operation.out if is_descent else operation.p]
+        weights = self._weights[_updated(operation)]
+        rule = operation.rule if isinstance(operation, Learn) else SGD
         K, n, lines = operation.k, operation.n, []
         for first, m, width, memory in weights.panels:
             delta = operation.left + first * operation.left_leading * BYTES
             operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
-            learn = LearnLit(*operands, rule, *memory, operation.factors, (1 + K + INPUTS) * width)
+            updated = rule, memory[0], memory[1], memory[2], operation.factors
+            learn = LearnLit(*operands, *updated, (1 + K + INPUTS) * width)
             lines.append(Line(_numbered(learn), constants))
         return lines
+
+
+def _updated(operation: Learn | Descend) -> int:
+    """Return the address of the weights that an operation updates."""
+    return int(operation.p if isinstance(operation, Learn) else operation.out)
 
 
 def _numbered(operation: Any) -> Any:

@@ -1,0 +1,120 @@
+"""Records the operations on images, and what the first layer can skip of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlp_cli.compute.fast.image_opcodes import DrawField, LookUp, ReadImages, ResampleImages
+from mlp_cli.compute.fast.opcodes import Line
+from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
+from mlp_cli.nn.image_ops import ImageOps
+
+SAMPLE = 1000  # images of which the lit pixels are counted
+
+
+class ImageRecorder(ImageOps):
+    """Operations on images that are recorded and not done, for one worker.
+
+    Parameters
+    ----------
+    inputs
+        The buffers of inputs by their addresses, which all workers share.
+
+    Attributes
+    ----------
+    lines
+        What was recorded.
+    own
+        The inputs in which a worker finds black pixels, by the addresses of their buffers.
+    arrays
+        What the lines need, kept alive.
+    """
+
+    def __init__(self, inputs: dict[int, Inputs]) -> None:
+        self._inputs = inputs
+        self.own: dict[int, Inputs] = {}
+        self.lines: list[Line] = []
+        self.arrays: list[Any] = []
+
+    def write(self, operation: Any, *constants: float) -> None:
+        """Write an operation down, with the addresses of its arrays."""
+        self.arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
+        numbers = (
+            operand.ctypes.data if isinstance(operand, np.ndarray) else int(operand)
+            for operand in operation
+        )
+        self.lines.append(Line(type(operation)(*numbers), constants))
+
+    def read_images(
+        self,
+        images: Pixels,
+        rows: Rows,
+        prefetch_rows: Rows,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Pixels,
+    ) -> None:
+        """Record the reading of images."""
+        N, n = images.shape
+        assert all(array.flags.c_contiguous for array in (images, rows, prefetch_rows, x))
+        scale, shift = (np.array(np.broadcast_to(each, n)) for each in (scale, shift))
+        sizes = len(rows), n, N, len(prefetch_rows)
+        self.write(ReadImages(images, rows, prefetch_rows, x, scale, shift, *sizes))
+        self._note_inputs(x, -shift, images)
+
+    def look_up(
+        self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
+    ) -> None:
+        """Record the reading of labels."""
+        operands = labels, rows, found, one_hot, y
+        assert all(array.flags.c_contiguous for array in operands)
+        self.write(LookUp(*operands, len(rows), len(one_hot), len(labels)))
+
+    def draw_field(self, field: Field, key: Bits, origin: Rows, first: int) -> None:
+        """Record the filling of a field."""
+        shape = field.noise.shape
+        self.write(DrawField(field.noise, field.t, key, origin, first, *shape))
+
+    def warp(
+        self,
+        images: Pixels,
+        rows: Rows,
+        maps: Array,
+        field: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: Warp,
+    ) -> None:
+        """Record a distortion."""
+        assert all(array.flags.c_contiguous for array in (images, rows, maps, field, x))
+        scale, shift = (np.array(np.broadcast_to(each, x.shape[1])) for each in (scale, shift))
+        height, _, width = field.shape
+        operands = images, rows, maps, field, x, scale, shift, s.padded
+        sizes = len(rows), len(images), height, width
+        self.write(ResampleImages(*operands, *sizes))
+        self._note_inputs(x, -shift, images)
+
+    def forget_inputs(self, x: Array) -> None:
+        """Note that no pixel of x is black any more."""
+        self.own = {
+            address: inputs
+            for address, inputs in self.own.items()
+            if not np.may_share_memory(inputs.x, x)
+        }
+
+    def _note_inputs(self, x: Array, background: Array, images: Pixels) -> None:
+        """Note that x holds inputs, and what they are if a pixel is black."""
+        whole = x if x.base is None else x.base
+        address = whole.ctypes.data
+        if x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
+            return
+        if address not in self._inputs:
+            some = images[:: -(-len(images) // SAMPLE)]
+            density = np.count_nonzero(some) / some.size
+            self._inputs[address] = Inputs(whole, background, density)
+        self.own[address] = self._inputs[address]
