@@ -437,7 +437,7 @@ def test_a_change_of_a_source_changes_the_version_of_compiled_code(
 ) -> None:
     package = Path(inspect.getfile(FastKernels)).parents[2]
     shutil.copytree(package, tmp_path / "mlp_cli", ignore=shutil.ignore_patterns("__pycache__"))
-    code = "from mlp_cli.compute.fast import interpreter as i; print(i._version(), i.__file__)"
+    code = "from mlp_cli.compute.fast import version as v; print(v.code_version(), v.__file__)"
     versions = []
     for change in ("", "# changed\n"):
         with (tmp_path / "mlp_cli" / source).open("a") as file:
