@@ -131,7 +131,7 @@ def is_worth_compiling(sizes: Sequence[int], batch_size: int, images: int, epoch
 def load_late_blas(fast: bool) -> None:
     """Load the BLAS of SciPy, if SciPy is installed and the kernels are compiled.
 
-    Numba loads it with the kernels. Whoever holds the libraries that are loaded to one thread must
+    Numba loads it when it compiles. Whoever holds the libraries that are loaded to one thread must
     have it loaded before.
     """
     if fast and find_spec("scipy") is not None:

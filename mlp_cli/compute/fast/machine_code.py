@@ -29,8 +29,6 @@ _OF_EXCEPTIONS = ("NRT_", "numba_", "Py", "_Py")
 # What the names of Intel's SVML begin with, which Numba makes known to LLVM if it is installed.
 _SVML = b"__svml_"
 
-_engines: list[llvm.ExecutionEngine] = []  # the loaded code is theirs
-
 
 class MachineCode(NamedTuple):
     """The code of a function.
@@ -106,8 +104,9 @@ def load_code(code: MachineCode, functions: Mapping[str, int]) -> Run:
             _address_of(name)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
     engine.finalize_object()
-    _engines.append(engine)
-    return _PROTOTYPE(engine.get_function_address(code.entry))
+    run = _PROTOTYPE(engine.get_function_address(code.entry))
+    engine.detach()  # it is never disposed of, because the code is its own
+    return run
 
 
 def _address_of(name: str) -> int:
