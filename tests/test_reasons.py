@@ -50,7 +50,10 @@ def test_kernels_that_fail_in_silence_are_told_with_a_reason(
     (package / "__init__.py").write_text(f"raise {error}")
     done = subprocess.run(
         [sys.executable, "-m", "mlp_cli", "train", config],
-        env={**os.environ, "PYTHONPATH": f"{package.parent}:{ROOT}", "MLP_KERNELS": "fast"},
+        env={  # with no compiled kernels, which would be loaded without Numba
+            **os.environ, "PYTHONPATH": f"{package.parent}:{ROOT}", "MLP_KERNELS": "fast",
+            "NUMBA_CACHE_DIR": str(tmp_path),
+        },
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2

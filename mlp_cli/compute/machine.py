@@ -105,7 +105,7 @@ def processor() -> str:
 def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what differs between two records and can change the last bits of a result."""
     return [
-        f"{key}: {then.get(key)} then, {now[key]} now"
+        f"{key}: {then.get(key)} then, {now.get(key)} now"
         for key in ("numpy", "blas", "processor", "threads", "kernels", "first_layer")
-        if then.get(key) != now[key]
+        if then.get(key) != now.get(key)
     ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
@@ -130,7 +131,7 @@ def is_worth_compiling(sizes: Sequence[int], batch_size: int, images: int, epoch
 def load_late_blas(fast: bool) -> None:
     """Load the BLAS of SciPy, if SciPy is installed and the kernels are compiled.
 
-    Numba loads it with the kernels. Whoever holds the libraries that are loaded to one thread must
+    Numba loads it when it compiles. Whoever holds the libraries that are loaded to one thread must
     have it loaded before.
     """
     if fast and find_spec("scipy") is not None:
@@ -202,10 +203,24 @@ def load_kernels(fast: bool) -> Kernels:
         from mlp_cli.compute.kernels import NumPyKernels
 
         return NumPyKernels()
+    with kernel_errors():
+        from mlp_cli.compute.fast import FastKernels  # needs the extra
+    return FastKernels()
+
+
+@contextmanager
+def kernel_errors() -> Iterator[None]:
+    """Turn an exception from the block, which loads the compiled kernels, into a `ConfigError`.
+
+    Raises
+    ------
+    ConfigError
+        In place of any exception.
+    """
     try:
         with warnings.catch_warnings():  # Numba warns, with a traceback, and ignores the variable
             warnings.filterwarnings("error", "Environment variable", RuntimeWarning)
-            from mlp_cli.compute.fast import FastKernels  # takes long, and needs the extra
+            yield
     except Exception as error:  # Numba raises many kinds, by what it meets
         why = reason(error).partition("\n")[0].removesuffix(".")
         raise ConfigError(
@@ -213,7 +228,6 @@ def load_kernels(fast: bool) -> Kernels:
             "MLP_KERNELS=numpy to train without them, or reinstall the extra: "
             "pip install 'mlp-cli[fast]'"
         ) from error
-    return FastKernels()
 
 
 def _numba_variables() -> str:

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers.kept_kernels import folder_of_kernels
 from helpers.proofs import Proof
 
 ROOT = Path(__file__).parents[2]
@@ -72,12 +73,7 @@ def test_a_gradient_check_announces_compiling_and_says_how_long_it_took(
 @pytest.fixture
 def compiling_elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A folder for compiled kernels that is locked, as by a process that compiles them."""
-    code = "from mlp_cli.compute.fast.interpreter import cache; print(cache.cache_path)"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
-    )
-    descriptor = os.open(done.stdout.strip(), os.O_RDONLY)
+    descriptor = os.open(folder_of_kernels(tmp_path), os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     yield tmp_path
     os.close(descriptor)

@@ -197,18 +197,18 @@ def test_a_damaged_cache_of_compiled_kernels_is_made_again(
     environ = {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "MLP_KERNELS": "fast"}
     small = limit(resource.RLIMIT_FSIZE, 100_000)
     assert train("--out", "run", environ=environ, before=small).returncode == 0  # as on a full disk
-    assert not list(tmp_path.glob("kept/*/*.nbc"))
+    assert not list(tmp_path.glob("kept/*/*"))
     copy_kernels(tmp_path / "kept", "float32")
     assert train("--out", "run", "--overwrite", environ=environ).stderr == b""
     # Cut to a share of the file, or with zeros in place of the rest if the sign is negative.
-    damages = [(kind, share) for kind in ("nbc", "nbi") for share in (0.0, 0.3, 0.9, -0.0, -0.5)]
-    for kind, share in proof.points(damages if proof.long else damages[:1], quick=1):
-        (file,) = tmp_path.glob(f"kept/*/*.{kind}")
+    damages = [0.0, 0.3, 0.9, -0.0, -0.5]
+    for share in proof.points(damages if proof.long else damages[:1], quick=1):
+        (file,) = tmp_path.glob("kept/*/*")
         whole = file.read_bytes()
         kept = whole[: int(abs(share) * len(whole))]
         file.write_bytes(kept if str(share)[0] != "-" else kept + bytes(len(whole) - len(kept)))
         done = train("--out", "run", "--overwrite", environ=environ)
-        assert (done.returncode, done.stderr.count(b"\n")) == (0, 1), (kind, share)
+        assert (done.returncode, done.stderr.count(b"\n")) == (0, 1), share
         assert done.stderr.startswith(COMPILING)
-        (file,) = tmp_path.glob(f"kept/*/*.{kind}")
+        (file,) = tmp_path.glob("kept/*/*")
         assert len(file.read_bytes()) > 0.9 * len(whole)

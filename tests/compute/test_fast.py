@@ -242,7 +242,7 @@ def test_products_agree_in_every_layout_that_a_network_has() -> None:
 LAYOUTS = ["plain", "left transposed", "right transposed"]
 
 
-def large_factors(layout: str, dtype: str = "float64") -> tuple[Array, Array]:
+def large_factors(layout: str, dtype: str) -> tuple[Array, Array]:
     """Return the factors of a product that is just above what counts as large."""
     generator = np.random.default_rng(0)
     left, right = generator.normal(size=(10, 1300)), generator.normal(size=(1300, 80))
@@ -270,7 +270,7 @@ def test_a_large_product_does_not_depend_on_where_its_operands_are_in_memory(lay
     found = set()
     for off in range(0, 64, 4):
         arrays = []
-        for array in (*large_factors(layout), np.zeros((10, 80), np.float32)):
+        for array in (*large_factors(layout, "float32"), np.zeros((10, 80), np.float32)):
             memory = np.zeros(array.nbytes + 128, np.uint8)
             start = -memory.ctypes.data % 64 + off
             moved = memory[start : start + array.nbytes].view(np.float32)
@@ -285,12 +285,12 @@ def test_a_large_product_does_not_depend_on_where_its_operands_are_in_memory(lay
 @pytest.mark.skipif(MKL is None, reason="needs MKL, from the extra `mkl`, and an Intel processor")
 @pytest.mark.parametrize("rows", [9, 10], ids=["small", "large"])
 def test_large_products_are_computed_by_mkl_and_small_ones_by_the_blas_of_numpy(rows: int) -> None:
-    left, right = large_factors("plain")
+    left, right = large_factors("plain", "float64")
     left = left[:rows]
-    compiled, mkls = (np.empty((rows, 80), np.float32) for _ in range(2))
-    run_compiled(lambda ops, worker: ops.product(left, right, compiled))
-    size, real, address = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
-    MKL.library.cblas_sgemm_64(  # type: ignore[union-attr]
+    compiled, mkls = (np.empty((rows, 80)) for _ in range(2))
+    run_compiled(lambda ops, worker: ops.product(left, right, compiled), "float64")
+    size, real, address = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+    MKL.library.cblas_dgemm_64(  # type: ignore[union-attr]
         101, 111, 111, size(rows), size(80), size(1300), real(1), address(left.ctypes.data),
         size(1300), address(right.ctypes.data), size(80), real(0), address(mkls.ctypes.data),
         size(80),
@@ -438,7 +438,7 @@ def test_a_change_of_a_source_changes_the_version_of_compiled_code(
 ) -> None:
     package = Path(inspect.getfile(FastKernels)).parents[2]
     shutil.copytree(package, tmp_path / "mlp_cli", ignore=shutil.ignore_patterns("__pycache__"))
-    code = "from mlp_cli.compute.fast import interpreter as i; print(i._version(), i.__file__)"
+    code = "from mlp_cli.compute.fast import version as v; print(v.code_version(), v.__file__)"
     versions = []
     for change in ("", "# changed\n"):
         with (tmp_path / "mlp_cli" / source).open("a") as file:

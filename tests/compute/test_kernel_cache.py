@@ -9,50 +9,56 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-if find_spec("numba") is None:
-    pytest.skip("needs the extra `fast`", allow_module_level=True)
-
-from mlp_cli.compute.fast.interpreter import _version
-from mlp_cli.compute.fast.interpreter import cache as kernel_cache
+pytest.importorskip("llvmlite", reason="needs the extra `fast`")
 
 ROOT = Path(__file__).parents[2]
 
-# Compiling it takes SLOW seconds more, and is written down in the file `compiled`.
-MODULE = """
-import os, sys, time
-import numba
-from numba.extending import overload
-from mlp_cli.compute.fast import cache as c
+# Compiling it takes SLOW seconds more, and is written down in the file `compiled`. It adds VERSION
+# to its second argument, and calls `show`.
+MODULE = '''
+import ctypes, os, sys, time
+from pathlib import Path
+import llvmlite.binding as llvm
+from mlp_cli.compute.fast import cache as c, folder, machine_code
 
 BEFORE
 
-def slow(x): ...
+ASSEMBLY = """
+declare void @show(i64)
+define void @function(i64 %lines, i64 %n, i64 %constants, i64 %like) {
+    %sum = add i64 %n, VERSION
+    call void @show(i64 %sum)
+    ret void
+}
+"""
 
-@overload(slow)
-def _slow(x):
+def load_compiler():
+    return compile_function
+
+def compile_function():
     with open("compiled", "a") as file:
         file.write("x")
     time.sleep(float(os.environ.get("SLOW", 0)))
-    return lambda x: x + VERSION
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
+    module = llvm.parse_assembly(ASSEMBLY)
+    module.data_layout = str(machine.target_data)
+    return machine_code.MachineCode("function", ["show"], machine.emit_object(module))
 
-def function(x):
-    return slow(x)
-
-function.__qualname__ = "function-VERSION"
-jitted = numba.njit(function)
-cache = c.KernelCache(jitted)
-
-def show(kind):
+def tell(kind):
     return lambda text: print(kind, text, flush=True)
 
-with cache.reporting(show("WARNING"), show("LOG")):
-    print("RESULT", jitted(1))
-"""
+show = ctypes.CFUNCTYPE(None, ctypes.c_int64)(tell("RESULT"))
+functions = {"show": ctypes.cast(show, ctypes.c_void_p).value}
+found = folder.find_folder(Path(__file__).parent)
+cache = c.KernelCache("function-VERSION.bin", found, functions, load_compiler)
+cache.load(tell("WARNING"), tell("LOG"))(0, 1, 0, 0)
+'''
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[..., list[str]]
@@ -60,7 +66,7 @@ Run = Callable[..., list[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a process that calls the function; Numba may be kept from all folders it would use."""
+    """Start a process that calls the function; it may be kept from all usual folders."""
     package, started = tmp_path / "package", []
     package.mkdir()
 
@@ -69,8 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ) -> subprocess.Popen[str]:
         module = package / "small.py"
         text = MODULE.replace("BEFORE", before).replace("VERSION", str(version))
-        if not module.exists() or module.read_text() != text:  # older Numba compares its time
-            module.write_text(text)
+        module.write_text(text)
         if read_only:
             package.chmod(0o555)
             environ = {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", **environ}
@@ -177,7 +182,7 @@ def test_without_the_lock_a_process_compiles_for_itself(
 def test_code_that_cannot_be_written_is_used_and_the_reason_is_shown(
     run: Run, tmp_path: Path
 ) -> None:
-    before = f"import resource\nresource.setrlimit({resource.RLIMIT_FSIZE}, (1000, 1000))"
+    before = f"import resource\nresource.setrlimit({resource.RLIMIT_FSIZE}, (100, 100))"
     announced, warned, reported, result = run(before=before)
     assert is_announced(announced)
     assert warned.startswith("WARNING the compiled kernels cannot be kept in ")
@@ -186,21 +191,32 @@ def test_code_that_cannot_be_written_is_used_and_the_reason_is_shown(
     assert result == "RESULT 2"
 
 
-@pytest.mark.parametrize("damage", [b"", b"\0" * 500, b"\x80\x04\x95", b"cos\nnothing\n."])
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-def test_damaged_files_are_made_again(suffix: str, damage: bytes, run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["empty", "cut", "zeros in it", "one bit", "of another name"])
+def test_damaged_files_are_made_again(damage: str, run: Run, tmp_path: Path) -> None:
+    run(version=5)
+    (other,) = tmp_path.glob("package/__pycache__/*.bin")
+    of_another_name = other.read_bytes()
+    other.unlink()
     run()
-    (file,) = tmp_path.glob(f"package/__pycache__/*.{suffix}")
-    file.write_bytes(damage)
+    (file,) = tmp_path.glob("package/__pycache__/*.bin")
+    whole = file.read_bytes()
+    file.write_bytes(
+        {
+            "empty": b"",
+            "cut": whole[:-1],
+            "zeros in it": whole[:100] + bytes(len(whole) - 100),
+            "one bit": whole[:-1] + bytes([whole[-1] ^ 1]),
+            "of another name": of_another_name,
+        }[damage]
+    )
     assert run()[-1] == "RESULT 2"
+    assert file.read_bytes() == whole
     assert run() == ["RESULT 2"]
 
 
 def test_a_process_that_can_load_nothing_leaves_whole_files(run: Run, start: Start) -> None:
     fail = (
-        "if 'FAIL' in os.environ:\n"
-        "    import pickle\n"
-        "    pickle.loads = lambda data: int('as of an import that a variable spoils')"
+        "if 'FAIL' in os.environ:\n    machine_code.unpack = c.unpack = lambda name, packed: None"
     )
     run(before=fail)
     process = start(before=fail, FAIL="1", SLOW="60")
@@ -211,7 +227,8 @@ def test_a_process_that_can_load_nothing_leaves_whole_files(run: Run, start: Sta
 
 def test_files_that_cannot_be_read_stay(run: Run, tmp_path: Path) -> None:
     run()
-    kept = list((tmp_path / "package" / "__pycache__").iterdir())
+    kept = list((tmp_path / "package" / "__pycache__").glob("*.bin"))
+    assert kept
     for file in kept:
         file.chmod(0)
     announced, warned, _, result = run(read_only=True)
@@ -223,22 +240,14 @@ def test_files_that_cannot_be_read_stay(run: Run, tmp_path: Path) -> None:
     assert run() == ["RESULT 2"]
 
 
-def test_a_kill_between_the_index_and_the_code_leaves_no_code_of_another_version(run: Run) -> None:
-    die = (
-        "if 'DIE' in os.environ:\n"
-        "    from numba.core.caching import IndexDataCacheFile\n"
-        "    IndexDataCacheFile._save_data = lambda *_: os._exit(9)"
-    )
-    assert run(version=1, before=die)[-1] == "RESULT 2"
-    assert is_announced(run(version=5, before=die, DIE="1")[0])
-    assert run(version=5, before=die)[-1] == "RESULT 6"
+def test_a_kill_before_the_file_is_whole_leaves_none(run: Run, tmp_path: Path) -> None:
+    assert is_announced(run(before="os.fsync = lambda descriptor: os._exit(9)")[0])
+    assert not list(tmp_path.glob("package/__pycache__/*.bin"))
+    assert run()[-1] == "RESULT 2"
+    assert run() == ["RESULT 2"]
 
 
-def test_the_files_of_the_kernels_are_named_by_their_version() -> None:
-    assert f"{_version():x}" in kernel_cache._files._impl.filename_base
-
-
-def test_if_numba_finds_no_folder_a_private_one_is_used(run: Run, tmp_path: Path) -> None:
+def test_if_there_is_no_other_folder_a_private_one_is_used(run: Run, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     announced, reported, result = run(read_only=True, TMPDIR=str(temporary))
@@ -253,7 +262,7 @@ def test_if_numba_finds_no_folder_a_private_one_is_used(run: Run, tmp_path: Path
 def test_if_no_folder_can_be_written_the_announcement_says_so(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
         announced, reported, result = run(
-            read_only=True, before="c.private_folder = lambda parent: None"
+            read_only=True, before="folder.private_folder = lambda parent: None"
         )
         assert is_announced(announced)
         assert "each time, because no folder can be written" in announced
@@ -262,20 +271,9 @@ def test_if_no_folder_can_be_written_the_announcement_says_so(run: Run, tmp_path
         assert result == "RESULT 2"
 
 
-def test_code_that_numba_does_not_optimise_is_not_kept_and_the_announcement_says_so(
-    run: Run,
-) -> None:
-    for _ in range(2):
-        announced, reported, result = run(NUMBA_OPT="0")
-        assert is_announced(announced)
-        assert "each time, because they cannot be kept with NUMBA_OPT=0" in announced
-        assert re.fullmatch(r"LOG Compiled the kernels in \d+ s\.", reported)
-        assert result == "RESULT 2"
-
-
 def test_code_that_cannot_be_kept_is_ready_in_the_process_that_compiled_it(run: Run) -> None:
-    ask = "atexit.register(lambda: print('READY', cache.is_ready((numba.typeof(1),))))"
-    before = f"import atexit\n{ask}\nc.private_folder = lambda parent: None"
+    ask = "atexit.register(lambda: print('READY', cache.is_ready()))"
+    before = f"import atexit\n{ask}\nfolder.private_folder = lambda parent: None"
     assert run(read_only=True, before=before)[-2:] == ["RESULT 2", "READY True"]
 
 

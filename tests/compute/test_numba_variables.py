@@ -22,7 +22,6 @@ REFUSED = [
     "NUMBA_OPT=junk",
     "NUMBA_CPU_FEATURES=junk",
     "NUMBA_CPU_FEATURES=+avx,junk",
-    "NUMBA_CACHE_LOCATOR_CLASSES=junk",
 ]
 HARMLESS = [
     "NUMBA_THREADING_LAYER=none-of-them",
@@ -32,6 +31,7 @@ HARMLESS = [
     "OPENBLAS_CORETYPE=odd",
     "NUMBA_CACHE_DIR=/dev/null",
     "NUMBA_CACHE_DIR=/proc",
+    "NUMBA_CACHE_LOCATOR_CLASSES=junk",
 ]
 
 

@@ -11,32 +11,32 @@ import pytest
 if find_spec("numba") is None:
     pytest.skip("needs the extra `fast`", allow_module_level=True)
 
-from mlp_cli.compute.fast import cache
+from mlp_cli.compute.fast.folder import private_folder
 
 
 def test_a_private_folder_is_made_once_and_found_again(tmp_path: Path) -> None:
-    made = cache.private_folder(tmp_path)
+    made = private_folder(tmp_path)
     assert made is not None and made.parent == tmp_path
-    assert cache.private_folder(tmp_path) == made
+    assert private_folder(tmp_path) == made
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o720, 0o702])
 def test_a_folder_in_which_others_have_rights_is_not_private(mode: int, tmp_path: Path) -> None:
-    made = cache.private_folder(tmp_path)
+    made = private_folder(tmp_path)
     assert made is not None
     made.chmod(mode)
-    assert cache.private_folder(tmp_path) is None
+    assert private_folder(tmp_path) is None
 
 
 def test_a_link_or_a_file_is_no_private_folder(tmp_path: Path) -> None:
-    made = cache.private_folder(tmp_path)
+    made = private_folder(tmp_path)
     assert made is not None
     made.rename(tmp_path / "elsewhere")
     made.symlink_to(tmp_path / "elsewhere")
-    assert cache.private_folder(tmp_path) is None
+    assert private_folder(tmp_path) is None
     made.unlink()
     made.touch()
-    assert cache.private_folder(tmp_path) is None
+    assert private_folder(tmp_path) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to another user")
@@ -44,10 +44,10 @@ def test_a_link_or_a_file_is_no_private_folder(tmp_path: Path) -> None:
 def test_a_folder_of_another_user_is_not_private(which: str, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     parent.mkdir()
-    made = cache.private_folder(parent)
+    made = private_folder(parent)
     assert made is not None
     os.chown(made if which == "the folder" else parent, 12345, 12345)
-    assert cache.private_folder(parent) is None
+    assert private_folder(parent) is None
 
 
 @pytest.mark.parametrize(("mode", "is_safe"), [(0o777, False), (0o775, False), (0o1777, True)])
@@ -57,6 +57,6 @@ def test_no_other_user_may_be_able_to_replace_a_private_folder(
     parent = tmp_path / "parent"
     parent.mkdir()
     parent.chmod(mode)
-    assert (cache.private_folder(parent) is not None) == is_safe
+    assert (private_folder(parent) is not None) == is_safe
     (parent / "below").mkdir(mode=0o700)
-    assert (cache.private_folder(parent / "below") is not None) == is_safe
+    assert (private_folder(parent / "below") is not None) == is_safe

@@ -16,8 +16,15 @@ import numba
 
 from mlp_cli.compute.fast import first_layer, products
 from mlp_cli.compute.fast.opcodes import SGD
-from mlp_cli.compute.fast.skip_zeros import aligned_zeros
-from mlp_cli.compute.fast.vectors import LANES
+from mlp_cli.compute.fast.tiling import (
+    EXAMPLES,
+    INPUTS,
+    LANES,
+    WORD,
+    aligned_zeros,
+    panel_widths,
+    room_for,
+)
 from mlp_cli.nn.buffers import Array
 
 SINGLE = np.float32
@@ -72,7 +79,7 @@ def tiled(left: Array, right: Array, out: Array, alpha: float = 1, beta: float =
     (m, k), n = left.shape, right.shape[1]
     turned = [factor.strides[1] != factor.itemsize for factor in (left, right)]
     leading = [max(factor.strides) // factor.itemsize for factor in (left, right)]
-    room = aligned_zeros(products.room_for(n, k))
+    room = aligned_zeros(room_for(n, k))
     multiply(
         SINGLE(alpha), SINGLE(beta), *turned, m, n, k, at(left), leading[0], at(right), leading[1],
         at(out), out.strides[0] // out.itemsize, at(room),
@@ -133,15 +140,15 @@ class FirstLayer:
     def __init__(self, K: int, n: int, m: int, black: float, seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
         self.K, self.n, self.m = K, n, m
-        self.width = first_layer.panel_widths(m)[0]
+        self.width = panel_widths(m)[0]
         self.background = draw.normal(size=n).astype(SINGLE) * SINGLE(black)
         is_lit = draw.random((K, n)) < draw.random((1, n)) / 2
         self.x = np.where(is_lit, draw.normal(size=(K, n)).astype(SINGLE), self.background)
         self.W, self.delta = (draw.normal(size=s).astype(SINGLE) for s in ((m, n), (K, m)))
         self.lit = self.x if black == 0 else np.zeros_like(self.x)
-        self.masks = np.zeros(K * -(-n // first_layer.WORD), np.uint64)
-        self.columns = np.zeros(-(-K // first_layer.EXAMPLES) * n, np.uint32)
-        self.room = aligned_zeros(1 + K + n + first_layer.INPUTS, self.width)
+        self.masks = np.zeros(K * -(-n // WORD), np.uint64)
+        self.columns = np.zeros(-(-K // EXAMPLES) * n, np.uint32)
+        self.room = aligned_zeros(1 + K + n + INPUTS, self.width)
         find(self.x.ravel(), self.background, self.lit.ravel(), self.masks, self.columns, K, n)
 
     @property

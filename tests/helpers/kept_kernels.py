@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
 
 
 def folder_of_kernels(parent: Path) -> Path:
     """Make the folder of the compiled kernels if NUMBA_CACHE_DIR is `parent`, and return it."""
-    code = "from mlp_cli.compute.fast.interpreter import cache; print(cache.cache_path)"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
-    )
-    return Path(done.stdout.strip())
+    folder = parent / "mlp-kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def copy_kernels(parent: Path, *dtypes: str) -> Path:
     """Copy the kernels that the tests compiled for some types of parameters; return the folder."""
-    from mlp_cli.compute.fast.interpreter import cache
+    from mlp_cli.compute.fast.kernels import kernel_cache
 
-    folder, kept = folder_of_kernels(parent), cache._files._cache_file
-    shutil.copy(kept._index_path, folder)
-    for (signature, *_), name in kept._load_index().items():
-        if signature[-1].dtype.name in dtypes:
-            shutil.copy(kept._data_path(name), folder)
+    folder = folder_of_kernels(parent)
+    for dtype in dtypes:
+        kept = kernel_cache(dtype).file
+        assert kept is not None
+        shutil.copy(kept, folder)
     return folder

@@ -128,7 +128,10 @@ def test_a_numba_that_does_not_load_is_one_message(
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text(f"raise {error}('Numba needs another NumPy')")
     path = f"{broken.parent}:{ROOT}"
-    done = mlp("train", "--config", config, PYTHONPATH=path)
+    nothing = str(tmp_path / "nothing")  # compiled kernels would be loaded without Numba
+    done = mlp(
+        "train", "--config", config, PYTHONPATH=path, MLP_KERNELS="fast", NUMBA_CACHE_DIR=nothing
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("Error: the compiled kernels do not load: Numba needs another")
     assert "MLP_KERNELS=numpy" in done.stderr

@@ -66,7 +66,7 @@ def test_a_short_training_does_not_compile_and_says_how_to(
     assert done.stderr.startswith(TOO_SHORT)
     assert "computed by  1 thread, numpy" in done.stderr
     assert kernels(tmp_path / "run") == "numpy"
-    assert not list(Path(empty).rglob("*.nbi"))
+    assert not list(Path(empty).rglob("*.bin"))
 
 
 @needs_numba
@@ -133,12 +133,11 @@ def test_the_types_of_parameters_are_compiled_apart(
 
 
 @needs_numba
-@pytest.mark.parametrize("damage", [b"", b"\0" * 500, b"\x80\x04\x95", b"cos\nnothing\n."])
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 500])
 def test_damaged_kernels_are_not_ready(
-    suffix: str, damage: bytes, mlp: Mlp, config: Path, tmp_path: Path, empty: str
+    damage: bytes, mlp: Mlp, config: Path, tmp_path: Path, empty: str
 ) -> None:
-    for file in copy_kernels(Path(empty), "float32").glob(f"*.{suffix}"):
+    for file in copy_kernels(Path(empty), "float32").iterdir():
         file.write_bytes(damage)
     done = mlp("train", config, "--out", "run", NUMBA_CACHE_DIR=empty)
     assert done.returncode == 0, done.stderr

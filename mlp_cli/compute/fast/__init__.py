@@ -4,7 +4,8 @@
 of a program, in the instruction set of `opcodes`. `fuse_sgd` makes a gradient and its update by
 plain SGD one product. `interpreter` runs the lines, with the loops of `activations` (for which
 `smooth` has the longer functions), `layers`, `images`, `randomness` and `updates` and the products
-of `blas`. `kernels` puts them together. Numba compiles the interpreter, once on a machine.
+of `gemm`. `kernels` puts them together. Numba compiles the interpreter (`compiling`), once on a
+machine; later processes load the code that was kept (`cache`) by LLVM alone (`machine_code`).
 
 What NumPy does in several passes over an array is one loop here: a bias with its activation, the
 softmax with its error, the whole of Adam. Apart from rounding, nothing may depend on which of the

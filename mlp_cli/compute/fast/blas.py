@@ -1,7 +1,7 @@
-"""Matrix products for compiled code: the functions that NumPy's matmul calls, or MKL's.
+"""The BLAS of compiled code: the functions that NumPy's matmul calls, or MKL's.
 
 The functions of NumPy are found through its own extension module. Large products use MKL if it is
-installed and the processor is Intel's.
+installed and the processor is Intel's. `gemm` calls them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import llvmlite.binding
 import numpy as np
-from numba import types
-from numba.extending import overload
 
-from mlp_cli.compute.fast.intrinsics import jit
 from mlp_cli.compute.machine import processor
 
 # The functions that NumPy's extension module is linked to: by the names of OpenBLAS in NumPy's own
@@ -28,7 +24,7 @@ _NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "cblas_{}gemm")
 # times as fast as MKL's. Above it, MKL is 1.1 to 3 times as fast.
 LARGE = 1_000_000
 
-_ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
+ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
 
 # MKL's settings for one thread, and for results that do not depend on the addresses of operands.
 _SEQUENTIAL, _SAME_BITS = 1, 2
@@ -65,20 +61,15 @@ def _load_mkl() -> _MKL | None:
     size, factor, number = ctypes.c_int64(1), ctypes.c_float(1), ctypes.c_float()
     sizes, at = (size, size, size), (ctypes.byref(number), size)
     # A product loads the last of its parts: now, not amid a training.
-    library.cblas_sgemm_64(_ROW_MAJOR, PLAIN, PLAIN, *sizes, factor, *at, *at, factor, *at)
+    library.cblas_sgemm_64(ROW_MAJOR, PLAIN, PLAIN, *sizes, factor, *at, *at, factor, *at)
     return _MKL(installed.version, library)
 
 
 MKL = _load_mkl()
 
 
-def _add(kind: str, function: Any) -> None:
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    llvmlite.binding.add_symbol(f"mlp_{kind}", address)
-
-
-def _find_blas() -> bool:
-    """Make the products known to the compiler; return whether their sizes have 64 bits."""
+def _find_blas() -> tuple[bool, dict[str, int]]:
+    """Return whether sizes have 64 bits, and the addresses of the products by their names."""
     # This module has had its name in all releases, unlike `numpy.core`, and uses the same BLAS.
     library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
     for name in _NAMES:
@@ -92,58 +83,15 @@ def _find_blas() -> bool:
     if MKL is not None:
         name = "cblas_{}gemm_64" if wide else "cblas_{}gemm"
         large = [getattr(MKL.library, name.format(kind)) for kind in "sd"]
+    found: dict[str, int] = {}
     for kind, function, other in zip("sd", functions, large, strict=True):
-        _add(f"{kind}gemm", function)
-        _add(f"large_{kind}gemm", other)
-    return wide
+        found[f"mlp_{kind}gemm"] = _address(function)
+        found[f"mlp_large_{kind}gemm"] = _address(other)
+    return wide, found
 
 
-WIDE = _find_blas()
-_SIZE = types.int64 if WIDE else types.int32
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def _gemm_type(real: Any) -> Any:
-    size, enum, address = _SIZE, types.int32, types.intp
-    return types.void(
-        *(enum, enum, enum, size, size, size, real),
-        *(address, size, address, size, real, address, size),
-    )
-
-
-_GEMM = {
-    real: [
-        types.ExternalFunction(f"mlp_{size}{kind}gemm", _gemm_type(real)) for size in ("", "large_")
-    ]
-    for kind, real in (("s", types.float32), ("d", types.float64))
-}
-
-
-def gemm(real, *operands):
-    """Write C ← α A B + β C, by the CBLAS's arguments, in the type of `real`."""
-    raise NotImplementedError
-
-
-@overload(gemm)
-def _gemm_of(real, alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
-    small, large = (_calling(gemm, real.dtype) for gemm in _GEMM[real.dtype])
-
-    def call(real, alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
-        if m * n * k > LARGE:
-            large(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
-        else:
-            small(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc)
-
-    return call
-
-
-def _calling(gemm, number):
-    enum, size = types.int32, _SIZE
-
-    @jit
-    def call(alpha, beta, ta, tb, m, n, k, a, lda, b, ldb, c, ldc):
-        gemm(
-            enum(_ROW_MAJOR), enum(ta), enum(tb), size(m), size(n), size(k), number(alpha),
-            a, size(lda), b, size(ldb), number(beta), c, size(ldc),
-        )  # fmt: skip
-
-    return call
+WIDE, ADDRESSES = _find_blas()

@@ -32,10 +32,9 @@ from numba import types
 from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all
 from mlp_cli.compute.fast.opcodes import SGD
 from mlp_cli.compute.fast.products import turn
+from mlp_cli.compute.fast.tiling import BYTES, EXAMPLES, INPUTS, LANES, WIDTHS, WORD
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (
-    BYTES,
-    LANES,
     find_nonzero_rows,
     lowest,
     nonzero,
@@ -43,24 +42,6 @@ from mlp_cli.compute.fast.vectors import (
     operations,
     put_number,
 )
-
-WIDTHS = 2 * LANES, 4 * LANES, 8 * LANES  # of a panel, in neurons
-WORD = 64  # pixels whose bits are in a word, and whose weights are in the first cache together
-EXAMPLES = 32  # whose bits are in a word of `find_columns`
-INPUTS = 16  # whose weights are updated together
-FEWEST, DENSEST = 32, 0.5  # examples of a minibatch, and the lit share of its pixels
-
-
-def skips_zeros(K: int, m: int, n: int, density: float) -> bool:
-    """Return whether skipping zeros is faster than the whole product, for m neurons."""
-    return K >= FEWEST and m >= LANES and n >= WORD and density <= DENSEST
-
-
-def panel_widths(m: int) -> list[int]:
-    """Return the widths of the panels for m neurons. The last may be wider than what is left."""
-    widths = [WIDTHS[-1]] * (m // WIDTHS[-1])
-    left = m % WIDTHS[-1]
-    return widths + [next(width for width in WIDTHS if width >= left)] * (left > 0)
 
 
 @jit

@@ -24,7 +24,7 @@ from mlp_cli.compute.fast.opcodes import (
     SumSquares,
     Update,
 )
-from mlp_cli.compute.fast.products import DEPTH
+from mlp_cli.compute.fast.tiling import DEPTH
 
 
 class _Piece(NamedTuple):

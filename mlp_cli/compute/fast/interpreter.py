@@ -7,9 +7,6 @@ last.
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
-
 import numba
 import numpy as np
 
@@ -22,8 +19,6 @@ from mlp_cli.compute.fast import (
     randomness,
     updates,
 )
-from mlp_cli.compute.fast.blas import WIDE
-from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
 
@@ -274,20 +269,5 @@ def _execute(program, constants, like):
     flush_to_zero(control)
 
 
-def _version() -> int:
-    """Return a number that differs if anything that is compiled differs."""
-    here = Path(__file__).parent
-    mathematics = (here.parents[1] / "nn").glob("*.py")  # for its constants
-    files = [*sorted(mathematics), *sorted(here.glob("*.py"))]
-    sources = b"".join(file.read_bytes() for file in files)
-    return int.from_bytes(sha256(sources + bytes([WIDE])).digest()[:7], "big")
-
-
-# The files of compiled code get the name of the function, so the version is part of it. Numba's own
-# key covers this file alone. And Numba writes an index of the code before the code itself: if two
-# versions had one index, a process that is killed between the two would leave it naming the code of
-# the other version.
-_execute.__qualname__ = f"execute-{_version():x}"
-
-execute = numba.njit(nogil=True, error_model="numpy")(_execute)
-cache = KernelCache(execute)
+# Part of `compiling.run`: as a function of its own it would be compiled twice.
+execute = numba.njit(nogil=True, error_model="numpy", inline="always")(_execute)

@@ -13,6 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from mlp_cli.compute.fast.tiling import LINE
+
 # No "nnan" and no "ninf": a training that diverges must be noticed.
 jit = numba.njit(
     nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}
@@ -189,9 +191,6 @@ def prefetch(_, address):
         return context.get_dummy_value()
 
     return types.void(types.intp), build
-
-
-LINE = 64  # bytes of memory that come into a cache together
 
 
 @jit

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
-from mlp_cli.compute.fast.blas import MKL
+from mlp_cli.compute.fast.blas import ADDRESSES, MKL
+from mlp_cli.compute.fast.cache import KernelCache
+from mlp_cli.compute.fast.folder import find_folder
 from mlp_cli.compute.fast.image_opcodes import ForwardLit
-from mlp_cli.compute.fast.interpreter import cache, execute
+from mlp_cli.compute.fast.machine_code import MachineCode, Run
 from mlp_cli.compute.fast.opcodes import OPERATIONS
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.compute.fast.version import NUMBA, code_version
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
-from mlp_cli.nn.buffers import Array, Numbers, Rows
+from mlp_cli.compute.select import kernel_errors
 
 
 class _Replay:
     """Runs the recorded program of a worker, by its number, and keeps its arrays alive."""
 
-    def __init__(self, recorders: Sequence[Recorder], like: Array) -> None:
-        self._recorders = recorders
-        self._programs = [recorder.program(like.itemsize) for recorder in recorders]
-        self._like = like
+    def __init__(self, run: Run, recorders: Sequence[Recorder], dtype: np.dtype[Any]) -> None:
+        self._run, like = run, np.empty(1, dtype)
+        self._programs = [recorder.program(dtype.itemsize) for recorder in recorders]
+        self._alive = recorders, like
+        self._arguments = [
+            (lines.ctypes.data, len(lines), constants.ctypes.data, like.ctypes.data)
+            for lines, constants in self._programs
+        ]
 
     def uses(self, operation: type[Any]) -> bool:
         """Return whether an operation is in the program of any worker."""
@@ -32,29 +40,27 @@ class _Replay:
         return any((lines[:, 0] == code).any() for lines, _ in self._programs)
 
     def __call__(self, worker: int) -> None:
-        lines, constants = self._programs[worker]
-        execute(lines, constants, self._like)
+        self._run(*self._arguments[worker])
 
 
 class FastKernels:
     """The sequence of operations is recorded once, and then runs as compiled code."""
 
-    name = f"numba {numba.__version__}" + (f" with mkl {MKL.version}" if MKL else "")
+    name = f"numba {NUMBA}" + (f" with mkl {MKL.version}" if MKL else "")
     skips_zeros = False  # until a program does
     reads = 1  # as few as possible: what was just read is still in the cache
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before."""
-        with cache.reporting(warn, log):
-            execute(*_nothing(dtype))
+        kernel_cache(dtype.name).load(warn, log)
 
     def is_ready(self, dtype: np.dtype[Any]) -> bool:
         """Return whether `compile` would find code that is compiled already."""
-        return cache.is_ready(tuple(map(numba.typeof, _nothing(dtype))))
+        return kernel_cache(dtype.name).is_ready()
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
-        self.compile(dtype, say_nothing, say_nothing)
+        run = kernel_cache(dtype.name).load(say_nothing, say_nothing)
         counter = np.zeros(1, np.int64)
         inputs: dict[int, Inputs] = {}
         recorders = [
@@ -62,12 +68,28 @@ class FastKernels:
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
-        replay = _Replay(recorders, np.empty(0, dtype))
+        replay = _Replay(run, recorders, dtype)
         self.skips_zeros |= replay.uses(ForwardLit)
         return replay
 
 
-def _nothing(dtype: np.dtype[Any]) -> tuple[Rows, Numbers, Array]:
-    """Return arguments with which `execute` does nothing, for parameters of this type."""
-    lines, constants = Recorder(np.zeros(1, np.int64), 1).program(dtype.itemsize)
-    return lines, constants, np.empty(0, dtype)
+@cache
+def kernel_cache(dtype: str) -> KernelCache:
+    """Return what loads and keeps the interpreter for parameters of the type of this name."""
+    name = f"kernels-{dtype}-{code_version()}.bin"
+    return KernelCache(
+        name, find_folder(Path(__file__).parent), ADDRESSES, partial(_load_compiler, dtype)
+    )
+
+
+def _load_compiler(dtype: str) -> Callable[[], MachineCode]:
+    """Import Numba, which `version` and `machine_code` do without.
+
+    Raises
+    ------
+    ConfigError
+        If Numba does not load.
+    """
+    with kernel_errors():
+        from mlp_cli.compute.fast.compiling import compile_interpreter
+    return partial(compile_interpreter, dtype)

@@ -25,13 +25,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED, gemm
+from mlp_cli.compute.fast.blas import PLAIN, TRANSPOSED
+from mlp_cli.compute.fast.gemm import gemm
 from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all, stay_apart
+from mlp_cli.compute.fast.tiling import BYTES, DEPTH, LANES, ROWS, WIDTH
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (
-    BYTES,
-    LANES,
-    REGISTERS,
     load_numbers,
     multiply_add,
     number_at,
@@ -41,12 +40,7 @@ from mlp_cli.compute.fast.vectors import (
     vector_type,
 )
 
-WIDTH = 2 * LANES
-ROWS = 13 if REGISTERS == 32 else 6  # with 2 vectors each, and 3 for a row of B and a number of A
-WASTE = 1.2  # columns that are computed, for each column of C
-SHORTEST = 20  # sum
 AHEAD = 4 * WIDTH  # columns whose parameters are prefetched while their gradient is computed
-DEPTH = 512  # of a sum: a panel is then in the second cache, and the rows of A in the first
 
 
 def _tile(builder: Any, rows: int, width: int, operands: Any) -> None:
@@ -229,19 +223,6 @@ def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, r
                 alpha, keep, stop - i, 0, n, count, a + BYTES * (i * a_row + first * a_step),
                 a_row, a_step, b_turned, b_first, ldb, panels, room, c + BYTES * i * ldc, ldc,
             )  # fmt: skip
-
-
-def room_for(n: int, k: int) -> int:
-    """Return for how many numbers `multiply` needs room."""
-    return ROWS * WIDTH + min(k, DEPTH) * -(-n // WIDTH) * WIDTH
-
-
-def suits(n: int, k: int) -> bool:
-    """Return whether tiles are faster than BLAS for n columns and sums of k products.
-
-    They are not if many columns of the tiles lie beside C, or if the sums are short.
-    """
-    return k >= SHORTEST and -(-n // LANES) * LANES <= WASTE * n
 
 
 def product(like, *operands):

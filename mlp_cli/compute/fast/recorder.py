@@ -16,8 +16,8 @@ from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.image_recorder import ImageRecorder
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
-from mlp_cli.compute.fast.products import room_for, suits
-from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter, aligned_zeros
+from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter
+from mlp_cli.compute.fast.tiling import aligned_zeros, room_for, suits
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,

@@ -7,13 +7,11 @@ the program to the last. Otherwise W is folded into panels before each product t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlp_cli.compute.fast.first_layer import EXAMPLES, INPUTS, WORD, panel_widths, skips_zeros
 from mlp_cli.compute.fast.image_opcodes import (
     FindColumns,
     FindLit,
@@ -25,7 +23,6 @@ from mlp_cli.compute.fast.image_opcodes import (
     ResampleImages,
     Unfold,
 )
-from mlp_cli.compute.fast.intrinsics import LINE
 from mlp_cli.compute.fast.opcodes import (
     SGD,
     Barrier,
@@ -35,17 +32,17 @@ from mlp_cli.compute.fast.opcodes import (
     Line,
     Product,
 )
-from mlp_cli.compute.fast.vectors import BYTES
+from mlp_cli.compute.fast.tiling import (
+    BYTES,
+    EXAMPLES,
+    INPUTS,
+    WORD,
+    aligned_zeros,
+    panel_widths,
+    skips_zeros,
+)
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import rows_of
-
-
-def aligned_zeros(*shape: int) -> Array:
-    """Return float32 zeros that begin at a line of memory: a vector then lies in one line."""
-    size = math.prod(shape)
-    memory = np.zeros(size + LINE, np.float32)
-    start = -memory.ctypes.data % LINE // BYTES
-    return memory[start : start + size].reshape(shape)
 
 
 class Inputs:

@@ -9,34 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from mlp_cli.compute.fast.settings import SETTINGS
+from mlp_cli.compute.fast.tiling import BYTES, LANES
 
 NUMBER = ir.FloatType()
-BYTES = 4  # of a number
-
-
-def _register() -> tuple[int, int]:
-    """Return how many numbers a register of the processor holds, and how many registers it has."""
-    features = SETTINGS["CPU_FEATURES"]
-    if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
-    if SETTINGS["CPU_NAME"] == "generic":
-        features = ""
-    present = features.split(",")
-    if "+avx512f" in present:
-        return 16, 32
-    if "+avx2" in present and "+fma" in present:
-        return 8, 16
-    return (4, 32) if "+neon" in present else (4, 16)
-
-
-LANES, REGISTERS = _register()
 
 
 class Vector(types.Type):
