@@ -1,4 +1,13 @@
-"""Ways to run the operations of a training: by NumPy here, or by compiled code in `fast`."""
+"""Ways to run the operations of a training: by NumPy here, or by compiled code in `fast`.
+
+Tried for NumPy, and left out:
+
+- The first layer's products over those pixels alone that are not 0 throughout a minibatch. To
+  gather these columns of W (m, n), and to put those of ΔW back, took what the shorter products
+  saved. From a copy of Wᵀ, made for a chunk of minibatches, it was faster for plain SGD. But an
+  examination of a step would then have other last bits than the step.
+- Smaller blocks in the update, and fewer images in a read: more calls for the same work.
+"""
 
 from __future__ import annotations
 
