@@ -6,6 +6,7 @@ Shapes: K examples, c classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,11 @@ class Loss(NamedTuple):
     log_probabilities: Callable[[Array], Array]
 
 
+@cache
+def _ones(c: int, dtype: np.dtype[np.floating]) -> Array:
+    return np.ones((c, c), dtype)
+
+
 def _cross_entropy_delta(z: Array, y: Array, delta: Array, s: Array) -> None:
     # ∂C/∂z_i = (softmax(z)_i − y_i) / K. A shift of z does not change the softmax. With the largest
     # z of each row subtracted, no exponential overflows.
@@ -34,8 +40,8 @@ def _cross_entropy_delta(z: Array, y: Array, delta: Array, s: Array) -> None:
     np.maximum.reduce(z, axis=1, keepdims=True, out=row)
     np.subtract(z, row, out=delta)
     np.exp(delta, out=delta)
-    np.add.reduce(delta, axis=1, keepdims=True, out=row)
-    np.divide(delta, row, out=delta)
+    np.matmul(delta, _ones(delta.shape[1], delta.dtype), out=s)  # Σ_i, beside every i
+    np.divide(delta, s, out=delta)
     np.subtract(delta, y, out=delta)
     np.multiply(delta, 1 / len(z), out=delta)
 

@@ -75,7 +75,7 @@ class UpdateRule(ABC):
     def update(self, block: Block, factors: Numbers) -> None:
         """Apply decay and the rule to one block: p and the slots change, and g is scratch."""
         p, g, slots, s, decay = block
-        learning_rate, *rest = map(float, factors)
+        learning_rate, *rest = factors.tolist()
         if decay and self.decoupled_decay:
             np.multiply(p, 1 - learning_rate * decay, out=p)
         elif decay:

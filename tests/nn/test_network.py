@@ -315,7 +315,8 @@ def test_the_check_finds_a_wrong_gradient_and_names_its_layer() -> None:
             key: np.ndarray = NO_KEY,
         ) -> None:
             super().__call__(x, y, z, worker, ops, key)
-            self.weight_gradients[1] *= 1.001
+            dW = self.weight_gradients[1]
+            ops.multiply(dW, np.full_like(dW, 1.001), dW)
 
     generator = np.random.default_rng(0)
     network = Network([6, 5, 4, 3], "tanh", "cross_entropy", "float64")
