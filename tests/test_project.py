@@ -111,7 +111,7 @@ def selected(name: str) -> set[str]:
     return set(done.stdout.split())
 
 
-EXTRA = re.compile(r"needs_numba|needs the extra|needs matplotlib|\bKERNELS\b")
+EXTRA = re.compile(r"needs_numba|needs (the extra|matplotlib|PyTorch)|group .?oracle|\bKERNELS\b")
 
 
 QUIET = re.compile(r"time\.(monotonic|process_time|perf_counter)\(\) - |tracemalloc|\bseconds <")
