@@ -41,7 +41,6 @@ def lines(run: Path) -> int:
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("script", SWEEPS)
 def test_an_interrupted_sweep_continues_and_repeats_nothing(script: str, config: Path) -> None:
     config.write_text(config.read_text().replace("epochs: 3", f"epochs: {EPOCHS}"))
