@@ -217,6 +217,14 @@ def test_a_full_disk_is_told_from_other_faults(run: Run) -> None:
     assert "No space left on device. Free some space there" in done.stderr
 
 
+def test_a_file_without_positions_has_the_remedy_of_its_file_system() -> None:
+    read, write = os.pipe()
+    os.close(write)
+    with os.fdopen(read, "rb") as file, pytest.raises(OSError, match="not seekable") as caught:
+        file.seek(0)
+    assert remedy(caught.value) == remedy(OSError(errno.ESPIPE, ""))
+
+
 def test_every_error_has_a_remedy() -> None:
     for code in errno.errorcode:
         assert remedy(OSError(code, os.strerror(code))).endswith(".")
