@@ -197,14 +197,22 @@ def _ink(x: Floats, y: Floats, generator: np.random.Generator) -> Pixels:
     dx2 = np.square(pixel - x[:, None, :], dtype=np.float32)  # (K, 28, n)
     dy2 = np.square(pixel - y[:, None, :], dtype=np.float32)
     nearest = np.full((SIDE, SIDE, n), np.inf, np.float32)  # squared distance to the path
-    scratch = np.empty_like(nearest)
-    for across, down in zip(dx2, dy2, strict=True):
-        np.add(down[:, None, :], across, out=scratch)
-        np.minimum(nearest, scratch, out=nearest)
+    # Further from a stop than the ink reaches in any of the images, the stop changes nothing.
+    for across, down, columns, rows in zip(dx2, dy2, _reached(x), _reached(y), strict=True):
+        part = nearest[rows, columns]
+        np.minimum(part, down[rows, None, :] + across[columns], out=part)
     cover = np.clip(_between(RADIUS, n, generator) + 0.5 - np.sqrt(nearest), 0, 1)
     grain = 1 - GRAIN * generator.random(cover.shape, np.float32)
     ink = cover * grain * _between(INK, n, generator)
     return ink.transpose(2, 0, 1).astype(np.uint8)
+
+
+def _reached(places: Floats) -> list[slice]:
+    """Return the rows (or columns) that the ink around K stops at places (K, n) may reach."""
+    reach = RADIUS[1] + 0.5
+    first = np.ceil(places.min(axis=1) - reach).clip(0).astype(int)
+    end = np.floor(places.max(axis=1) + reach + 1).clip(0).astype(int)
+    return [slice(*ends) for ends in zip(first.tolist(), end.tolist(), strict=True)]
 
 
 def _between(bounds: tuple[float, float], n: int, generator: np.random.Generator) -> Floats:

@@ -28,14 +28,14 @@ def check_out(path: Path, mode: Mode) -> None:
         If `path` is not a folder or cannot be read, or if one of a run's files is not a regular
         file.
     """
-    try:
-        with storage_errors("use", path):
+    with storage_errors("use", path):
+        try:
             entries = {*os.listdir(path)} - LOCK_FILES  # noqa: PTH208
-        names = {entry for entry in entries if not TEMPORARY.fullmatch(entry)}
-    except StorageError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise
             return
-        raise
+    names = {entry for entry in entries if not TEMPORARY.fullmatch(entry)}
     has_run = holds_run(names)
     if names and not has_run:
         raise ConfigError(

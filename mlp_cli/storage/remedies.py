@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 
 _FULL = "Free some space there, or choose another folder."
 _FORBIDDEN = "Change the permissions, or choose another place."
@@ -48,4 +49,6 @@ _HELD = 32, 33  # the numbers that Windows has for a file that another program h
 def remedy(error: OSError) -> str:
     """Return one or two sentences that say what a user can do about an error."""
     number = errno.EBUSY if getattr(error, "winerror", None) in _HELD else error.errno
+    if isinstance(error, io.UnsupportedOperation):  # a file without positions; it has no number
+        number = errno.ESPIPE
     return _REMEDIES.get(number or 0, "Check the path, or choose another one.")

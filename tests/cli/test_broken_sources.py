@@ -102,6 +102,7 @@ RIGHT_IMAGES = idx_header(IMAGES.shape) + IMAGES.tobytes()
 RIGHT_LABELS = idx_header(LABELS.shape) + LABELS.tobytes()
 BOMB = b"\0" * (200 << 20)
 
+# The bombs are made when they are written: each process that collects this file would make them.
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     # A table, and what the message says beside its name.
     "ragged.csv": (table(*ROWS, "1,2,3"), "line 13"),
@@ -144,12 +145,16 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "2gb.npz": (zipped("images.npy", npy((1 << 11, 1 << 10, 1 << 10))), "images"),
     "claims.npz": (zipped("images.npy", npy((9, 9, 9), bytes(729)), (1 << 31) - 1), "npz"),
-    "bomb.npz": (zipped("images.npy", npy((200, 1024, 1024), BOMB)), "claim"),
+    "bomb.npz": (
+        lambda p: zipped("images.npy", npy((200, 1024, 1024), BOMB))(p), "claim",
+    ),
     "cut.npz": (lambda p: void(p.write_bytes(b"PK\x03\x04 and no more")), "cut.npz"),
     # IDX files.
     "idx-cut": (idx(RIGHT_IMAGES[:-1], RIGHT_LABELS), "images-idx3"),
     "idx-2gb": (idx(idx_header((1 << 11, 1 << 10, 1 << 10)), RIGHT_LABELS), "images-idx3"),
-    "idx-bomb": (idx(gzip.compress(idx_header((200, 1024, 1024)) + BOMB), RIGHT_LABELS), "gzip"),
+    "idx-bomb": (
+        lambda p: idx(gzip.compress(idx_header((200, 1024, 1024)) + BOMB), RIGHT_LABELS)(p), "gzip",
+    ),
     "idx-type": (idx(b"\0\0\x0a\3" + RIGHT_IMAGES[4:], RIGHT_LABELS), "first bytes"),
     "idx-counts": (idx(RIGHT_IMAGES, idx_header((3,)) + b"\0\1\2"), "3"),
     "idx-empty": (idx(idx_header((0, 5, 5)), RIGHT_LABELS), "empty"),

@@ -11,14 +11,14 @@ from shutil import copyfile
 import pytest
 from helpers.class_pictures import write_pictures
 from helpers.commands import walk
+from helpers.own_images import write_own_images
 
 from mlp_cli.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 
 # The examples train `mnist`. A file of that name in the working folder is found first.
-SMALL = "{data: {dataset: synthetic}, model: {hidden: [16]}, training: {epochs: 2}}"
-
+SMALL = "{data: {DATA}, model: {hidden: [16]}, training: {epochs: 2}}"
 
 COMMANDS = walk(cli)
 USERS = ("compare", "eval", "export", "predict", "report", "runs")
@@ -54,7 +54,10 @@ def test_the_examples_of_a_help_text_run(name: str, tmp_path: Path, mnist_source
         (tmp_path / "train.csv").write_text("".join(f"{line}\n" for line in lines))
     if name == "report":
         pytest.importorskip("jinja2", reason="needs the extra `report`")
-    (tmp_path / "mnist").write_text(SMALL)
+    data = f"path: {write_own_images(tmp_path, 28, 28).name}, validation: 100"
+    if name == "predict":  # it reads a grid for a network of digits only
+        data = "dataset: synthetic"
+    (tmp_path / "mnist").write_text(SMALL.replace("DATA", data))
     (tmp_path / "rates.yaml").write_text("search: {optimizer.learning_rate: [0.1, 0.3]}\n")
     program = tmp_path / "bin" / "mlp"
     program.parent.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -47,6 +48,11 @@ def test_each_call_returns_the_same_bytes_for_any_global_random_state() -> None:
     ):
         np.testing.assert_array_equal(first, second)
         assert not np.shares_memory(first, second)
+
+
+def test_the_bytes_never_change() -> None:
+    digest = hashlib.sha256(b"".join((IMAGES, LABELS, TEST_IMAGES, TEST_LABELS)))
+    assert digest.hexdigest().startswith("4fbecbc38c058e9c")
 
 
 def test_no_image_occurs_twice_in_or_across_the_sets() -> None:

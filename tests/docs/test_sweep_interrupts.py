@@ -41,9 +41,12 @@ def lines(run: Path) -> int:
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("script", SWEEPS)
 def test_an_interrupted_sweep_continues_and_repeats_nothing(script: str, config: Path) -> None:
+    # With three rates in place of four, some runs still have not begun in the middle of the sweep.
+    script = script.replace("0.03 0.1 0.3 1", "0.1 0.3 1").replace(
+        "make -j", "make rates='0.1 0.3 1' -j"
+    )
     config.write_text(config.read_text().replace("epochs: 3", f"epochs: {EPOCHS}"))
     folder = prepare(config)
     code, out = run(script, folder)

@@ -217,6 +217,22 @@ def test_a_full_disk_is_told_from_other_faults(run: Run) -> None:
     assert "No space left on device. Free some space there" in done.stderr
 
 
+@pytest.mark.long
+def test_a_folder_that_cannot_be_looked_up_is_one_message(train: Run, tmp_path: Path) -> None:
+    done = train(tmp_path / "run", faults=failing("newfstatat", "EPERM", tmp_path / "run"))
+    assert (done.returncode, done.stdout) == (7, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+    assert remedy(OSError(errno.EPERM, "")) in done.stderr
+
+
+def test_a_file_without_positions_has_the_remedy_of_its_file_system() -> None:
+    read, write = os.pipe()
+    os.close(write)
+    with os.fdopen(read, "rb") as file, pytest.raises(OSError, match="not seekable") as caught:
+        file.seek(0)
+    assert remedy(caught.value) == remedy(OSError(errno.ESPIPE, ""))
+
+
 def test_every_error_has_a_remedy() -> None:
     for code in errno.errorcode:
         assert remedy(OSError(code, os.strerror(code))).endswith(".")
