@@ -10,6 +10,7 @@ import numpy as np
 
 from mlp_cli.compute.fast.blas import MKL
 from mlp_cli.compute.fast.interpreter import cache, execute
+from mlp_cli.compute.fast.intrinsics import BARRIER_WORDS
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
 from mlp_cli.nn.buffers import Array, Numbers, Rows
@@ -46,7 +47,7 @@ class FastKernels:
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
         self.compile(dtype, say_nothing, say_nothing)
-        counter = np.zeros(1, np.int64)
+        counter = np.zeros(BARRIER_WORDS, np.int64)
         recorders = [Recorder(counter, workers.size) for _ in range(workers.size)]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)

@@ -43,7 +43,7 @@ class Recorder(Ops):
     Parameters
     ----------
     counter
-        (1,) int64, 0 at first: how often workers came to a barrier.
+        (BARRIER_WORDS,) int64, 0 at first: what the workers tell each other at a barrier.
     workers
         The number of workers.
     """
