@@ -19,7 +19,7 @@ from statistics import median
 
 import click
 from lib.command import SETTINGS
-from lib.machine import environment, gemm_rate, thread_counts
+from lib.machine import core_rate, environment, thread_counts
 from lib.tables import count, percent, table
 from lib.workload import ROWS
 
@@ -74,7 +74,7 @@ def main(row: str, library: str | None) -> None:
         print(seconds(library, row))
         return
     threads, lines = max(thread_counts()), []
-    limit = gemm_rate(ROWS[row].dtype, threads)
+    limit = core_rate(ROWS[row].dtype, threads)
     for name in (name for name, package in PACKAGES.items() if find_spec(package) is not None):
         command = [sys.executable, __file__, row, "--library", name]
         done = subprocess.run(

@@ -20,7 +20,7 @@ import click
 from lib.command import SETTINGS, data_option, json_option, log, repeats_option, seconds_option
 from lib.contenders import Worker, installed_kernels, ours
 from lib.images import raw_copy, training_images
-from lib.machine import describe_machine, gemm_rate, thread_counts
+from lib.machine import core_rate, describe_machine, thread_counts
 from lib.tables import count, percent, table
 from lib.workload import Workload, workload
 
@@ -110,7 +110,7 @@ def tables(points: list[Point]) -> str:
 def main(data: Path, repeats: int, seconds: float, as_json: bool) -> None:
     """Measure our training speed and memory as networks, minibatches and data grow."""
     where = describe_machine()
-    limit = max(gemm_rate("float32", threads) for threads in thread_counts())
+    limit = max(core_rate("float32", threads) for threads in thread_counts())
     with tempfile.TemporaryDirectory() as folder:
         points = [
             measure(*size, kernels, limit, repeats, seconds)

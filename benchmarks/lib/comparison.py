@@ -1,4 +1,4 @@
-"""Measure one workload: contenders take turns, with the machine's own rate measured in between."""
+"""Measure one workload: contenders take turns, after the rate of the cores was measured."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any, Self
 
 from lib.command import log
 from lib.contenders import OURS, Contender, Worker, WorkerError
-from lib.machine import gemm_rate
+from lib.machine import core_rate
+from lib.processes import busy
 from lib.workload import Workload
 
 PAUSE = 0.3  # seconds between two measurements, so that the threads of the last one go to sleep
 
+FAR = 0.8  # of the best rate
+
 TOLERANCE = 0.01  # of the accuracy after an epoch of all images
-TOLERANCE_OF_A_PART = 0.1  # after an epoch of few images, when a network still learns fast
+TOLERANCE_OF_A_PART = 0.1  # after one epoch alone, or one of few images, which still varies much
 LOST = 0.05  # a drop of the accuracy since the first epoch, beyond the variation of epochs
 
 
@@ -35,7 +38,8 @@ class Measured:
     first_epoch
         Seconds of the first epoch, including all compilation.
     accuracy, last_accuracy
-        On the test images: the mean over several trainings of one epoch, and the value at the end.
+        On the test images: the mean over several trainings of one epoch, and the value at the end,
+        or None if it was not scored then.
     peak_memory
         The peak of resident memory in MB, in the first epoch and its scoring.
     """
@@ -47,7 +51,7 @@ class Measured:
     first_epoch: float
     accuracy: float
     peak_memory: float
-    last_accuracy: float = 0.0
+    last_accuracy: float | None = None
     rates: list[float] = field(default_factory=list)
     cores: list[float] = field(default_factory=list)
 
@@ -56,20 +60,30 @@ class Measured:
         """The median of the rates."""
         return median(self.rates)
 
+    def over(self, other: Measured) -> list[float]:
+        """Return the ratios to another in each repetition: their median, least and largest."""
+        ratios = [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
+        return [median(ratios), min(ratios), max(ratios)]
+
 
 @dataclass
 class Comparison:
-    """All measurements of one workload; `gemm` maps threads to the best rate in flop/s."""
+    """All measurements of one workload; `cores` maps threads to the cores' rate in flop/s."""
 
     work: Workload
     measured: list[Measured]
-    gemm: dict[int, float]
+    cores: dict[int, float]
     skipped: dict[str, str]
 
     @property
     def limit(self) -> float:
-        """Examples per second if only matrix products took time, at the machine's best rate."""
-        return max(self.gemm.values()) / self.work.flops
+        """Examples per second if only matrix products took time, at the best rate of the cores."""
+        return max(self.cores.values()) / self.work.flops
+
+    @property
+    def limit_of_lit(self) -> float:
+        """The same if pixels that are 0 took no time."""
+        return max(self.cores.values()) / self.work.flops_of_lit
 
     def best(self, family: str) -> Measured | None:
         """Return the fastest of a family, over its members and numbers of threads."""
@@ -88,7 +102,8 @@ class Comparison:
     @property
     def tolerance(self) -> float:
         """The largest allowed difference of accuracies after the first epoch."""
-        return TOLERANCE if self.work.whole else TOLERANCE_OF_A_PART
+        many = self.work.whole and self.work.most_starts > 1
+        return TOLERANCE if many else TOLERANCE_OF_A_PART
 
     def faults(self) -> list[str]:
         """Name contenders whose accuracy differs from ours, or has dropped by the end."""
@@ -102,7 +117,7 @@ class Comparison:
                 found.append(
                     f"{who}: accuracy {one.accuracy:.4f} after the first epoch, ours {expected:.4f}"
                 )
-            if one.last_accuracy < one.accuracy - LOST:
+            if one.last_accuracy is not None and one.last_accuracy < one.accuracy - LOST:
                 found.append(
                     f"{who}: accuracy {one.last_accuracy:.4f} at the end, "
                     f"{one.accuracy:.4f} after the first epoch"
@@ -117,8 +132,11 @@ class Comparison:
             "learning_rate": self.work.learning_rate,
             "flops_per_sample": self.work.flops,
             "samples_per_epoch": self.work.samples,
-            "gemm_flops_per_second": {str(threads): rate for threads, rate in self.gemm.items()},
+            "flops_per_sample_of_lit": self.work.flops_of_lit,
+            "share_lit": self.work.lit,
+            "core_flops_per_second": {str(threads): rate for threads, rate in self.cores.items()},
             "limit": self.limit,
+            "limit_of_lit": self.limit_of_lit,
             "contenders": [self._contender_dict(one) for one in self.measured],
             "ours": [self.ratios(one) for one in self.as_trained()],
             "skipped": self.skipped,
@@ -135,6 +153,7 @@ class Comparison:
             "samples_per_second": one.rate,
             "repeats": one.rates,
             "share_of_limit": one.rate / self.limit,
+            "share_of_limit_of_lit": one.rate / self.limit_of_lit,
             "cores_busy": median(one.cores),
             "peak_memory_mb": one.peak_memory,
             "first_epoch_seconds": one.first_epoch,
@@ -146,7 +165,7 @@ class Comparison:
         """Return the speed of one of ours relative to the rivals and to the limit."""
 
         def over(other: Measured | None) -> float | None:
-            return one.rate / other.rate if other else None
+            return one.over(other)[0] if other else None
 
         fastest = self.best_rival()
         return {
@@ -155,10 +174,12 @@ class Comparison:
             "samples_per_second": one.rate,
             "fastest_rival": fastest.contender.name if fastest else None,
             "over_fastest_rival": over(fastest),
+            "over_fastest_rival_range": one.over(fastest)[1:] if fastest else None,
             "over_jax": over(self.best("JAX")),
             "over_pytorch": over(self.best("PyTorch")),
             "over_sklearn": over(self.best("scikit-learn")),
             "share_of_limit": one.rate / self.limit,
+            "share_of_limit_of_lit": one.rate / self.limit_of_lit,
             "peak_memory_mb": one.peak_memory,
         }
 
@@ -192,15 +213,8 @@ class _Field:
         except WorkerError as error:
             self.skipped[name] = str(error)
             return None
-        measured = Measured(
-            contender,
-            learnt["threads"],
-            threads is None,
-            learnt["about"],
-            learnt["seconds"],
-            learnt["accuracy"],
-            learnt["peak_memory"],
-        )
+        found = (learnt[key] for key in ("about", "seconds", "accuracy", "peak_memory"))
+        measured = Measured(contender, learnt["threads"], threads is None, *found)
         self.running.append((worker, measured))
         return measured.threads
 
@@ -214,6 +228,16 @@ class _Field:
                 self.skipped[_name(measured.contender, measured.threads)] = str(error)
                 self.running.remove((worker, measured))
 
+    def end_slow(self) -> None:
+        """End a process that is FAR behind its contender's on another number of threads."""
+        best: dict[str, float] = {}
+        for _worker, one in self.running:
+            best[one.contender.key] = max(*one.rates, best.get(one.contender.key, 0))
+        for worker, one in [*self.running]:
+            if max(one.rates) < FAR * best[one.contender.key]:
+                worker.close()
+                self.running.remove((worker, one))
+
 
 def compare(
     work: Workload,
@@ -222,15 +246,19 @@ def compare(
     *,
     repeats: int,
     seconds: float,
+    busy_processes: int = 0,
+    quick: bool = False,
 ) -> Comparison:
     """Measure the contenders on a workload, each on each number of threads, in turns.
 
-    Ours are also measured on the number of threads that they choose.
+    Ours are also measured on the number of threads that they choose. If it must be `quick`, they
+    are measured on that alone. A rival's number of threads is then given up after two repetitions
+    if it is much the slower one, and nobody is scored again at the end.
 
     Each contender first trains an epoch and is scored. Then, `repeats` times, each trains whole
     epochs for at least `seconds`. The order is reversed every second time, so that a machine that
-    slows down or speeds up favours no contender. A contender that fails is left out, with the
-    reason.
+    slows down or speeds up favours no contender. `busy_processes` run beside these repetitions. A
+    contender that fails is left out, with the reason.
     """
 
     def measure(worker: Worker, measured: Measured) -> None:
@@ -246,19 +274,21 @@ def compare(
             chosen = None
             if contender.family == OURS:
                 chosen = entrants.start(contender, work, None, seconds)
-            for count in threads:
+            for count in threads if contender.family != OURS or not quick else ():
                 if count != chosen:
                     entrants.start(contender, work, count, seconds)
-        gemm = dict.fromkeys(sorted({*threads, *(one.threads for _, one in entrants.running)}), 0.0)
-        for turn in range(repeats):
-            log(f"{work.name}: repetition {turn + 1} of {repeats}")
-            for count in gemm:
-                time.sleep(PAUSE)
-                gemm[count] = max(gemm[count], gemm_rate(work.dtype, count))
-            entrants.each(measure, backwards=turn % 2 == 1)
-        entrants.each(score)
+        counts = sorted({*threads, *(one.threads for _, one in entrants.running)})
+        cores = {count: core_rate(work.dtype, count) for count in counts}
+        with busy(busy_processes):
+            for turn in range(repeats):
+                log(f"{work.name}: repetition {turn + 1} of {repeats}")
+                entrants.each(measure, backwards=turn % 2 == 1)
+                if quick and turn > 0:
+                    entrants.end_slow()
+        if not quick:
+            entrants.each(score)
         measured = [measured for _, measured in entrants.running]
-    return Comparison(work, measured, gemm, entrants.skipped)
+    return Comparison(work, measured, cores, entrants.skipped)
 
 
 def _name(contender: Contender, threads: int | None) -> str:

@@ -39,6 +39,8 @@ class Contender:
     most_flops
         Floating-point operations per example. Rows above it are skipped, unless the contender is
         requested by name.
+    lacks
+        What it cannot do, of what a workload may need.
     """
 
     key: str
@@ -49,11 +51,19 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     pinned: bool = False
     most_flops: float = float("inf")
+    lacks: frozenset[str] = frozenset()
+
+    def does(self, work: Workload, asked_for: bool) -> bool:
+        """Whether it takes part in a row; `asked_for` says if it was requested by name."""
+        return not self.lacks & work.needs and (asked_for or work.flops <= self.most_flops)
 
     @property
     def installed(self) -> bool:
         """Whether its package can be imported."""
         return importlib.util.find_spec(self.package) is not None
+
+
+UNUSUAL = frozenset({"batch_norm", "dropout", "distorted"})
 
 
 def ours(kernels: str) -> Contender:
@@ -81,7 +91,14 @@ RIVALS = {
             pinned=True,
         ),
         Contender("torch", "PyTorch, eager", "PyTorch", "rivals.torch_eager", "torch"),
-        Contender("compiled", "PyTorch, compiled", "PyTorch", "rivals.torch_compiled", "torch"),
+        Contender(
+            "compiled",
+            "PyTorch, compiled",
+            "PyTorch",
+            "rivals.torch_compiled",
+            "torch",
+            lacks=UNUSUAL,
+        ),
         Contender(
             "sklearn",
             "scikit-learn",
@@ -89,6 +106,7 @@ RIVALS = {
             "rivals.sklearn_mlp",
             "sklearn",
             most_flops=2e7,
+            lacks=UNUSUAL,
         ),
     )
 }

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,10 @@ def thread_counts() -> list[int]:
     return sorted({1, os.cpu_count() or 1})
 
 
-def gemm_rate(dtype: str, threads: int) -> float:
-    """Return NumPy's rate for large matrix products, in floating-point operations per second."""
-    command = [sys.executable, "-m", "lib.gemm", dtype]
+@cache
+def core_rate(dtype: str, threads: int) -> float:
+    """Return the rate of the cores (see `rate`), in floating-point operations per second."""
+    command = [sys.executable, "-m", "lib.rate", dtype, str(threads)]
     done = subprocess.run(
         command, env=environment(threads), capture_output=True, text=True, check=True
     )
@@ -68,5 +71,6 @@ def describe_machine() -> dict[str, Any]:
     return {
         **{key: value for key, value in found.items() if key not in ("threads", "kernels")},
         "load_before": load,
+        "limit": "multiply-adds in registers" if find_spec("numba") else "NumPy's large product",
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE"),
     }

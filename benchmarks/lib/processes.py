@@ -55,6 +55,21 @@ def run(command: Sequence[str], environment: Mapping[str, str], terminal: bool =
 
 
 @contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Run so many processes that never rest. They end with the block, or with this process."""
+    never_rest = (
+        "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", never_rest]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
 def _file(file: IO[str]) -> Iterator[int]:
     yield file.fileno()
 

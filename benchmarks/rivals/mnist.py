@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from lib.workload import Workload
+from lib.workload import DISTORTION, Workload
 from numpy.typing import NDArray
 
 SCALE = 1 / 255  # a pixel as a number in [0, 1]
+SIDE = 28  # pixels along each side of an image
+
+# Of batch normalisation: ε, and the share of a running statistic that a new minibatch gets.
+EPSILON, NEW_SHARE = 1e-5, 0.1
 
 
 class Images(NamedTuple):
@@ -57,6 +61,13 @@ def first_weights(work: Workload, seed: int) -> list[tuple[NDArray, NDArray]]:
         )
         for n, m in zip(work.sizes[:-1], work.sizes[1:], strict=True)
     ]
+
+
+def smoothing() -> NDArray[np.float64]:
+    """Return G (28, 28), which smooths a field F of noise to G F Gᵀ: each row a Gaussian."""
+    at, sigma = np.arange(SIDE), DISTORTION["smoothness"][0]
+    weights = np.exp(-((at[:, np.newaxis] - at) ** 2) / (2 * sigma**2))
+    return weights / (np.sqrt(2 * np.pi) * sigma)
 
 
 def share_right(predict: Callable[[NDArray[np.uint8]], Sequence[int]], images: Images) -> float:

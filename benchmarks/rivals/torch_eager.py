@@ -6,11 +6,23 @@ to 1.15 times as fast as doing it for each minibatch.
 
 from __future__ import annotations
 
+import math
+
 import torch
-from lib.workload import Workload
-from rivals.mnist import SCALE, Mnist, first_weights, read_mnist, share_right
-from torch import nn
-from torch.nn.functional import cross_entropy
+from lib.workload import DISTORTION, Workload
+from rivals.mnist import (
+    EPSILON,
+    NEW_SHARE,
+    SCALE,
+    SIDE,
+    Mnist,
+    first_weights,
+    read_mnist,
+    share_right,
+    smoothing,
+)
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, grid_sample
 
 CHUNK = 1024
 
@@ -47,6 +59,8 @@ class TorchEager:
         chunk = max(1, CHUNK // self._batch) * self._batch
         for rows in torch.randperm(self.samples).split(chunk):
             pixels = self._pixels[rows].to(self._dtype).mul_(SCALE)
+            if self._work.distorted:
+                pixels = _distort(pixels)
             labels = self._labels[rows]
             for x, y in zip(pixels.split(self._batch), labels.split(self._batch), strict=True):
                 loss = cross_entropy(self._model(x), y)
@@ -57,20 +71,49 @@ class TorchEager:
     @torch.no_grad()
     def accuracy(self) -> float:
         """Return the accuracy on the test images."""
-        return share_right(
+        self._model.eval()
+        share = share_right(
             lambda pixels: self._model(torch.from_numpy(pixels).to(self._dtype) * SCALE).argmax(1),
             self._test,
         )
+        self._model.train()
+        return share
 
 
 def _model(work: Workload, seed: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for W, b in first_weights(work, seed):
-        linear = nn.Linear(W.shape[1], W.shape[0])
+    for layer, (W, b) in enumerate(first_weights(work, seed)):
+        hidden = layer < len(work.hidden)
+        linear = nn.Linear(W.shape[1], W.shape[0], bias=not (hidden and work.batch_norm))
         linear.weight = nn.Parameter(torch.from_numpy(W))
-        linear.bias = nn.Parameter(torch.from_numpy(b))
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        layers.append(linear)
+        if linear.bias is not None:
+            linear.bias = nn.Parameter(torch.from_numpy(b))
+        else:  # the bias of the normalisation, which begins at 0, takes its place
+            layers.append(nn.BatchNorm1d(len(b), EPSILON, NEW_SHARE, dtype=linear.weight.dtype))
+        if hidden:
+            layers.append(nn.ReLU())
+            if work.dropout:
+                layers.append(nn.Dropout(work.dropout))
+    return nn.Sequential(*layers)
+
+
+def _distort(x: Tensor) -> Tensor:
+    """Return images (k, 784) after an affine map and an elastic field, each drawn anew."""
+    k, middle = len(x), (SIDE - 1) / 2
+    ranges = [DISTORTION[name] for name in ("scale", "scale", "shift", "shift")]
+    ranges = torch.tensor([math.radians(DISTORTION["rotation"]), *ranges], dtype=x.dtype)
+    drawn = torch.empty(k, 5, dtype=x.dtype).uniform_(-1, 1) * ranges
+    angle, down, across, along_i, along_j = drawn.T[..., None, None]
+    at = torch.arange(SIDE, dtype=x.dtype) - middle
+    i, j = at[:, None] * (1 + down), at * (1 + across)
+    G = torch.from_numpy(smoothing()).to(x.dtype)
+    fields = torch.empty(2, k, SIDE, SIDE, dtype=x.dtype).uniform_(-1, 1)
+    fields = DISTORTION["elastic"][0] * (G @ fields @ G.T)
+    u = torch.cos(angle) * i - torch.sin(angle) * j + along_i + fields[0]
+    v = torch.sin(angle) * i + torch.cos(angle) * j + along_j + fields[1]
+    grid = torch.stack([v, u], dim=-1) / middle  # of columns, then rows, from −1 to 1
+    return grid_sample(x.view(k, 1, SIDE, SIDE), grid, align_corners=True).view(k, -1)
 
 
 def contender(work: Workload, threads: int) -> TorchEager:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 from typing import Any
 
 import numba
@@ -24,8 +25,11 @@ jit = numba.njit(
 # so a chain of four functions would take four times as long to compile.
 part = numba.njit(nogil=True, error_model="numpy", inline="always")
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
-_sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+# The number of Linux's system call by which a thread sleeps until another wakes it, or 0.
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) * (sys.platform == "linux")
+_WAIT, _WAKE = 128, 129  # FUTEX_WAIT and FUTEX_WAKE, for the threads of one process
+_system_call = types.ExternalFunction("syscall", types.int64(*[types.int64] * 7))
+_nap = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @intrinsic
@@ -50,43 +54,91 @@ def stay_apart(_):
 
 
 @intrinsic
-def _arrive(_, counter):
-    """Add 1 to the whole number at an address, atomically, and return what it was."""
+def _add(_, place, n):
+    """Add n to the whole number at an address, atomically, and return what it was."""
 
     def build(context, builder, signature, args):
         word = context.get_value_type(types.int64)
         place = builder.inttoptr(args[0], word.as_pointer())
-        return builder.atomic_rmw("add", place, word(1), "seq_cst")
+        return builder.atomic_rmw("add", place, args[1], "seq_cst")
 
-    return types.int64(counter), build
+    return types.int64(types.int64, types.int64), build
 
 
 @intrinsic
-def _look(_, counter):
+def _look(_, place):
+    """Return the whole number at an address, atomically."""
+
     def build(context, builder, signature, args):
         word = context.get_value_type(types.int64)
         place = builder.inttoptr(args[0], word.as_pointer())
         return builder.load_atomic(place, "acquire", 8)
 
-    return types.int64(counter), build
+    return types.int64(types.int64), build
 
 
-# A worker usually waits a few microseconds. It waits longer only if something else has taken the
-# core of the worker it waits for. Then the core that it spins on is needed.
-_SPINS, _YIELDS, _NAP = 3_000, 3_000, 50  # the last in microseconds
+@intrinsic
+def _put(_, place, n):
+    """Write the whole number at an address, atomically."""
+
+    def build(context, builder, signature, args):
+        word = context.get_value_type(types.int64)
+        place = builder.inttoptr(args[0], word.as_pointer())
+        builder.store_atomic(args[1], place, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), build
+
+
+# Usually all workers come within microseconds of each other, and looking for the last one is by far
+# the fastest way to wait. If something else has taken the last one's core, it comes milliseconds
+# later, and the core that looks for it is needed: if this worker sleeps, the system can move the
+# last one there. The two may then share a core for long, and whoever looks only keeps the other
+# from it. So once long looking was in vain, workers look briefly. They look long again at the 2nd,
+# 4th, 8th … wait after that, and at every RETRY-th, until it succeeds.
+_LONG, _SHORT, _RETRY = 500_000, 300, 1024
+_NAP = 50  # microseconds, on systems without futex
+
+
+@jit
+def _sleep(arrivals, seen):
+    """Sleep while `seen` is the number of arrivals, or for a while."""
+    if _FUTEX:
+        _system_call(_FUTEX, arrivals, _WAIT, seen, 0, 0, 0)
+    else:
+        _nap(types.uint32(_NAP))
 
 
 @jit
 def barrier(counter, workers):
-    """Wait until each of the workers has come as often as this one; `counter` is an address."""
-    everybody = (_arrive(counter) // workers + 1) * workers
-    looks = 0
-    while _look(counter) < everybody:
-        looks += 1
-        if looks > _SPINS + _YIELDS:
-            _sleep(types.uint32(_NAP))
-        elif looks > _SPINS:
-            _yield()
+    """Wait until each of the workers has come as often as this one.
+
+    `counter` is the address of BARRIER_WORDS whole numbers, 0 at first.
+    """
+    arrivals, asleep, in_vain = counter, counter + 8, counter + 16
+    before = _add(arrivals, 1)
+    everybody = (before // workers + 1) * workers
+    if before + 1 == everybody:
+        if _FUTEX and _add(asleep, 0):
+            _system_call(_FUTEX, arrivals, _WAKE, workers, 0, 0, 0)
+        return
+    waits = _look(in_vain)
+    if waits:
+        waits = _add(in_vain, 1) + 1
+    patient = waits & (waits - 1) == 0 or waits % _RETRY == 0
+    for _ in range(_LONG if patient else _SHORT):
+        if _look(arrivals) >= everybody:
+            if patient and waits:
+                _put(in_vain, 0)
+            return
+    if not waits:
+        _put(in_vain, 1)
+    _add(asleep, 1)
+    seen = _look(arrivals)
+    while seen < everybody:
+        _sleep(arrivals, seen)
+        seen = _look(arrivals)
+    _add(asleep, -1)
 
 
 # Bits of the x86 control register: results, and operands, below the normal range count as 0.

@@ -14,7 +14,7 @@ from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.folder import find_folder
 from mlp_cli.compute.fast.image_opcodes import ForwardLit
 from mlp_cli.compute.fast.machine_code import MachineCode, Run
-from mlp_cli.compute.fast.opcodes import OPERATIONS
+from mlp_cli.compute.fast.opcodes import BARRIER_WORDS, OPERATIONS
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.compute.fast.version import NUMBA, code_version
@@ -61,7 +61,7 @@ class FastKernels:
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
         run = kernel_cache(dtype.name).load(say_nothing, say_nothing)
-        counter = np.zeros(1, np.int64)
+        counter = np.zeros(BARRIER_WORDS, np.int64)
         inputs: dict[int, Inputs] = {}
         recorders = [
             Recorder(counter, workers.size, worker, inputs) for worker in range(workers.size)

@@ -143,7 +143,11 @@ class CountCorrect(NamedTuple):
 
 
 class Barrier(NamedTuple):
-    """Wait until each of `workers` threads has come; `counter` is shared by all of them."""
+    """Wait until each of `workers` threads has come.
+
+    All of them share `counter` (BARRIER_WORDS,): how often workers came, how many sleep, and the
+    waits since long looking was in vain.
+    """
 
     counter: Operand
     workers: Operand
@@ -263,6 +267,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
     ForwardLit, GradientLit, LearnLit,
 )  # fmt: skip
+BARRIER_WORDS = 3
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
 CONSTANTS = 4
 

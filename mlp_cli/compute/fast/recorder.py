@@ -42,7 +42,7 @@ class Recorder(ImageRecorder, Ops):
     Parameters
     ----------
     counter
-        (1,) int64, 0 at first: how often workers came to a barrier.
+        (BARRIER_WORDS,) int64, 0 at first: what the workers tell each other at a barrier.
     workers, worker
         The number of workers, and that of this one.
     inputs
