@@ -56,7 +56,7 @@ def test_code_that_uses_an_unknown_function_is_not_given_to_llvm() -> None:
     file = kernel_cache("float32").file
     assert file is not None
     code = unpack(file.name, file.read_bytes())
-    assert code is not None and {"mlp_sgemm", "sched_yield"} <= set(code.outside)
+    assert code is not None and "mlp_sgemm" in code.outside
     with pytest.raises(LookupError, match="no function nonsense"):
         load_code(MachineCode(code.entry, ["nonsense"], code.content), {})
 
