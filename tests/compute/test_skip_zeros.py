@@ -1,0 +1,101 @@
+"""When the first layer skips zeros, and what becomes of W then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="needs the extra `fast`")
+
+from mlp_cli.compute.engine import Engine
+from mlp_cli.compute.fast.kernels import FastKernels
+from mlp_cli.compute.kernels import NumPyKernels
+from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.config.load import from_dict
+from mlp_cli.data.dataset import load_dataset
+from mlp_cli.training.build import build_trainer
+from mlp_cli.training.trainer import Trainer
+
+
+def trainer(
+    kernels: NumPyKernels | FastKernels,
+    threads: int = 1,
+    *,
+    classes: int = 10,
+    lit: bool = False,
+    **sections: object,
+) -> Trainer:
+    """Build a trainer on 1,000 drawn digits; `lit` makes every pixel of them lit."""
+    data = {"dataset": "synthetic", "validation": 0}
+    settings = {"data": data, "training": {"epochs": 1, "batch_size": 64}, **sections}
+    config = from_dict(settings, "the test")
+    dataset = load_dataset(config, None)  # type: ignore[arg-type]
+    train = replace(dataset.train, rows=dataset.train.rows[:1000])
+    labels = (train.labels + 10 * (train.images[:, 400] > 99)) % classes
+    train = replace(train, labels=labels.astype(np.uint8))
+    if lit:
+        train = replace(train, images=np.maximum(train.images, 1))
+    dataset = replace(dataset, train=train, classes=classes)
+    return build_trainer(config, dataset, Engine(ThreadTeam(threads), kernels))
+
+
+@pytest.mark.parametrize(
+    ("sections", "skips"),
+    [
+        ({"model": {"hidden": [32]}}, True),
+        ({"model": {"hidden": [8]}}, False),
+        ({"model": {"hidden": [32]}, "training": {"epochs": 1, "batch_size": 4}}, False),
+        ({"model": {"hidden": [32]}, "regularisation": {"input_noise": 0.1}}, False),
+        ({"model": {"hidden": [32]}, "regularisation": {"input_dropout": 0.1}}, True),
+        ({"model": {"hidden": [32]}, "distortion": {"rotation": 10}}, True),
+    ],
+    ids=["plain", "few neurons", "few examples", "noise", "input dropout", "distorted"],
+)
+def test_zeros_are_skipped_by_a_fixed_rule(sections: dict[str, object], skips: bool) -> None:
+    kernels = FastKernels()
+    trainer(kernels, **sections)
+    assert kernels.skips_zeros == skips
+
+
+def test_zeros_are_not_skipped_if_there_are_few() -> None:
+    kernels = FastKernels()
+    trainer(kernels, lit=True, model={"hidden": [32]})
+    assert not kernels.skips_zeros
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"model": {"hidden": []}, "optimizer": {"name": "sgd", "learning_rate": 0.1}},
+        {"model": {"hidden": []}, "optimizer": {"name": "adam", "learning_rate": 0.001}},
+        {"model": {"hidden": [40]}, "regularisation": {"max_norm": 0.5}},
+        {"model": {"hidden": [40]}, "optimizer": {"name": "sgd", "clip_norm": 0.1}},
+        {"model": {"hidden": [40]}, "optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
+    ],
+    ids=["W of all workers", "W of all workers, Adam", "limited norms", "clipped", "decay"],
+)
+def test_weights_that_are_updated_in_each_way_agree(
+    sections: dict[str, object], threads: int
+) -> None:
+    found = []
+    for kernels, team in ((NumPyKernels(), 1), (FastKernels(), threads)):
+        training = trainer(kernels, team, classes=20, **sections)
+        training.train_epoch(lambda loss: False)
+        found.append(training.network.parameters)
+    assert kernels.skips_zeros
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_weight_that_is_not_finite_ends_the_training_in_the_same_step(bad: float) -> None:
+    losses = []
+    for kernels in (NumPyKernels(), FastKernels()):
+        training = trainer(kernels, model={"hidden": [32], "activation": "tanh"})
+        training.network.weights[0][3, 0] = bad  # a corner, which is black in every image
+        batch = training.next_batch()
+        with np.errstate(invalid="ignore"):
+            losses.append(training.examine(batch).losses.copy())
+    assert not np.isfinite(losses[0]).any() and not np.isfinite(losses[1]).any()
