@@ -18,6 +18,8 @@ from mlp_cli.data.dataset import load_dataset
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.trainer import Trainer
 
+BIG = {"epochs": 1, "batch_size": 250}  # more images than are distorted at once
+
 
 def trainer(
     kernels: NumPyKernels | FastKernels,
@@ -74,8 +76,9 @@ def test_zeros_are_not_skipped_if_there_are_few() -> None:
         {"model": {"hidden": [40]}, "regularisation": {"max_norm": 0.5}},
         {"model": {"hidden": [40]}, "optimizer": {"name": "sgd", "clip_norm": 0.1}},
         {"model": {"hidden": [40]}, "optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
+        {"model": {"hidden": [40]}, "training": BIG, "distortion": {"rotation": 15}},
     ],
-    ids=["W of all workers", "W of all workers, Adam", "limited norms", "clipped", "decay"],
+    ids=["W of all workers", "the same by Adam", "limited", "clipped", "decay", "distorted"],
 )
 def test_weights_that_are_updated_in_each_way_agree(
     sections: dict[str, object], threads: int

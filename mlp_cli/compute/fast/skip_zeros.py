@@ -19,8 +19,6 @@ from mlp_cli.compute.fast.image_opcodes import (
     ForwardLit,
     GradientLit,
     LearnLit,
-    ReadImages,
-    ResampleImages,
     Unfold,
 )
 from mlp_cli.compute.fast.opcodes import (
@@ -118,7 +116,6 @@ class Rewriter:
         self._worker, self._workers, self._inputs = worker, workers, inputs
         self._weights: dict[int, _Weights] = {}  # by their addresses
         self._lines: list[Line] = []  # that are rewritten
-        self._read: Any = None  # the last reading of images
 
     @property
     def memory(self) -> list[Array]:
@@ -169,8 +166,6 @@ class Rewriter:
 
     def _rewritten(self, line: Line) -> list[Line]:
         operation = line.operation
-        if isinstance(operation, ReadImages | ResampleImages):
-            self._read = operation
         if self._is_forward(operation):
             weights = self._weights[operation.left]
             fold = [] if weights.kept else weights.convert(Fold, [0])
@@ -195,9 +190,9 @@ class Rewriter:
         its own images are lit.
         """
         inputs, n = self._inputs[forward.right], forward.k
-        own = slice((self._read.x - forward.right) // (BYTES * n), None)
+        own = rows_of(self._worker, self._workers, forward.n)  # as `data.batches` reads them
         operands = inputs.x[own], inputs.background, inputs.lit[own], inputs.masks[own]
-        find = FindLit(*operands, self._read.count, n)
+        find = FindLit(*operands, own.stop - own.start, n)
         barriers = [i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)]
         self._lines.insert(barriers[-1] if barriers else len(self._lines), Line(_numbered(find)))
         own = rows_of(self._worker, self._workers, n)
