@@ -92,6 +92,17 @@ def test_weights_that_are_updated_in_each_way_agree(
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_all_workers_decide_alike(threads: int) -> None:
+    found = []
+    for kernels, team in ((NumPyKernels(), 1), (FastKernels(), threads)):
+        training = trainer(kernels, team, model={"hidden": [31]})  # 15 and 16 for two workers
+        training.train_epoch(lambda loss: False)
+        found.append(training.network.parameters)
+    assert kernels.skips_zeros == (threads == 1)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite_ends_the_training_in_the_same_step(bad: float) -> None:
     losses = []

@@ -116,6 +116,9 @@ class Recorder(ImageRecorder, Ops):
             out_leading=_leading(out),
             room=room_for(n, k) if in_tiles else 0,
         )
+        inputs = self.own.get(right.ctypes.data)
+        if inputs is not None:
+            inputs.neurons = min(inputs.neurons, m)
         # `buffers.columns_first` says why.
         assert not (operation.left_transposed and operation.right_transposed)
         self.write(operation)

@@ -7,6 +7,7 @@ the program to the last. Otherwise W is folded into panels before each product t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,11 +57,15 @@ class Inputs:
         The bits of `find_lit` and of `find_columns`.
     density
         The share of the pixels that are not black.
+    neurons
+        The fewest neurons for which a worker multiplies them. All workers must decide alike,
+        because each of them finds some of the lit pixels.
     """
 
     def __init__(self, x: Array, background: Array, density: float) -> None:
         K, n = x.shape
         self.x, self.background, self.density = x, background, density
+        self.neurons = sys.maxsize
         self.lit = np.zeros_like(x) if background.any() else x
         self.masks = np.zeros((K, -(-n // WORD)), np.uint64)
         self.columns = np.zeros((-(-K // EXAMPLES), n), np.uint32)
@@ -146,7 +151,7 @@ class Rewriter:
         is_forward = operation.right_transposed and not operation.left_transposed
         # The buffer's rows, not those of this step: a last, short minibatch is computed as all are.
         K, n = inputs.x.shape
-        return is_forward and skips_zeros(K, operation.m, n, inputs.density)
+        return is_forward and skips_zeros(K, inputs.neurons, n, inputs.density)
 
     def _is_gradient(self, operation: Any) -> bool:
         """Return whether an operation is ΔW = δᵀ x, for a W that is in panels."""
