@@ -85,7 +85,7 @@ def test_weights_that_are_updated_in_each_way_agree(
 ) -> None:
     found = []
     for kernels, team in ((NumPyKernels(), 1), (FastKernels(), threads)):
-        training = trainer(kernels, team, classes=20, **sections)
+        training = trainer(kernels, team, classes=40, **sections)
         training.train_epoch(lambda loss: False)
         found.append(training.network.parameters)
     assert kernels.skips_zeros
