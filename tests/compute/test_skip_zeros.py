@@ -103,6 +103,20 @@ def test_all_workers_decide_alike(threads: int) -> None:
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
 
 
+def test_noise_leaves_no_zeros_also_for_a_worker_without_images() -> None:
+    found = []
+    noise = {"input_noise": 0.1}
+    small = {"epochs": 1, "batch_size": 9}  # 1,000 = 111 · 9 + 1: one image for three workers
+    for kernels, team in ((NumPyKernels(), 1), (FastKernels(), 3)):
+        training = trainer(
+            kernels, team, model={"hidden": [96]}, training=small, regularisation=noise
+        )
+        training.train_epoch(lambda loss: False)
+        found.append(training.network.parameters)
+    assert not kernels.skips_zeros
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_weight_that_is_not_finite_ends_the_training_in_the_same_step(bad: float) -> None:
     losses = []

@@ -36,6 +36,7 @@ class ImageRecorder(ImageOps):
     def __init__(self, inputs: dict[int, Inputs]) -> None:
         self._inputs = inputs
         self.own: dict[int, Inputs] = {}
+        self._may_be_black = True
         self.lines: list[Line] = []
         self.arrays: list[Any] = []
 
@@ -99,19 +100,16 @@ class ImageRecorder(ImageOps):
         self.write(ResampleImages(*operands, *sizes))
         self._note_inputs(x, -shift, images)
 
-    def forget_inputs(self, x: Array) -> None:
-        """Note that no pixel of x is black any more."""
-        self.own = {
-            address: inputs
-            for address, inputs in self.own.items()
-            if not np.may_share_memory(inputs.x, x)
-        }
+    def forget_inputs(self, z: Array) -> None:
+        """Note that something is added to z: if it holds inputs, none of them is black any more."""
+        if any(z.base is inputs.x for inputs in self.own.values()):
+            self.own, self._may_be_black = {}, False
 
     def _note_inputs(self, x: Array, background: Array, images: Pixels) -> None:
         """Note that x holds inputs, and what they are if a pixel is black."""
         whole = x if x.base is None else x.base
         address = whole.ctypes.data
-        if x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
+        if not self._may_be_black or x.dtype != np.float32 or whole.shape[1] != x.shape[1]:
             return
         if address not in self._inputs:
             some = images[:: -(-len(images) // SAMPLE)]
