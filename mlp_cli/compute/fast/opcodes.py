@@ -2,7 +2,8 @@
 
 A line of a program is the code of an operation, its operands as whole numbers (addresses in memory,
 sizes, the code of a function), and a few constants as fractions. The recorder packs operands by
-these names, `fuse_sgd` rewrites them, and the interpreter unpacks them. Sizes count elements.
+these names, `fuse_updates` and `skip_zeros` rewrite them, and the interpreter unpacks them. Sizes
+count elements.
 """
 
 from __future__ import annotations
