@@ -22,7 +22,7 @@ from mlp_cli.compute.fast.tiling import (
     LANES,
     WORD,
     aligned_zeros,
-    panel_widths,
+    panels_of,
     room_for,
 )
 from mlp_cli.nn.buffers import Array
@@ -140,7 +140,7 @@ class FirstLayer:
     def __init__(self, K: int, n: int, m: int, black: float, seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
         self.K, self.n, self.m = K, n, m
-        self.width = panel_widths(m)[0]
+        (_, _, self.width), *_ = panels_of(m)
         self.background = draw.normal(size=n).astype(SINGLE) * SINGLE(black)
         is_lit = draw.random((K, n)) < draw.random((1, n)) / 2
         self.x = np.where(is_lit, draw.normal(size=(K, n)).astype(SINGLE), self.background)
@@ -149,7 +149,14 @@ class FirstLayer:
         self.masks = np.zeros(K * -(-n // WORD), np.uint64)
         self.columns = np.zeros(-(-K // EXAMPLES) * n, np.uint32)
         self.room = aligned_zeros(1 + K + n + INPUTS, self.width)
-        find(self.x.ravel(), self.background, self.lit.ravel(), self.masks, self.columns, K, n)
+        self.find()
+
+    def find(self) -> None:
+        """Find the lit pixels of x."""
+        find(
+            self.x.ravel(), self.background, self.lit.ravel(), at(self.masks), at(self.columns),
+            self.K, self.n,
+        )  # fmt: skip
 
     @property
     def panel(self) -> Array:
@@ -162,7 +169,7 @@ class FirstLayer:
         """Return z (K, m)."""
         z, panel = np.empty((self.m, self.K), SINGLE), self.panel
         forward(
-            at(self.lit), self.masks, at(self.background), self.K, self.n, at(panel), self.m,
+            at(self.lit), at(self.masks), at(self.background), self.K, self.n, at(panel), self.m,
             self.width, at(z), self.K, at(self.room),
         )  # fmt: skip
         return z.T
@@ -175,7 +182,7 @@ class FirstLayer:
         """Return ΔW (m, n)."""
         dW, delta = np.empty_like(self.W), self.errors()
         gradient(
-            at(self.lit), self.columns, at(self.background), self.K, self.n, at(delta), self.m,
+            at(self.lit), at(self.columns), at(self.background), self.K, self.n, at(delta), self.m,
             self.width, at(dW), at(self.room),
         )  # fmt: skip
         return dW
@@ -185,7 +192,7 @@ class FirstLayer:
         panel, delta, W = self.panel, self.errors(), np.empty_like(self.W)
         factors, constants = np.array([rate, 0, 0]), np.array([decay, 0, 0, 0])
         learn(
-            at(self.lit), self.columns, at(self.background), self.K, self.n, at(delta), self.m,
+            at(self.lit), at(self.columns), at(self.background), self.K, self.n, at(delta), self.m,
             self.width, SGD, at(panel), at(panel), factors, constants, at(self.room),
         )  # fmt: skip
         unfold(at(panel), self.n, self.m, self.width, at(W))
@@ -212,9 +219,7 @@ def test_sums_over_lit_pixels_agree_with_the_plain_loop(
 def test_a_weight_that_is_not_finite_is_noticed_although_its_pixel_is_black(bad: float) -> None:
     layer = FirstLayer(64, 100, 20, 0.0)
     layer.x[:, 31] = 0
-    find(
-        layer.x.ravel(), layer.background, layer.x.ravel(), layer.masks, layer.columns, 64, 100
-    )  # fmt: skip
+    layer.find()
     layer.W[7, 31] = bad
     z = layer.forward()
     assert np.isnan(z[:, 7]).all() and np.isfinite(np.delete(z, 7, axis=1)).all()
@@ -224,7 +229,7 @@ def test_a_weight_that_is_not_finite_is_noticed_although_its_pixel_is_black(bad:
 def test_an_error_that_is_not_finite_reaches_the_weights_of_black_pixels(bad: float) -> None:
     layer = FirstLayer(64, 100, 20, 0.0)
     layer.x[5, ::2] = 0
-    find(layer.x.ravel(), layer.background, layer.x.ravel(), layer.masks, layer.columns, 64, 100)
+    layer.find()
     layer.delta[5, 3] = bad
     dW = layer.gradient()
     assert not np.isfinite(dW[3]).any() and np.isfinite(np.delete(dW, 3, axis=0)).all()

@@ -44,12 +44,25 @@ from mlp_cli.compute.fast.vectors import (
 )
 
 
+@part
+def _masks(address, K, n):
+    """Return the bits of the pixels of K images, (K, ⌈n / 64⌉) words, as a vector."""
+    return numba.carray(pointer(address), K * ((n + WORD - 1) // WORD), np.uint64)
+
+
+@part
+def _columns(address, K, n):
+    """Return the bits of the images of n pixels, (⌈K / 32⌉, n) words, as a vector."""
+    return numba.carray(pointer(address), (K + EXAMPLES - 1) // EXAMPLES * n, np.uint32)
+
+
 @jit
 def find_lit(x, background, lit, masks, K, n):
     """Write `lit` (K, n) ← x − x̄, and masks (K, ⌈n / 64⌉): the bits of what is not 0 in it.
 
     `lit` is x itself if x̄ is 0.
     """
+    masks = _masks(masks, K, n)
     words, whole = (n + WORD - 1) // WORD, n // LANES * LANES
     for k in range(K):
         row, mask = lit[k * n : (k + 1) * n], masks[k * words : (k + 1) * words]
@@ -70,6 +83,7 @@ def find_columns(lit, columns, K, n, first, stop):
 
     `columns` (⌈K / 32⌉, n) holds the bits of 32 images in a word.
     """
+    columns = _columns(columns, K, n)
     whole = first + (stop - first) // LANES * LANES
     for word in range((K + EXAMPLES - 1) // EXAMPLES):
         start = word * EXAMPLES
@@ -198,7 +212,7 @@ _forward, _add_errors, _gradient, _descend = (
 @part
 def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
     """Write z (K, m) = x Wᵀ, neuron by neuron; `room` is for (K, width) numbers."""
-    _forward(width, lit, masks, background, K, n, W, room)
+    _forward(width, lit, _masks(masks, K, n), background, K, n, W, room)
     turn(room, width, K, m, z, stride)
 
 
@@ -222,7 +236,7 @@ def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
     """Write ΔW (m, n) = δᵀ x; `room` is for (1 + K + n, width) numbers."""
     sums, errors = _turn_errors(delta, K, m, width, room)
     g = errors + BYTES * K * width
-    _gradient(width, 0, n, lit, columns, background, K, n, errors, sums, g)
+    _gradient(width, 0, n, lit, _columns(columns, K, n), background, K, n, errors, sums, g)
     turn(g, width, n, m, dW, n)
 
 
@@ -233,17 +247,18 @@ def learn(
 ):  # fmt: skip
     """Update a panel W (n, width) with δᵀ x; `room` is for (1 + K + INPUTS, width) numbers."""
     sums, errors = _turn_errors(delta, K, m, width, room)
+    bits = _columns(columns, K, n)
     if rule == SGD:
         rate = types.float32(factors[0])
         shrink = types.float32(1 - factors[0] * constants[0])
-        _descend(width, lit, columns, background, K, n, errors, sums, W, rate, shrink)
+        _descend(width, lit, bits, background, K, n, errors, sums, W, rate, shrink)
     else:
         g = errors + BYTES * K * width
         for start in range(0, n, INPUTS):
             stop = min(start + INPUTS, n)
             for vector in (W, first_slot, second_slot):  # needed when the gradient is there
                 prefetch_all(vector + BYTES * start * width, BYTES * (stop - start) * width)
-            _gradient(width, start, stop, lit, columns, background, K, n, errors, sums, g)
+            _gradient(width, start, stop, lit, bits, background, K, n, errors, sums, g)
             count, at = (stop - start) * width, BYTES * start * width
             update(
                 rule,

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 Operand = Any  # an array when an operation is recorded, then its address; or a whole number
+
+
+def with_addresses(operation: Any) -> Any:
+    """Return an operation with the addresses of its arrays."""
+    return type(operation)(
+        *(each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in operation)
+    )
 
 
 class ReadImages(NamedTuple):

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from mlp_cli.compute.fast.image_opcodes import DrawField, LookUp, ReadImages, ResampleImages
+from mlp_cli.compute.fast.image_opcodes import (
+    DrawField,
+    LookUp,
+    ReadImages,
+    ResampleImages,
+    with_addresses,
+)
 from mlp_cli.compute.fast.opcodes import Line
 from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
@@ -43,11 +49,7 @@ class ImageRecorder(ImageOps):
     def write(self, operation: Any, *constants: float) -> None:
         """Write an operation down, with the addresses of its arrays."""
         self.arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
-        numbers = (
-            operand.ctypes.data if isinstance(operand, np.ndarray) else int(operand)
-            for operand in operation
-        )
-        self.lines.append(Line(type(operation)(*numbers), constants))
+        self.lines.append(Line(with_addresses(operation), constants))
 
     def read_images(
         self,

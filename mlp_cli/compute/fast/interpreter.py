@@ -218,53 +218,46 @@ def _execute(program, constants, like):
             x = numba.carray(pointer(line[_find_lit.x]), K * n, np.float32)
             background = numba.carray(pointer(line[_find_lit.background]), n, np.float32)
             lit = numba.carray(pointer(line[_find_lit.lit]), K * n, np.float32)
-            words = (n + 63) // 64
-            masks = numba.carray(pointer(line[_find_lit.masks]), K * words, np.uint64)
-            first_layer.find_lit(x, background, lit, masks, K, n)
+            first_layer.find_lit(x, background, lit, line[_find_lit.masks], K, n)
         elif code == FIND_COLUMNS:
             K, n = line[_find_columns.K], line[_find_columns.n]
             lit = numba.carray(pointer(line[_find_columns.lit]), K * n, np.float32)
-            words = (K + 31) // 32
-            columns = numba.carray(pointer(line[_find_columns.columns]), words * n, np.uint32)
             start, stop = line[_find_columns.start], line[_find_columns.stop]
-            first_layer.find_columns(lit, columns, K, n, start, stop)
+            first_layer.find_columns(lit, line[_find_columns.columns], K, n, start, stop)
         elif code == FOLD:
             first_layer.fold(
                 line[_fold.W], line[_fold.n], line[_fold.m], line[_fold.width], line[_fold.panel]
             )
         elif code == UNFOLD:
             first_layer.unfold(
-                line[_fold.panel], line[_fold.n], line[_fold.m], line[_fold.width], line[_fold.W]
+                line[_unfold.panel],
+                line[_unfold.n],
+                line[_unfold.m],
+                line[_unfold.width],
+                line[_unfold.W],
             )
         elif code == FORWARD_LIT:
-            K, n = line[_forward_lit.K], line[_forward_lit.n]
-            words = (n + 63) // 64
-            masks = numba.carray(pointer(line[_forward_lit.masks]), K * words, np.uint64)
             first_layer.forward(
-                line[_forward_lit.lit], masks, line[_forward_lit.background], K, n,
-                line[_forward_lit.panel], line[_forward_lit.m], line[_forward_lit.width],
-                line[_forward_lit.z], line[_forward_lit.stride], line[_forward_lit.room],
+                line[_forward_lit.lit], line[_forward_lit.masks], line[_forward_lit.background],
+                line[_forward_lit.K], line[_forward_lit.n], line[_forward_lit.panel],
+                line[_forward_lit.m], line[_forward_lit.width], line[_forward_lit.z],
+                line[_forward_lit.stride], line[_forward_lit.room],
             )  # fmt: skip
         elif code == GRADIENT_LIT:
-            K, n = line[_gradient_lit.K], line[_gradient_lit.n]
-            words = (K + 31) // 32
-            columns = numba.carray(pointer(line[_gradient_lit.columns]), words * n, np.uint32)
             first_layer.gradient(
-                line[_gradient_lit.lit], columns, line[_gradient_lit.background], K, n,
+                line[_gradient_lit.lit], line[_gradient_lit.columns],
+                line[_gradient_lit.background], line[_gradient_lit.K], line[_gradient_lit.n],
                 line[_gradient_lit.delta], line[_gradient_lit.m], line[_gradient_lit.width],
                 line[_gradient_lit.out], line[_gradient_lit.room],
             )  # fmt: skip
         elif code == LEARN_LIT:
-            K, n = line[_learn_lit.K], line[_learn_lit.n]
-            words = (K + 31) // 32
-            columns = numba.carray(pointer(line[_learn_lit.columns]), words * n, np.uint32)
+            factors = numba.carray(pointer(line[_learn_lit.factors]), 3, np.float64)
             first_layer.learn(
-                line[_learn_lit.lit], columns, line[_learn_lit.background], K, n,
-                line[_learn_lit.delta], line[_learn_lit.m], line[_learn_lit.width],
-                line[_learn_lit.rule], line[_learn_lit.panel], line[_learn_lit.first_slot],
-                line[_learn_lit.second_slot],
-                numba.carray(pointer(line[_learn_lit.factors]), 3, np.float64), constants[i],
-                line[_learn_lit.room],
+                line[_learn_lit.lit], line[_learn_lit.columns], line[_learn_lit.background],
+                line[_learn_lit.K], line[_learn_lit.n], line[_learn_lit.delta],
+                line[_learn_lit.m], line[_learn_lit.width], line[_learn_lit.rule],
+                line[_learn_lit.panel], line[_learn_lit.first_slot], line[_learn_lit.second_slot],
+                factors, constants[i], line[_learn_lit.room],
             )  # fmt: skip
     flush_to_zero(control)
 

@@ -203,7 +203,8 @@ class Recorder(ImageRecorder, Ops):
     def update(self, rule: Rule, block: Block, factors: Numbers) -> None:
         """Record an update."""
         p, g = block.p, block.g
-        first, second, *_ = [*block.slots, g, g]  # compiled code takes two slots, used or not
+        # Compiled code takes two slots, used or not.
+        first, second, *_ = [*block.slots, *block.slots, g, g]
         operation = opcodes.Update(RULES.index(rule.name), p, g, p.size, first, second, factors)
         self.write(operation, block.decay, *rule.constants)
 

@@ -21,6 +21,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     GradientLit,
     LearnLit,
     Unfold,
+    with_addresses,
 )
 from mlp_cli.compute.fast.opcodes import (
     SGD,
@@ -37,7 +38,7 @@ from mlp_cli.compute.fast.tiling import (
     INPUTS,
     WORD,
     aligned_zeros,
-    panel_widths,
+    panels_of,
     skips_zeros,
 )
 from mlp_cli.nn.buffers import Array
@@ -89,11 +90,8 @@ class _Weights:
         self.W, self.m, self.n = forward.left, forward.m, forward.k
         self.kept: list[int] = []
         self.panels: list[tuple[int, int, int, Array]] = []
-        first = 0
-        for width in panel_widths(forward.m):
-            m = min(width, forward.m - first)
+        for first, m, width in panels_of(forward.m):
             self.panels.append((first, m, width, aligned_zeros(3, self.n, width)))
-            first += m
 
     def convert(self, kind: type[Fold | Unfold], distances: Sequence[int]) -> list[Line]:
         """Return the lines that convert what lies at these distances from W."""
@@ -131,7 +129,8 @@ class Rewriter:
         """Return the lines with products that skip zeros."""
         for operation, _ in lines:
             if self._is_forward(operation):
-                self._weights.setdefault(operation.left, _Weights(operation))
+                if operation.left not in self._weights:
+                    self._weights[operation.left] = _Weights(operation)
             elif isinstance(operation, Learn | Descend) and self._is_gradient(operation):
                 self._keep(operation)
         kept = [each for each in self._weights.values() if each.kept]
@@ -164,10 +163,10 @@ class Rewriter:
         weights = self._weights.get(_updated(operation))
         if weights is None or weights.m != operation.m:
             return
-        slots = []
-        if isinstance(operation, Learn):
-            slots = [operation.first_slot - operation.p, operation.second_slot - operation.p]
-        weights.kept = [0, *slots]
+        slots = (
+            (operation.first_slot, operation.second_slot) if isinstance(operation, Learn) else ()
+        )
+        weights.kept = [0, *dict.fromkeys(slot - weights.W for slot in slots)]
 
     def _rewritten(self, line: Line) -> list[Line]:
         operation = line.operation
@@ -198,11 +197,13 @@ class Rewriter:
         own = rows_of(self._worker, self._workers, forward.n)  # as `data.batches` reads them
         operands = inputs.x[own], inputs.background, inputs.lit[own], inputs.masks[own]
         find = FindLit(*operands, own.stop - own.start, n)
-        barriers = [i for i, line in enumerate(self._lines) if isinstance(line.operation, Barrier)]
-        self._lines.insert(barriers[-1] if barriers else len(self._lines), Line(_numbered(find)))
-        own = rows_of(self._worker, self._workers, n)
-        columns = FindColumns(inputs.lit, inputs.columns, forward.n, n, own.start, own.stop)
-        return [Line(_numbered(columns))]
+        end = len(self._lines)
+        backwards = reversed(range(end))
+        barriers = (i for i in backwards if isinstance(self._lines[i].operation, Barrier))
+        self._lines.insert(next(barriers, end), Line(with_addresses(find)))
+        pixels = rows_of(self._worker, self._workers, n)
+        columns = FindColumns(inputs.lit, inputs.columns, forward.n, n, pixels.start, pixels.stop)
+        return [Line(with_addresses(columns))]
 
     def _forward(self, product: Product, weights: _Weights) -> list[Line]:
         inputs = self._inputs[product.right]
@@ -211,20 +212,18 @@ class Rewriter:
             z = product.out + first * product.out_leading * BYTES
             operands = inputs.lit, inputs.masks, inputs.background, K, n, memory, m, width
             forward = ForwardLit(*operands, z, product.out_leading, K * width)
-            lines.append(Line(_numbered(forward)))
+            lines.append(Line(with_addresses(forward)))
         return lines
 
     def _gradient(self, product: Product) -> list[Line]:
         inputs = self._inputs[product.right]
-        K, n, lines, first = product.k, product.n, [], 0
-        for width in panel_widths(product.m):
-            m = min(width, product.m - first)
+        K, n, lines = product.k, product.n, []
+        for first, m, width in panels_of(product.m):
             delta = product.left + first * product.left_leading * BYTES
             out = product.out + first * n * BYTES
             operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
             gradient = GradientLit(*operands, out, (1 + K + n) * width)
-            lines.append(Line(_numbered(gradient)))
-            first += m
+            lines.append(Line(with_addresses(gradient)))
         return lines
 
     def _learn(self, operation: Learn | Descend, constants: tuple[float, ...]) -> list[Line]:
@@ -237,17 +236,10 @@ class Rewriter:
             operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
             updated = rule, memory[0], memory[1], memory[2], operation.factors
             learn = LearnLit(*operands, *updated, (1 + K + INPUTS) * width)
-            lines.append(Line(_numbered(learn), constants))
+            lines.append(Line(with_addresses(learn), constants))
         return lines
 
 
 def _updated(operation: Learn | Descend) -> int:
     """Return the address of the weights that an operation updates."""
     return int(operation.p if isinstance(operation, Learn) else operation.out)
-
-
-def _numbered(operation: Any) -> Any:
-    """Return an operation with the addresses of its arrays."""
-    return type(operation)(
-        *(each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in operation)
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 
 import llvmlite.binding
 import numpy as np
@@ -71,11 +72,14 @@ def skips_zeros(K: int, m: int, n: int, density: float) -> bool:
     return K >= FEWEST and m >= LANES and n >= WORD and density <= DENSEST
 
 
-def panel_widths(m: int) -> list[int]:
-    """Return the widths of the panels for m neurons. The last may be wider than what is left."""
-    widths = [WIDTHS[-1]] * (m // WIDTHS[-1])
-    left = m % WIDTHS[-1]
-    return widths + [next(width for width in WIDTHS if width >= left)] * (left > 0)
+def panels_of(m: int) -> Iterator[tuple[int, int, int]]:
+    """Yield for each panel of m neurons its first neuron, its neurons, and its width.
+
+    The last may be wider than what is left.
+    """
+    for first in range(0, m, WIDTHS[-1]):
+        left = min(WIDTHS[-1], m - first)
+        yield first, left, next(width for width in WIDTHS if width >= left)
 
 
 def aligned_zeros(*shape: int) -> Array:
