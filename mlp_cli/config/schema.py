@@ -86,6 +86,11 @@ class Config(Section):
                 ("model.batch_norm", "training.batch_size"),
                 "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
             )
+        if self.model.decoder is not None and self.training.batch_size == 1:
+            yield Conflict(
+                ("model.decoder", "training.batch_size"),
+                "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
+            )
         if self.model.negative_slope is not None and self.model.activation != "leaky_relu":
             yield Conflict(
                 ("model.negative_slope", "model.activation"),

@@ -161,6 +161,11 @@ class ModelConfig(Section):
         description="Whether the weighted inputs of each hidden layer are normalised over the "
         "minibatch (Ioffe and Szegedy, 2015).",
     )
+    decoder: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        None,
+        description="Weight λ of the cost of a decoder, which reconstructs the inputs without "
+        "their noise, in training only (Rasmus et al., 2015); null for no decoder.",
+    )
     init: InitialiserName | None = Field(
         None,
         validate_default=True,

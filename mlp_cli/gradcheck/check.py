@@ -104,7 +104,7 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
     network = build_network(config, inputs, classes, "float64")
     random = generator(config.seed, "gradcheck")
     K = min(config.training.batch_size, LARGEST_BATCH)
-    regularisers = build_regularisers(config.regularisation)
+    regularisers = build_regularisers(config)
     x = random.uniform(0, 1, (K, inputs))
     y = one_hot(classes, regularisers.label_smoothing, np.dtype("float64"))
     y = y[random.integers(classes, size=K)]

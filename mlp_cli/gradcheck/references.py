@@ -35,7 +35,7 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
     network, K = backpropagate.network, len(x)
     f, last = network.activation, len(network.weights) - 1
     total = np.zeros_like(network.parameters)
-    dW, db, dgamma = network.views(total)
+    dW, db, dgamma, *_ = network.views(total)
     inputs, slopes, hats, inverses = [[*x]], [], [], []
     for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         z = [W @ a for a in inputs[-1]]

@@ -26,6 +26,7 @@ from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
+TRAINING = "optimizer.", "average.", "decoder."  # what only training needs
 MAX_LISTED = 10  # runs of a folder, the newest
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
@@ -95,7 +96,7 @@ class Model:
             batch_norm=norm,
             negative_slope=config.model.negative_slope,
         )
-        others = [name for name in checkpoint.arrays if name.startswith(("optimizer.", "average."))]
+        others = [name for name in checkpoint.arrays if name.startswith(TRAINING)]
         restore_parameters(network, checkpoint, others)
         if norm:
             self.network = network.without_norm()
