@@ -19,11 +19,11 @@ from mlp_cli.config.choices import (
     ScheduleConfig,
     SGDConfig,
 )
+from mlp_cli.config.model_section import ModelConfig
 from mlp_cli.config.sections import (
     DataConfig,
     DistortionConfig,
     LoggingConfig,
-    ModelConfig,
     RegularisationConfig,
     Section,
     TrainingConfig,

@@ -138,6 +138,7 @@ class Backpropagation:
         self.network = network
         self.dropout = dropout
         self.noise = noise
+        self.reconstruction = reconstruction
         self.gradient = np.zeros_like(network.parameters) if gradient is None else gradient
         views = network.views(self.gradient)
         self.weight_gradients, self.bias_gradients, self.gamma_gradients, *_ = views
@@ -216,6 +217,13 @@ class Backpropagation:
         if not hidden:
             ops.barrier(worker)
 
+    def decode(self, z: Array) -> float:
+        """Return the decoder's cost for the inputs of the last `forward` and its z (K, c), or 0."""
+        if self.decoder is None:
+            return 0.0
+        self.decoder.decode(z, 0, NUMPY)
+        return self.decoder.cost()
+
     def _disturb_inputs(self, x: Array, worker: int, ops: Ops, key: Bits) -> None:
         """Add noise to the inputs x (K, n) and drop some: each worker those of its own examples."""
         rows, mask, noise = self._inputs[worker]
@@ -232,13 +240,14 @@ class Backpropagation:
 
         Every worker writes its own rows. When it returns, no worker reads what another may change.
         """
-        output = self._layers[worker].output
+        hidden, output = self._layers[worker]
         ops.output_delta(self.network.loss, z, y, output.whole_delta, output.scratch)
         decoder = self.decoder
         if decoder is not None:
             decoder.decode(z, worker, ops)
-            lateral = decoder.backward(z, worker, ops)
-            ops.add(output.whole_delta, lateral, output.whole_delta)
+            decoder.backward(z, worker, ops)
+            error = decoder.error(len(hidden) + 1, worker)
+            ops.add(output.whole_delta, error, output.whole_delta)  # + ∂D/∂z
         layer: OutputLayer | HiddenLayer = output
         while True:
             below, deltaT = layer.below, layer.delta.T
@@ -254,8 +263,7 @@ class Backpropagation:
             f = self.network.activation
             ops.multiply_by_derivative(f, below.delta, below.kept, below.scratch)  # ⊙ f′(z)
             if decoder is not None:
-                lateral = decoder.lateral(below.number, worker)
-                ops.add(below.delta, lateral, below.delta)
+                ops.add(below.delta, decoder.error(below.number, worker), below.delta)  # + ∂D/∂z
             if below.norm is not None:
                 ops.normalise_backward(below.delta, below.norm, below.db)
             ops.barrier(worker)

@@ -53,57 +53,26 @@ class DecodedLayer:
     ----------
     V, dV, dA
         (n, m), (n, m) and (n, 10): its rows of V, and of the gradient.
+    V_above
+        (N, neurons): the columns of V that belong to its neurons in the layer above.
     combinator, norm
         t, u and q (K, n), with A; and how u is normalised.
-    delta, delta_u
-        (K, n): ∂D/∂q, which becomes ∂D/∂t; and ∂D/∂u, which becomes δ.
-    whole_q, whole_delta_u
-        (K, N) of all workers.
-    V_below
-        (neurons below, n): the columns of V of the layer below that belong to the n neurons. None
-        for the inputs.
+    error, error_above
+        (K, n) ∂D/∂q, which becomes ∂D/∂t; and that of its neurons in the layer above.
+    delta, whole_delta
+        δ (K, n), and that of all workers, (K, N).
     """
 
     V: Array
     dV: Array
     dA: Array
+    V_above: Array
     combinator: Combinator
     norm: Norm
+    error: Array
+    error_above: Array
     delta: Array
-    delta_u: Array
-    whole_q: Array
-    whole_delta_u: Array
-    V_below: Array | None
-
-    @classmethod
-    def of(
-        cls,
-        network: Network,
-        gradient: Views,
-        layer: int,
-        whole_q: Array,
-        whole_delta_u: Array,
-        own: slice,
-    ) -> DecodedLayer:
-        """Cut a worker's share out of a layer, counted from 0, and make its own arrays."""
-        K, n, dtype = len(whole_q), own.stop - own.start, network.dtype
-        weights = network.parameter_views.decoder_weights
-        t, u, delta, hat, s = (columns_first(K, n, dtype) for _ in range(5))
-        gamma, *rest = np.ones((7, n), dtype)
-        A = network.parameter_views.combinators[layer][own]
-        return cls(
-            V=weights[layer][own],
-            dV=gradient.decoder_weights[layer][own],
-            dA=gradient.combinators[layer][own],
-            combinator=Combinator.of(A, t, u, whole_q[:, own]),
-            # Without γ and β: the curves scale and shift u. Running statistics are not needed.
-            norm=Norm(gamma, rest[0], rest[1], hat, rest[2], rest[3], rest[4], s, rest[5]),
-            delta=delta,
-            delta_u=whole_delta_u[:, own],
-            whole_q=whole_q,
-            whole_delta_u=whole_delta_u,
-            V_below=weights[layer - 1][:, own] if layer else None,
-        )
+    whole_delta: Array
 
 
 class Decoder:
@@ -122,30 +91,57 @@ class Decoder:
     ----------
     target
         x (K, n), before noise.
+    reconstructions, deltas
+        q (K, n) and δ = ∂D/∂(q Vᵀ) (K, n) of each layer, from the inputs up, as the last call left
+        them.
     """
 
     def __init__(
         self, network: Network, gradient: Views, K: int, weight: float, workers: int
     ) -> None:
-        n = network.sizes[0]
+        *decoded, c = network.sizes
         self.weight = weight
-        self._factor = 2 * weight / (K * n)
-        self._V_last = network.parameter_views.decoder_weights[-1]
-        self.target = columns_first(K, n, network.dtype)
-        shared = [
-            (columns_first(K, N, network.dtype), columns_first(K, N, network.dtype))
-            for N in network.sizes[:-1]
-        ]
-        self._layers = [
-            [
-                DecodedLayer.of(network, gradient, layer, *whole, rows_of(worker, workers, N))
-                for layer, (N, whole) in enumerate(zip(network.sizes, shared, strict=False))
-            ]
+        self._factor = 2 * weight / (K * decoded[0])
+        self.target = columns_first(K, decoded[0], network.dtype)
+        self.reconstructions, self.deltas = (
+            [columns_first(K, N, network.dtype) for N in decoded] for _ in range(2)
+        )
+        self._rows = [rows_of(worker, workers, K) for worker in range(workers)]
+        # Every worker computes all of the last layer for itself, as in `layers`.
+        self._own = [
+            [*(rows_of(worker, workers, N) for N in decoded), slice(0, c)]
             for worker in range(workers)
         ]
-        self._extra = [columns_first(K, network.sizes[-1], network.dtype) for _ in range(workers)]
-        self._rows = [rows_of(worker, workers, K) for worker in range(workers)]
-        self._own = [rows_of(worker, workers, n) for worker in range(workers)]
+        self._errors = [
+            [columns_first(K, own.stop - own.start, network.dtype) for own in owned]
+            for owned in self._own
+        ]
+        self._layers = [
+            [self._layer(network, gradient, layer, worker) for layer in range(len(decoded))]
+            for worker in range(workers)
+        ]
+
+    def _layer(self, network: Network, gradient: Views, layer: int, worker: int) -> DecodedLayer:
+        """Cut a worker's share out of a layer, counted from 0."""
+        own, own_above = self._own[worker][layer : layer + 2]
+        error, error_above = self._errors[worker][layer : layer + 2]
+        V = network.parameter_views.decoder_weights[layer]
+        A = network.parameter_views.combinators[layer]
+        t, u, hat, s = (np.empty_like(error) for _ in range(4))
+        # Without γ and β, for the curves scale and shift u; and no running statistics are needed.
+        gamma, *running, inverse, mean, variance, dgamma = np.ones((7, u.shape[1]), u.dtype)
+        return DecodedLayer(
+            V=V[own],
+            dV=gradient.decoder_weights[layer][own],
+            dA=gradient.combinators[layer][own],
+            V_above=V[:, own_above],
+            combinator=Combinator.of(A[own], t, u, self.reconstructions[layer][:, own]),
+            norm=Norm(gamma, running[0], running[1], hat, inverse, mean, variance, s, dgamma),
+            error=error,
+            error_above=error_above,
+            delta=self.deltas[layer][:, own],
+            whole_delta=self.deltas[layer],
+        )
 
     def keep_target(self, x: Array, worker: int, ops: Ops) -> None:
         """Keep a worker's examples of the inputs x (K, n), before anything disturbs them."""
@@ -154,7 +150,7 @@ class Decoder:
 
     def keep_inputs(self, x: Array, worker: int, ops: Ops) -> None:
         """Keep a worker's columns of the inputs x (K, n), after everything has disturbed them."""
-        ops.transpose(x[:, self._own[worker]], self._layers[worker][0].combinator.t)
+        ops.transpose(x[:, self._own[worker][0]], self._layers[worker][0].combinator.t)
 
     def keep_z(self, layer: int, z: Array, b: Array, worker: int, ops: Ops) -> None:
         """Keep a worker's z (K, n) of a hidden layer, counted from 1, which lacks the biases b."""
@@ -162,38 +158,31 @@ class Decoder:
 
     def decode(self, z: Array, worker: int, ops: Ops) -> None:
         """Reconstruct every layer, from z (K, c) of the last one down to the inputs."""
-        above = z
-        for layer in reversed(self._layers[worker]):
-            combinator = layer.combinator
-            ops.product(above, layer.V.T, combinator.u)  # q Vᵀ
-            ops.normalise(combinator.u, layer.norm)  # u
-            ops.combine(combinator)  # q = (t − μ) v + μ
+        above = (*self.reconstructions[1:], z)
+        for layer, q in reversed([*zip(self._layers[worker], above, strict=True)]):
+            u = layer.combinator.u
+            ops.product(q, layer.V.T, u)  # q Vᵀ
+            ops.normalise(u, layer.norm)  # u = BN(q Vᵀ)
+            ops.combine(layer.combinator)  # q = (t − μ) v + μ
             ops.barrier(worker)
-            above = layer.whole_q
 
-    def backward(self, z: Array, worker: int, ops: Ops) -> Array:
-        """Write the gradients of V and A, and ∂D/∂t of each layer; return ∂D/∂z (K, c)."""
-        layers = self._layers[worker]
-        target = self.target[:, self._own[worker]]
-        bottom = layers[0]
-        ops.difference(bottom.combinator.q, target, self._factor, bottom.delta)
-        for layer, above in zip(layers, (*layers[1:], None), strict=True):
-            ops.combine_backward(layer.combinator, layer.delta, layer.delta_u, layer.dA)
-            ops.normalise_backward(layer.delta_u, layer.norm, layer.norm.variance)
-            q = z if above is None else above.whole_q
-            ops.product(layer.delta_u.T, q, layer.dV)  # ΔV = δᵀ q
+    def backward(self, z: Array, worker: int, ops: Ops) -> None:
+        """Write the gradients of V and A, and the errors of every layer, for z (K, c)."""
+        bottom, target = self._layers[worker][0], self.target[:, self._own[worker][0]]
+        ops.difference(bottom.combinator.q, target, self._factor, bottom.error)  # ∂D/∂q₀
+        above = (*self.reconstructions[1:], z)
+        for layer, q in zip(self._layers[worker], above, strict=True):
+            ops.combine_backward(layer.combinator, layer.error, layer.delta, layer.dA)
+            ops.normalise_backward(layer.delta, layer.norm, layer.norm.variance)  # δ
+            ops.product(layer.delta.T, q, layer.dV)  # ΔV = δᵀ q
             ops.barrier(worker)
-            if above is None:
-                ops.product(layer.whole_delta_u, self._V_last, self._extra[worker])
-            else:
-                ops.product(layer.whole_delta_u, above.V_below, above.delta)  # δ V
-        return self._extra[worker]
+            ops.product(layer.whole_delta, layer.V_above, layer.error_above)  # δ V
 
-    def lateral(self, layer: int, worker: int) -> Array:
-        """Return ∂D/∂z (K, n) of a worker's neurons in a hidden layer, counted from 1."""
-        return self._layers[worker][layer].delta
+    def error(self, layer: int, worker: int) -> Array:
+        """Return ∂D/∂z (K, n) of a worker's neurons in a layer, counted from 1."""
+        return self._errors[worker][layer]
 
     def cost(self) -> float:
         """Return D for what `decode` reconstructed last."""
-        q = self._layers[0][0].whole_q
-        return self.weight * float(np.square(q - self.target, dtype=np.float64).mean())
+        missed = self.reconstructions[0] - self.target
+        return self.weight * float(np.square(missed, dtype=np.float64).mean())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_cli.nn.activations import sigmoid
-from mlp_cli.nn.buffers import Array, columns_first
+from mlp_cli.nn.buffers import Array
 
 # a₁ … a₁₀ of a neuron at first (Rasmus et al., 2015): q is then 0, whatever t and u are.
 INITIAL = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -30,7 +30,7 @@ class Combinator(NamedTuple):
     @classmethod
     def of(cls, A: Array, t: Array, u: Array, q: Array) -> Combinator:
         """Return it with scratch."""
-        return cls(A, t, u, q, tuple(columns_first(*u.shape, u.dtype) for _ in range(5)))
+        return cls(A, t, u, q, tuple(np.empty_like(u) for _ in range(5)))
 
 
 class DecoderOps:

@@ -108,7 +108,7 @@ class Network:
     def views(self, vector: Array) -> Views:
         """Return the views of a vector (P,)."""
         layers = list(itertools.pairwise(self.sizes))
-        shapes = [
+        shapes: list[list[tuple[int, ...]]] = [
             [(m, n) for n, m in layers],
             [(n, m) for n, m in layers if self._decoded],
             [(m,) for _, m in layers],
@@ -152,12 +152,11 @@ class Network:
         `decoder.0.weight` (n, m) and `decoder.0.combinator` (n, `CONSTANTS`) are those that
         reconstruct the n inputs.
         """
-        views = self.views(parameters)
-        return {
-            f"decoder.{layer}.{name}": array
-            for name, arrays in (("weight", views.decoder_weights), ("combinator", views.combinators))
-            for layer, array in enumerate(arrays)
-        }
+        named, views = {}, self.views(parameters)
+        for layer, (V, A) in enumerate(zip(views.decoder_weights, views.combinators, strict=True)):
+            named[f"decoder.{layer}.weight"] = V
+            named[f"decoder.{layer}.combinator"] = A
+        return named
 
     def initialise(self, name: str, generator: np.random.Generator) -> None:
         """Draw the first parameters as `INITIALISERS[name]` says, from float64 numbers.

@@ -88,11 +88,13 @@ def gradcheck_text(check: GradientCheck) -> str:
     """Return a gradient check as text: shapes and errors of each layer, and the times."""
     K = check.batch_size
     table = [["layer", "δ (K, m)", "a (K, n)", "ΔW = δᵀ a (m, n)", *check.tolerance, ""]]
-    for layer in check.layers:
+    rows = [(str(layer.layer), layer) for layer in check.layers]
+    rows += [(f"decoder {layer.layer}", layer) for layer in check.decoder]
+    for name, layer in rows:
         table.append(
             [
-                str(layer.layer),
-                *(f"({rows}, {columns})" for rows, columns in (layer.delta, layer.a)),
+                name,
+                *("({}, {})".format(*shape) for shape in (layer.delta, layer.a)),
                 "({}, {})".format(*layer.gradient),
                 *(f"{layer.errors[way]:.1e}" for way in check.tolerance),
                 "WRONG" if layer.wrong else "ok",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.networks import draw_combinators
 
 from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
 from mlp_cli.nn.network import Network
@@ -23,8 +24,7 @@ def drawn_network(sizes: tuple[int, ...], activation: str, batch_norm: bool) -> 
         b[...] = generator.standard_normal(b.shape)
     for gamma in network.gammas:
         gamma[...] = generator.uniform(0.5, 2, gamma.shape)
-    for A in network.parameter_views.combinators:
-        A[...] += generator.standard_normal(A.shape)
+    draw_combinators(network, generator)
     return network
 
 

@@ -12,7 +12,7 @@ from helpers.networks import draw_network, draw_passes, kept_for
 from helpers.selection import few
 
 from mlp_cli.compute.engine import numpy_engine
-from mlp_cli.config import schema, sections
+from mlp_cli.config import model_section, schema
 from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.gradcheck.references import loop_gradient
@@ -401,6 +401,6 @@ def test_smoothed_targets_share_the_smoothing_among_the_other_classes() -> None:
 
 
 def test_a_configuration_names_exactly_the_entries_of_the_registries() -> None:
-    assert set(get_args(sections.ActivationName)) == set(ACTIVATIONS)
-    assert set(get_args(sections.InitialiserName)) == set(INITIALISERS)
+    assert set(get_args(model_section.ActivationName)) == set(ACTIVATIONS)
+    assert set(get_args(model_section.InitialiserName)) == set(INITIALISERS)
     assert set(get_args(schema.LossName)) == set(LOSSES)
