@@ -39,20 +39,21 @@ RULES = [
 ]
 
 
-def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
+def draw_network(
+    seed: int, *, decoders: bool = True
+) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
     """Return a random network, its inputs x, its targets y, and the generator.
 
     Seeds go through all activations, losses and initialisers. Every third network has batch
-    normalisation, and every fourth a decoder.
+    normalisation, and every fourth a decoder if there may be `decoders`.
     """
     generator = np.random.default_rng(seed)
     names = list(itertools.product(ACTIVATIONS, LOSSES, INITIALISERS))
     activation, loss, init = names[seed * 37 % len(names)]
     hidden = [int(m) for m in generator.integers(1, 40, generator.integers(0, 4))]
     sizes = [int(generator.integers(1, 60)), *hidden, int(generator.integers(2, 11))]
-    network = Network(
-        sizes, activation, loss, "float64", batch_norm=seed % 3 == 0, decoder=seed % 4 == 2
-    )
+    batch_norm, decoder = seed % 3 == 0, decoders and seed % 4 == 2
+    network = Network(sizes, activation, loss, "float64", batch_norm=batch_norm, decoder=decoder)
     network.initialise(init, generator)
     draw_combinators(network, generator)
     for gamma in network.gammas:
