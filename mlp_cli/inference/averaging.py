@@ -7,8 +7,8 @@ The random numbers depend only on the number of the distortion, from 0 to N − 
 place in the split: not on the network, on other images, or on the number of threads. A larger N
 adds distortions to those of a smaller one, and S only scales them.
 
-Krizhevsky, Sutskever and Hinton (2012, section 4.1) average over ten shifts and reflections of an
-image in this way, but the probabilities.
+Krizhevsky, Sutskever and Hinton (2012, section 4.1) average in this way over ten shifted and
+reflected parts of an image.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Averaging:
 
     def __post_init__(self) -> None:
         n, s = self.distortions, self.strength
-        if not isinstance(n, int) or not 1 <= n <= MOST:
+        if type(n) is not int or not 1 <= n <= MOST:
             raise ConfigError(f"average={n!r}: give a whole number from 1 to {MOST}.")
         if not isinstance(s, int | float) or not 0 < s <= 1:
             raise ConfigError(f"strength={s!r}: give a number above 0 and at most 1.")

@@ -133,6 +133,7 @@ def test_a_committee_is_the_mean_over_members_that_each_have_their_own_distortio
     ("choice", "message"),
     [
         ({"average": 0}, "average=0: give a whole number from 1 to 1000."),
+        ({"average": True}, "average=True: give a whole number from 1 to 1000."),
         ({"average": 1001}, "average=1001: give a whole number from 1 to 1000."),
         ({"average": 2.0}, "average=2.0: give a whole number from 1 to 1000."),
         ({"average": 2, "strength": 0}, "strength=0: give a number above 0 and at most 1."),
