@@ -97,6 +97,7 @@ def test_the_columns_follow_the_names_of_classes(tmp_path: Path) -> None:
     assert first[-2:] == ["2", "0.25"]
 
 
+@pytest.mark.long
 def test_the_picture_of_mistakes_says_it_in_a_second_line(runs: list[Run], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra `plot`")
     for name, found in (("plain", evaluate(runs[0])), ("averaged", evaluate(runs[0], average=3))):
