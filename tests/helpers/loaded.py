@@ -31,22 +31,26 @@ class Loaded:
     current: Loaded  # that of the session
 
     def __init__(self) -> None:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._fixed = fixed(environ)
+        self._environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
         self._socket, end = socket.socketpair()
-        self._server = subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, "-W", "error", __file__, str(end.fileno())],
-            env=environ,
+            env=self._environ,
             pass_fds=[end.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         end.close()
+        return server
 
     def close(self) -> None:
         """End the process."""
-        self._socket.close()
-        self._server.wait()
+        if self._server is not None:
+            self._socket.close()
+            self._server.wait()
 
     def run(
         self,
@@ -58,10 +62,11 @@ class Loaded:
     ) -> subprocess.CompletedProcess[Any]:
         """Run `mlp` as `subprocess.run` does.
 
-        A variable that may count for imports gets a process that begins from nothing.
+        A variable that may count for imports gets a process that begins from nothing. So does every
+        command on other systems than Linux, where a process with loaded libraries may not fork.
         """
         command = [*COMMAND, *arguments]
-        if fixed(env) != self._fixed:
+        if fixed(env) != fixed(self._environ) or sys.platform != "linux":
             return subprocess.run(
                 command,
                 cwd=cwd,
@@ -71,6 +76,8 @@ class Loaded:
                 timeout=timeout,
                 check=False,
             )
+        if self._server is None:
+            self._server = self._start()
         mode = "w+" if text else "w+b"
         with TemporaryFile(mode) as out, TemporaryFile(mode) as err:
             request = json.dumps([arguments, os.fspath(cwd), dict(env)]).encode()
@@ -78,7 +85,15 @@ class Loaded:
             self._socket.sendall(len(request).to_bytes(4, "big"))
             socket.send_fds(self._socket, [request[:1]], [out.fileno(), err.fileno()])
             self._socket.sendall(request[1:])
-            code = int.from_bytes(self._socket.recv(4), "big", signed=True)
+            try:
+                answer = self._socket.recv(4)
+            except TimeoutError:  # a late answer would be taken for the next one
+                self._server.kill()
+                self.close()
+                self._server = None
+                raise
+            assert answer, "the process has ended"
+            code = int.from_bytes(answer, "big", signed=True)
             written = [file.seek(0) or file.read() for file in (out, err)]
         return subprocess.CompletedProcess(command, code, *written)
 
