@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from helpers.browser import chromium
 from helpers.killed_runs import Runs, make_runs
+from helpers.loaded import Loaded
 from helpers.own_images import write_own_images
 from helpers.proofs import Proof, table
 from helpers.quick_training import Train, train_quietly, write_quick_config
@@ -50,6 +51,14 @@ def compiled_kernels() -> None:
     program = ROOT / "tests" / "helpers" / "compile_kernels.py"
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, program], env=environ, capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> Iterator[None]:
+    """Have a process that has loaded `mlp`."""
+    Loaded.current = Loaded()
+    yield
+    Loaded.current.close()
 
 
 @pytest.fixture(scope="session")
@@ -103,15 +112,8 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `mlp` as a separate process in an empty folder, with warnings as errors."""
 
     def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "mlp_cli", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+        return Loaded.current.run(list(map(str, arguments)), tmp_path, environment)
 
     return run
 
