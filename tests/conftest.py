@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from helpers.browser import chromium
 from helpers.killed_runs import Runs, make_runs
@@ -32,6 +33,10 @@ ROOT = Path(__file__).parent.parent
 for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(name, None)
 os.environ["MLP_OVERSUBSCRIBE"] = "1"  # so that several threads are tested on any machine
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 # A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
 # processes of the tests would inherit that, and `mlp` heeds it.
