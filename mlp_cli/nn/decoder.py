@@ -177,7 +177,8 @@ class Decoder:
         above = (*self.reconstructions[1:], z)
         for layer, q in zip(self._layers[worker], above, strict=True):
             ops.combine_backward(layer.combinator, layer.error, layer.delta, layer.dA)
-            ops.normalise_backward(layer.delta, layer.norm, layer.norm.variance)  # δ
+            unused = layer.norm.variance  # for ∂D/∂β: u has no β
+            ops.normalise_backward(layer.delta, layer.norm, unused)  # δ
             ops.product(layer.delta.T, q, layer.dV)  # ΔV = δᵀ q
             ops.barrier(worker)
             ops.product(layer.whole_delta, layer.V_above, layer.error_above)  # δ V
