@@ -48,6 +48,13 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1e38)]
 Strength = Annotated[float, Field(ge=0, le=1000)]
 Range = Annotated[tuple[Strength, Strength], Strict(False)]
+ViewName = Annotated[
+    str,
+    Field(
+        pattern="^(raw|upright|width-([89]|1[0-9]|2[0-8]))$",
+        description="raw, upright or width-N with N from 8 to 28",
+    ),
+]
 
 DEFAULT_INITS: dict[str, InitialiserName] = {
     "relu": "he_normal",
@@ -114,6 +121,24 @@ class DataConfig(Section):
         description="unit: pixels from 0 to 1. standard: mean 0 and standard deviation 1 over the "
         "training pixels (LeCun et al., Efficient BackProp, 1998).",
     )
+    views: Annotated[
+        tuple[ViewName, ...],
+        Strict(False),
+        Field(max_length=8, json_schema_extra={"minItems": 1, "uniqueItems": True}),
+    ] = Field(
+        ("raw",),
+        description="What the network sees of each image, side by side, after its distortion. raw: "
+        "the image itself. upright: without its slant (LeCun et al., 1998). width-N: upright, with "
+        "its box scaled to N pixels wide and 20 high (Meier et al., 2011), or in proportion if "
+        "images are not 28 × 28.",
+    )
+
+    @field_validator("views")
+    @classmethod
+    def _different(cls, views: tuple[str, ...]) -> tuple[str, ...]:
+        if not views or len({*views}) < len(views):
+            raise PydanticCustomError("views", "there is none, or one of them twice")
+        return views
 
     @field_validator("path")
     @classmethod

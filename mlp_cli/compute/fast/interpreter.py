@@ -18,6 +18,7 @@ from mlp_cli.compute.fast import (
     products,
     randomness,
     updates,
+    views,
 )
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
@@ -26,12 +27,13 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 (
     PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES,
     CLIP, UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
-    FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT,
+    FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT, MAKE_VIEW,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
     _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier,
     _squares, _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
+    _make_view,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
@@ -258,6 +260,20 @@ def _execute(program, constants, like):
                 line[_learn_lit.m], line[_learn_lit.width], line[_learn_lit.rule],
                 line[_learn_lit.panel], line[_learn_lit.first_slot], line[_learn_lit.second_slot],
                 factors, constants[i], line[_learn_lit.room],
+            )  # fmt: skip
+        elif code == MAKE_VIEW:
+            height, width = line[_make_view.height], line[_make_view.width]
+            count, pixels, stride = line[_make_view.count], height * width, line[_make_view.stride]
+            source = numba.carray(pointer(line[_make_view.source]), count * pixels, real)
+            x = numba.carray(pointer(line[_make_view.x]), count * stride, real)
+            scale = numba.carray(pointer(line[_make_view.scale]), pixels, real)
+            shift = numba.carray(pointer(line[_make_view.shift]), pixels, real)
+            padded = numba.carray(
+                pointer(line[_make_view.padded]), (height + 3) * (width + 3), real
+            )
+            views.make_view(
+                source, x, scale, shift, padded, height, width, stride,
+                line[_make_view.is_upright], constants[i, 0], constants[i, 1],
             )  # fmt: skip
     flush_to_zero(control)
 

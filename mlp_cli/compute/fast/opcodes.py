@@ -19,6 +19,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     GradientLit,
     LearnLit,
     LookUp,
+    MakeView,
     Operand,
     ReadImages,
     ResampleImages,
@@ -266,7 +267,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     Product, Descend, Learn, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages,
     LookUp, Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
     Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
-    ForwardLit, GradientLit, LearnLit,
+    ForwardLit, GradientLit, LearnLit, MakeView,
 )  # fmt: skip
 BARRIER_WORDS = 3
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
