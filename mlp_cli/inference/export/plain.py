@@ -81,7 +81,7 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
     weights = [W.astype(np.float64) for W in network.weights]
     biases = [b.astype(np.float64) for b in network.biases]
     # The model sees input / (white · std) − mean / std.
-    mean, std = (np.asarray(value, np.float64) for value in model.scaling)
+    mean, std = (np.asarray(value, np.float64) for value in model.scaling[:2])
     with np.errstate(over="ignore", invalid="ignore"):
         biases[0] -= weights[0] @ np.broadcast_to(mean / std, network.sizes[:1])
         weights[0] /= white * std
