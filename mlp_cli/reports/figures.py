@@ -151,20 +151,29 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
         np.concatenate([firsts, seen.images], axis=1).reshape(-1, height, width),
         captions,
         columns=1 + len(seen.epochs),
+        cell=CELL * width / dataset.image_shape[1],
     )
 
 
 def _draw_sheet(
-    path: Path, title: str, images: Array, captions: Sequence[str], columns: int = COLUMNS
+    path: Path,
+    title: str,
+    images: Array,
+    captions: Sequence[str],
+    columns: int = COLUMNS,
+    cell: float = CELL,
 ) -> None:
-    """Draw images (n, height, width) from 0 (black) to 1 (white), with their captions below."""
+    """Draw images (n, height, width) from 0 (black) to 1 (white), with their captions below.
+
+    A column is `cell` inches wide.
+    """
     from matplotlib.figure import Figure  # the import is slow, and needs the extra
 
     n, height, width = images.shape
     rows = max(1, -(-n // columns))
     down, across = height + max(1, round(CAPTION * height)), width + max(1, round(GAP * width))
     sheet = np.ones((rows * down, columns * across))
-    figure_width, sheet_height = columns * CELL, rows * CELL * down / across
+    figure_width, sheet_height = columns * cell, rows * cell * down / across
     figure = Figure(figsize=(figure_width, sheet_height + HEADING))
     axes = figure.add_axes((0, 0, 1, sheet_height / (sheet_height + HEADING)))
     axes.set_axis_off()
