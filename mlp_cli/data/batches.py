@@ -32,9 +32,9 @@ def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
 
 
 class InputScaling(NamedTuple):
-    """The network sees (pixel / 255 − mean) / std of each view, or of the image if it is None.
+    """The network sees (pixel / 255 − mean) / std of each view of an image.
 
-    Mean and std are scalars or arrays (inputs,).
+    Mean and std are scalars or arrays (inputs,). `views` is None if there is only the image itself.
     """
 
     mean: float | Array = 0.0
@@ -43,9 +43,10 @@ class InputScaling(NamedTuple):
 
 
 def standard_scaling(split: Split) -> InputScaling:
-    """Return the scaling to mean 0 and deviation 1 over all pixels of a split, without views.
+    """Return the scaling to mean 0 and deviation 1 over all pixels of a split.
 
-    The deviation is taken as 1 if all pixels are equal, so that it can be divided by.
+    The pixels are those of the images themselves, not of their views. The deviation is taken as 1
+    if all pixels are equal, so that it can be divided by.
     """
     counts = np.zeros(256, np.int64)
     for start in range(0, len(split), 1000):  # in parts: bincount copies to 64 bits
