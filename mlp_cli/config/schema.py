@@ -20,10 +20,10 @@ from mlp_cli.config.choices import (
     SGDConfig,
 )
 from mlp_cli.config.data_section import DataConfig
+from mlp_cli.config.model_section import ModelConfig
 from mlp_cli.config.sections import (
     DistortionConfig,
     LoggingConfig,
-    ModelConfig,
     RegularisationConfig,
     Section,
     TrainingConfig,
@@ -84,6 +84,11 @@ class Config(Section):
         if self.model.batch_norm and self.training.batch_size == 1:
             yield Conflict(
                 ("model.batch_norm", "training.batch_size"),
+                "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
+            )
+        if self.model.decoder is not None and self.training.batch_size == 1:
+            yield Conflict(
+                ("model.decoder", "training.batch_size"),
                 "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
             )
         if self.model.negative_slope is not None and self.model.activation != "leaky_relu":

@@ -33,6 +33,15 @@ def strength(config: DistortionConfig, progress: float) -> float:
     return 1 - (1 - config.eased) * late / config.ease if late else 1.0
 
 
+def weakened(config: DistortionConfig, share: float) -> DistortionConfig:
+    """Return the same distortions at a share (0 to 1) of their strength."""
+    low, high = config.elastic
+    sizes = {
+        name: share * getattr(config, name) for name in ("rotation", "scale", "shear", "shift")
+    }
+    return config.model_copy(update={**sizes, "elastic": (share * low, share * high)})
+
+
 def smoothing(n: int, sigma: float) -> Array:
     """Return G (n, n): each row a Gaussian of deviation σ, with sum 1 before the edges cut it."""
     at = np.arange(n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import InputScaling
 from mlp_cli.data.dataset import Split, whole
+from mlp_cli.data.distortion import Distorter
 from mlp_cli.data.views import build_views
 from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.nn.buffers import Array, Pixels
@@ -27,6 +28,7 @@ from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
+TRAINING = "optimizer.", "average.", "decoder."  # what only training needs
 MAX_LISTED = 10  # runs of a folder, the newest
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
@@ -99,7 +101,7 @@ class Model:
             batch_norm=norm,
             negative_slope=config.model.negative_slope,
         )
-        others = [name for name in checkpoint.arrays if name.startswith(("optimizer.", "average."))]
+        others = [name for name in checkpoint.arrays if name.startswith(TRAINING)]
         restore_parameters(network, checkpoint, others)
         if norm:
             self.network = network.without_norm()
@@ -142,14 +144,27 @@ class Model:
 
     def logits(self, split: Split) -> Array:
         """Return the last layer's weighted inputs z (n, classes), in the split's order."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            z, _, _ = Forward(self.network, split, self.scaling, NumPyKernels())()
-        if not (np.abs(z) < LARGEST_LOGIT).all():
-            raise CheckpointError(
-                f"{self.path}: its weights are so large that its outputs give no probabilities. "
-                "Use another checkpoint, or train again with a lower optimizer.learning_rate."
-            )
-        return z
+        return self.forward(split)()
+
+    def forward(self, split: Split, distorter: Distorter | None = None) -> Callable[[], Array]:
+        """Return a function that computes the `logits` of a split, valid until its next call.
+
+        If there is a `distorter`, each call takes the images as they were distorted last.
+        """
+        compute = Forward(self.network, split, self.scaling, NumPyKernels(), distorter)
+
+        def logits() -> Array:
+            with np.errstate(over="ignore", invalid="ignore"):
+                z, _, _ = compute()
+            if not (np.abs(z) < LARGEST_LOGIT).all():
+                raise CheckpointError(
+                    f"{self.path}: its weights are so large that its outputs give no "
+                    "probabilities. Use another checkpoint, or train again with a lower "
+                    "optimizer.learning_rate."
+                )
+            return z
+
+        return logits
 
     def _logits_of(self, images: Pixels) -> Array:
         images = np.asarray(images)

@@ -28,7 +28,7 @@ from mlp_cli.training.build import build_trainer
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 10
 MAX_IMAGES = 20 * COLUMNS  # on a sheet
-CELL, HEADING = 0.9, 0.4  # inches
+CELL, HEADING, LINE = 0.9, 0.4, 0.2  # inches; LINE is a second line of the heading
 CAPTION, GAP = 0.5, 0.15  # shares of an image's height and width
 DOTS = 150  # per inch
 
@@ -63,6 +63,8 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     )
     if len(shown) < len(wrong):
         title += f", the {len(shown)} most certain"
+    if evaluation.averaging is not None:
+        title += f"\n{evaluation.averaging}"
     _draw_sheet(
         path,
         title,
@@ -174,15 +176,16 @@ def _draw_sheet(
     down, across = height + max(1, round(CAPTION * height)), width + max(1, round(GAP * width))
     sheet = np.ones((rows * down, columns * across))
     figure_width, sheet_height = columns * cell, rows * cell * down / across
-    figure = Figure(figsize=(figure_width, sheet_height + HEADING))
-    axes = figure.add_axes((0, 0, 1, sheet_height / (sheet_height + HEADING)))
+    whole_height = sheet_height + HEADING + LINE * title.count("\n")
+    figure = Figure(figsize=(figure_width, whole_height))
+    axes = figure.add_axes((0, 0, 1, sheet_height / whole_height))
     axes.set_axis_off()
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         top, left = place // columns * down, place % columns * across
         sheet[top : top + height, left : left + width] = image
         axes.text(left, top + height, caption, fontsize=6, va="top", parse_math=False)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    above = 1 - 0.1 / (sheet_height + HEADING)
+    above = 1 - 0.1 / whole_height
     figure.text(0.01, above, title, fontsize=9, va="top", parse_math=False)
     drawn = io.BytesIO()
     with warnings.catch_warnings():

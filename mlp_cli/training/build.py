@@ -19,7 +19,6 @@ from mlp_cli.config.choices import (
     StepConfig,
 )
 from mlp_cli.config.schema import Config
-from mlp_cli.config.sections import RegularisationConfig
 from mlp_cli.data.batches import InputScaling, standard_scaling
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.data.views import build_views
@@ -42,20 +41,23 @@ def build_network(config: Config, pixels: int, classes: int, dtype: str) -> Netw
         dtype,
         batch_norm=config.model.batch_norm,
         negative_slope=config.model.negative_slope,
+        decoder=config.model.decoder is not None,
     )
     assert config.model.init is not None  # resolved when the configuration was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
     return network
 
 
-def build_regularisers(config: RegularisationConfig) -> Regularisers:
+def build_regularisers(config: Config) -> Regularisers:
     """Build what is added to the steps."""
+    added = config.regularisation
     return Regularisers(
-        Dropout(config.input_dropout, config.dropout),
-        Noise(config.input_noise, config.noise),
-        config.max_norm,
-        config.label_smoothing,
-        config.average,
+        Dropout(added.input_dropout, added.dropout),
+        Noise(added.input_noise, added.noise),
+        added.max_norm,
+        added.label_smoothing,
+        added.average,
+        config.model.decoder or 0.0,
     )
 
 
@@ -118,6 +120,6 @@ def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
         scaling._replace(views=views),
         Plan(config.seed, batch_size, config.training.epochs, config.training.patience),
         engine,
-        build_regularisers(config.regularisation),
+        build_regularisers(config),
         None if config.distortion.is_none else config.distortion,
     )

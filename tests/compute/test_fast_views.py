@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from mlp_cli.compute.engine import Engine
 from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.threads import ThreadTeam
+from mlp_cli.config.data_section import DataConfig
 from mlp_cli.config.load import from_dict
-from mlp_cli.data.dataset import load_dataset
+from mlp_cli.data.dataset import Source, load_source
 from mlp_cli.data.views import build_views
 from mlp_cli.nn.views import ViewBuffer
 from mlp_cli.training.build import build_trainer
@@ -57,6 +60,11 @@ def test_compiled_views_agree(shape: tuple[int, int], dtype: str, tolerance: flo
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=tolerance)
 
 
+@cache
+def drawn_digits() -> Source:
+    return load_source(DataConfig(dataset="synthetic"), Path())
+
+
 def trainer(
     kernels: NumPyKernels | FastKernels,
     threads: int,
@@ -74,7 +82,7 @@ def trainer(
         **sections,
     }
     config = from_dict(settings, "the test")
-    dataset = load_dataset(config, None)  # type: ignore[arg-type]
+    dataset = drawn_digits().split(config)
     train = replace(dataset.train, rows=dataset.train.rows[:302])
     return build_trainer(
         config, replace(dataset, train=train), Engine(ThreadTeam(threads), kernels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from mlp_cli.compute.fast.image_opcodes import (
     MakeView,
     ReadImages,
     ResampleImages,
-    with_addresses,
 )
-from mlp_cli.compute.fast.opcodes import Line
 from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.compute.fast.writer import Writer
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
 from mlp_cli.nn.image_ops import ImageOps
 from mlp_cli.nn.views import View, ViewBuffer
@@ -24,7 +22,7 @@ from mlp_cli.nn.views import View, ViewBuffer
 SAMPLE = 1000  # images of which the lit pixels are counted
 
 
-class ImageRecorder(ImageOps):
+class ImageRecorder(Writer, ImageOps):
     """Operations on images that are recorded and not done, for one worker.
 
     Parameters
@@ -34,25 +32,15 @@ class ImageRecorder(ImageOps):
 
     Attributes
     ----------
-    lines
-        What was recorded.
     own
         The inputs in which a worker finds black pixels, by the addresses of their buffers.
-    arrays
-        What the lines need, kept alive.
     """
 
     def __init__(self, inputs: dict[int, Inputs]) -> None:
+        super().__init__()
         self._inputs = inputs
         self.own: dict[int, Inputs] = {}
         self._may_be_black = True
-        self.lines: list[Line] = []
-        self.arrays: list[Any] = []
-
-    def write(self, operation: Any, *constants: float) -> None:
-        """Write an operation down, with the addresses of its arrays."""
-        self.arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
-        self.lines.append(Line(with_addresses(operation), constants))
 
     def read_images(
         self,

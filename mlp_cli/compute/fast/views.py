@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from mlp_cli.compute.fast.intrinsics import jit
+from mlp_cli.compute.fast.intrinsics import jit, part, pointer
 from mlp_cli.nn.views import FAR, LARGEST_SCALE, LEAST_VARIANCE, LIT
 
 _LIT, _FAR, _SMALLEST = float(LIT), FAR, 1 / LARGEST_SCALE
@@ -90,7 +91,7 @@ def _resample(image, maps, out, scale, shift, padded, height, width):
 
 
 @jit
-def make_view(
+def _make_view(
     source, x, scale, shift, padded, height, width, stride, is_upright, box_height, box_width
 ):
     """Write a view of each image of `source`, scaled, to x, whose rows are `stride` apart."""
@@ -112,3 +113,18 @@ def make_view(
         t_j = (left + right) / 2 + lean * (middle - centre)
         maps = down, lean * down, across, middle, t_j
         _resample(image, maps, out, scale, shift, padded, height, width)
+
+
+@part
+def make_view(like, line, at, constants):
+    """Run a line of a program that is a `MakeView`, whose operands are `at` these columns."""
+    height, width, stride = line[at.height], line[at.width], line[at.stride]
+    pixels, real = height * width, like.dtype
+    _make_view(
+        numba.carray(pointer(line[at.source]), line[at.count] * pixels, real),
+        numba.carray(pointer(line[at.x]), line[at.count] * stride, real),
+        numba.carray(pointer(line[at.scale]), pixels, real),
+        numba.carray(pointer(line[at.shift]), pixels, real),
+        numba.carray(pointer(line[at.padded]), (height + 3) * (width + 3), real),
+        height, width, stride, line[at.is_upright], constants[0], constants[1],
+    )  # fmt: skip

@@ -120,7 +120,7 @@ def score(model: Model, dataset: Dataset, split: str) -> Scored:
     """
     images = dataset.test if split == "test" else dataset.validation
     assert images is not None  # `load_images` has read the split
-    found = evaluate([model], images, (dataset.name, split, str(model.path)))
+    found = evaluate([model], images, (dataset.name, split))
     return Scored(
         split,
         found.scores,
