@@ -248,6 +248,8 @@ class Backpropagation:
             decoder.backward(z, worker, ops)
             error = decoder.error(len(hidden) + 1, worker)
             ops.add(output.whole_delta, error, output.whole_delta)  # + ∂D/∂z
+            if not hidden:
+                ops.barrier(worker)  # V was read whole, and its update follows
         layer: OutputLayer | HiddenLayer = output
         while True:
             below, deltaT = layer.below, layer.delta.T

@@ -103,8 +103,8 @@ class Decoder:
         self.weight = weight
         self._factor = 2 * weight / (K * decoded[0])
         self.target = columns_first(K, decoded[0], network.dtype)
-        self.reconstructions, self.deltas = (
-            [columns_first(K, N, network.dtype) for N in decoded] for _ in range(2)
+        self.reconstructions, self.deltas, self._u, errors = (
+            [columns_first(K, N, network.dtype) for N in decoded] for _ in range(4)
         )
         self._rows = [rows_of(worker, workers, K) for worker in range(workers)]
         # Every worker computes all of the last layer for itself, as in `layers`.
@@ -113,7 +113,10 @@ class Decoder:
             for worker in range(workers)
         ]
         self._errors = [
-            [columns_first(K, own.stop - own.start, network.dtype) for own in owned]
+            [
+                *(error[:, own] for error, own in zip(errors, owned, strict=False)),
+                columns_first(K, c, network.dtype),
+            ]
             for owned in self._own
         ]
         self._layers = [
@@ -127,7 +130,8 @@ class Decoder:
         error, error_above = self._errors[worker][layer : layer + 2]
         V = network.parameter_views.decoder_weights[layer]
         A = network.parameter_views.combinators[layer]
-        t, u, hat, s = (np.empty_like(error) for _ in range(4))
+        t, hat, s = (columns_first(*error.shape, network.dtype) for _ in range(3))
+        u = self._u[layer][:, own]
         # Without γ and β, for the curves scale and shift u; and no running statistics are needed.
         gamma, *running, inverse, mean, variance, dgamma = np.ones((7, u.shape[1]), u.dtype)
         return DecodedLayer(
