@@ -117,9 +117,8 @@ def wrong_values() -> Iterator[tuple[str, str]]:
     widths = ["0", "-1", "65537", "1.0", "true", "'9'", "[1]", "{a: 1}", "null", HUGE]
     yield from (("model.hidden", f"[8, {value}, 8]") for value in widths)
     yield from (("model.hidden", value) for value in ("512", "'512'", "{}", str([1] * 101)))
-    names = ["0", "'x'", "{}", "RAW", "null", "width-7", "width-29", "width-08", "width-12.0", "[raw]"]
-    yield from (("data.views", f"[raw, {name}]") for name in names)
-    yield from (("data.views", views) for views in ("[]", "raw", "null", "[raw, upright, raw]"))
+    views = ["[]", "raw", "null", "[raw, raw]", "[RAW]", "[0]", "[[raw]]", "[width-7]", "[width-29]"]
+    yield from (("data.views", value) for value in views)
     ranges = ["3", "[1]", "[1, 2, 3]", "[2, 1]", "[-1, 2]", "['1', 2]", "[true, 2]", "[1, 1001]"]
     for key in RANGES:
         yield from ((key, value) for value in ranges)
@@ -160,9 +159,6 @@ def test_the_ends_of_every_range_are_allowed(path: Path) -> None:
         for value in inside:
             path.write_text(at_line_four(key, value))
             assert isinstance(outcome(path), Config), (key, value)
-    for views in ("[upright]", "[width-8, raw, width-28]"):
-        path.write_text(at_line_four("data.views", views))
-        assert isinstance(outcome(path), Config), views
     keys = {option.key for option in options()}
     lists = {*RANGES, "data.views", "model.hidden"}
     assert keys == {*INTEGERS, *NUMBERS, *NAMES, *BOOLEANS, *lists, "data.path"}
