@@ -88,7 +88,7 @@ def blot(seed: int, shape: tuple[int, int] = (28, 28), discs: int = 7) -> np.nda
     return np.floor(image * 255)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, shapes, st.sampled_from(["upright", "width-8", "width-16", "width-28"]))
 def test_every_pixel_agrees_with_a_plain_computation(
     seed: int, shape: tuple[int, int], name: str
@@ -107,7 +107,7 @@ def test_every_pixel_agrees_with_a_plain_computation(
             np.testing.assert_array_equal(made, image)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds)
 def test_an_upright_image_has_no_covariance_and_keeps_its_centre_of_mass(seed: int) -> None:
     image = blot(seed)
@@ -119,7 +119,7 @@ def test_an_upright_image_has_no_covariance_and_keeps_its_centre_of_mass(seed: i
     np.testing.assert_allclose(view("upright", upright[np.newaxis])[0], upright, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.sampled_from([-2, -1, 1, 2]))
 def test_an_image_sheared_by_hand_is_upright_again(seed: int, shear: int) -> None:
     half = np.random.default_rng(seed).integers(0, 256, (4, 9)).astype(float)
@@ -131,7 +131,7 @@ def test_an_image_sheared_by_hand_is_upright_again(seed: int, shear: int) -> Non
     np.testing.assert_allclose(view("upright", sheared[np.newaxis])[0], image, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.integers(8, 28))
 def test_a_box_is_20_high_and_n_wide_to_a_pixel_in_the_middle_of_the_image(
     seed: int, n: int
@@ -187,7 +187,7 @@ def test_a_row_has_no_slant_and_two_rows_have() -> None:
     assert slant(view("upright", image)[0])[2] == pytest.approx(0, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_float32_agrees_with_float64(seed: int) -> None:
     images = np.stack([blot(seed + i) for i in range(3)])
