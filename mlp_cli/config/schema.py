@@ -1,7 +1,7 @@
 """The model of a whole configuration, and which keys do not go together.
 
-The sections are in `sections` and `choices`. Every value is one of a fixed set of names, or a
-number within bounds; no value names code. `load` reads files into a `Config`.
+The sections are in `sections`, `data_section` and `choices`. Every value is one of a fixed set of
+names, or a number within bounds; no value names code. `load` reads files into a `Config`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mlp_cli.config.choices import (
     ScheduleConfig,
     SGDConfig,
 )
+from mlp_cli.config.data_section import DataConfig
 from mlp_cli.config.model_section import ModelConfig
 from mlp_cli.config.sections import (
-    DataConfig,
     DistortionConfig,
     LoggingConfig,
     RegularisationConfig,

@@ -129,14 +129,15 @@ class Distorter:
         They are the rows (k,) of `images`, which begin at image `first` of the chunk. A worker
         gives only its share of them.
         """
-        for start in range(0, len(rows), PORTION):
+        # Once also without an image: compiled code must know in each worker what x holds.
+        for start in range(0, max(len(rows), 1), PORTION):
             portion = rows[start : start + PORTION]
             k = len(portion)
             if k not in self._buffers[worker]:
                 made = Field.of(k, self._shape, self._dtype), Warp.of(k, self._shape, self._dtype)
                 self._buffers[worker][k] = made
             field, warp = self._buffers[worker][k]
-            if self._config.elastic[1] > 0:
+            if k and self._config.elastic[1] > 0:
                 height, width = self._shape
                 ops.draw_field(field, self._key, self._origin, first + start)
                 noise, s = field.noise, field.s

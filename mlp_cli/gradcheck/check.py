@@ -35,7 +35,7 @@ from mlp_cli.training.build import build_network, build_regularisers
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
 TILING_BYTES = 256_000_000
 LARGEST_BATCH = 1024  # examples; a larger batch proves no more and takes the loop minutes
-MNIST_INPUTS, MNIST_CLASSES = 784, 10
+MNIST_PIXELS, MNIST_CLASSES = 784, 10
 
 
 @dataclass(frozen=True)
@@ -106,25 +106,25 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
 
     The constants of a decoder's combinators are drawn, because most of its gradient is 0 at first.
 
-    The engine is the one that `train` would use. The number of inputs is MNIST's, or that of the
-    files in `data.path`. No other data are read.
+    The engine is the one that `train` would use. The number of pixels is MNIST's, or that of the
+    files in `data.path`, and each view has so many inputs. No other data are read.
 
     Raises
     ------
     DataError
         If the files in `data.path` are missing or malformed.
     """
-    inputs, classes = MNIST_INPUTS, MNIST_CLASSES
+    pixels, classes = MNIST_PIXELS, MNIST_CLASSES
     if config.data.path is not None:
         dataset = load_dataset(config, Path(config.data.path))
-        inputs, classes = dataset.inputs, dataset.classes
-    network = build_network(config, inputs, classes, "float64")
+        pixels, classes = dataset.inputs, dataset.classes
+    network = build_network(config, pixels, classes, "float64")
     random = generator(config.seed, "gradcheck")
     for A in network.parameter_views.combinators:
         A += random.standard_normal(A.shape)  # at first, a decoder hears nothing from above
     K = min(config.training.batch_size, LARGEST_BATCH)
     regularisers = build_regularisers(config)
-    x = random.uniform(0, 1, (K, inputs))
+    x = random.uniform(0, 1, (K, network.sizes[0]))
     y = one_hot(classes, regularisers.label_smoothing, np.dtype("float64"))
     y = y[random.integers(classes, size=K)]
     backpropagate = Backpropagation(

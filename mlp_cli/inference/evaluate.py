@@ -155,10 +155,10 @@ def evaluate(
     first = models[0]
     check_committee(models)
     labels = split.labels[split.rows]
-    if split.images.shape[1] != first.network.sizes[0] or labels.max() >= first.classes:
+    if split.images.shape[1] != first.pixels or labels.max() >= first.classes:
         raise DataError(
             f"the data are images of {split.images.shape[1]} pixels with labels up to "
-            f"{labels.max()}, but {first.path} takes {first.network.sizes[0]} pixels and labels "
+            f"{labels.max()}, but {first.path} takes {first.pixels} pixels and labels "
             f"up to {first.classes - 1}. Give the data that it was trained on."
         )
     if len(models) == 1 and averaging is None:

@@ -21,6 +21,7 @@ from mlp_cli.config.choices import (
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import InputScaling, standard_scaling
 from mlp_cli.data.dataset import Dataset
+from mlp_cli.data.views import build_views
 from mlp_cli.nn import schedules
 from mlp_cli.nn.backprop import Dropout, Noise
 from mlp_cli.nn.network import Network, owned_slices
@@ -31,10 +32,10 @@ from mlp_cli.training.steps import Regularisers
 from mlp_cli.training.trainer import Plan, Trainer
 
 
-def build_network(config: Config, inputs: int, classes: int, dtype: str) -> Network:
-    """Build the network and draw its initial weights."""
+def build_network(config: Config, pixels: int, classes: int, dtype: str) -> Network:
+    """Build the network for images of so many pixels, and draw its initial weights."""
     network = Network(
-        (inputs, *config.model.hidden, classes),
+        (pixels * len(config.data.views), *config.model.hidden, classes),
         config.model.activation,
         config.loss,
         dtype,
@@ -109,12 +110,14 @@ def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
         warmup=config.schedule.warmup,
     )
     is_unit = config.data.scaling == "unit"
+    scaling = InputScaling() if is_unit else standard_scaling(dataset.train)
+    views = build_views(config.data.views, dataset.image_shape)
     return Trainer(
         network,
         optimizer,
         schedule,
         dataset,
-        InputScaling() if is_unit else standard_scaling(dataset.train),
+        scaling._replace(views=views),
         Plan(config.seed, batch_size, config.training.epochs, config.training.patience),
         engine,
         build_regularisers(config),

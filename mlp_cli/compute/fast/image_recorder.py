@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlp_cli.compute.fast.image_opcodes import (
     DrawField,
     LookUp,
+    MakeView,
     ReadImages,
     ResampleImages,
 )
@@ -14,6 +17,7 @@ from mlp_cli.compute.fast.skip_zeros import Inputs
 from mlp_cli.compute.fast.writer import Writer
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
 from mlp_cli.nn.image_ops import ImageOps
+from mlp_cli.nn.views import View, ViewBuffer
 
 SAMPLE = 1000  # images of which the lit pixels are counted
 
@@ -87,6 +91,27 @@ class ImageRecorder(Writer, ImageOps):
         operands = images, rows, maps, field, x, scale, shift, s.padded
         sizes = len(rows), len(images), height, width
         self.write(ResampleImages(*operands, *sizes))
+        self._note_inputs(x, -shift, images)
+
+    def make_views(
+        self,
+        views: Sequence[View],
+        images: Pixels,
+        source: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: ViewBuffer,
+    ) -> None:
+        """Record the making of views."""
+        assert source.flags.c_contiguous and x.strides[1] == x.itemsize
+        padded, (count, n) = s.warp.padded, source.shape
+        height, width = padded.shape[1] - 3, padded.shape[2] - 3
+        for number, (is_upright, *box) in enumerate(views):
+            part = slice(number * n, (number + 1) * n)
+            operands = source, x[:, part], scale[part], shift[part], padded
+            sizes = count, height, width, x.shape[1], is_upright
+            self.write(MakeView(*operands, *sizes), *box)
         self._note_inputs(x, -shift, images)
 
     def forget_inputs(self, z: Array) -> None:

@@ -19,6 +19,7 @@ from mlp_cli.compute.fast import (
     products,
     randomness,
     updates,
+    views,
 )
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
@@ -28,13 +29,13 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
     PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES,
     CLIP, UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
     FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT, TRANSPOSE, ADD_BIAS,
-    DIFFERENCE, COMBINE, COMBINE_BACKWARD,
+    DIFFERENCE, COMBINE, COMBINE_BACKWARD, MAKE_VIEW,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
     _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier,
     _squares, _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
-    _transpose, _add_bias, _difference, _combine, _combine_backward,
+    _transpose, _add_bias, _difference, _combine, _combine_backward, _make_view,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
@@ -233,12 +234,9 @@ def _execute(program, constants, like):
             )
         elif code == UNFOLD:
             first_layer.unfold(
-                line[_unfold.panel],
-                line[_unfold.n],
-                line[_unfold.m],
-                line[_unfold.width],
+                line[_unfold.panel], line[_unfold.n], line[_unfold.m], line[_unfold.width],
                 line[_unfold.W],
-            )
+            )  # fmt: skip
         elif code == FORWARD_LIT:
             first_layer.forward(
                 line[_forward_lit.lit], line[_forward_lit.masks], line[_forward_lit.background],
@@ -290,6 +288,8 @@ def _execute(program, constants, like):
                 line[_combine_backward.delta_u], line[_combine_backward.dA],
                 line[_combine_backward.s], line[_combine_backward.K], line[_combine_backward.n],
             )  # fmt: skip
+        elif code == MAKE_VIEW:
+            views.make_view(like, line, _make_view, constants[i])
     flush_to_zero(control)
 
 

@@ -26,6 +26,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     GradientLit,
     LearnLit,
     LookUp,
+    MakeView,
     Operand,
     ReadImages,
     ResampleImages,
@@ -274,6 +275,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     LookUp, Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
     Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
     ForwardLit, GradientLit, LearnLit, Transpose, AddBias, Difference, Combine, CombineBackward,
+    MakeView,
 )  # fmt: skip
 BARRIER_WORDS = 3
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
