@@ -130,10 +130,11 @@ class Decoder:
         error, error_above = self._errors[worker][layer : layer + 2]
         V = network.parameter_views.decoder_weights[layer]
         A = network.parameter_views.combinators[layer]
-        t, hat, s = (columns_first(*error.shape, network.dtype) for _ in range(3))
         u = self._u[layer][:, own]
+        K, n = u.shape
+        t, hat, s = (columns_first(K, n, u.dtype) for _ in range(3))
         # Without γ and β, for the curves scale and shift u; and no running statistics are needed.
-        gamma, *running, inverse, mean, variance, dgamma = np.ones((7, u.shape[1]), u.dtype)
+        gamma, *running, inverse, mean, variance, dgamma = np.ones((7, n), u.dtype)
         return DecodedLayer(
             V=V[own],
             dV=gradient.decoder_weights[layer][own],
