@@ -12,7 +12,7 @@ from helpers.stand_ins import idx
 
 from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
-from mlp_cli.data.batches import BatchReader, standard_scaling
+from mlp_cli.data.batches import BatchReader, InputScaling, standard_scaling
 from mlp_cli.data.dataset import load_dataset, whole
 from mlp_cli.errors import ConfigError, DataError
 from mlp_cli.nn.rng import generator
@@ -50,7 +50,7 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
     labels = (np.arange(9) % 4).astype(np.uint8)
     split = whole(images, labels)
     scaling = standard_scaling(split)
-    mean, std = scaling
+    mean, std, _ = scaling
     scaled = images.reshape(9, 6) / 255
     assert mean == pytest.approx(scaled.mean())
     assert std == pytest.approx(scaled.std())
@@ -72,7 +72,8 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
 
 
 def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:
-    assert standard_scaling(whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))) == (0.0, 1.0)
+    blank = whole(np.zeros((4, 5), np.uint8), np.zeros(4, np.uint8))
+    assert standard_scaling(blank) == InputScaling(0.0, 1.0)
 
 
 def test_generators_depend_on_their_arguments_alone() -> None:

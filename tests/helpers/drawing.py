@@ -15,6 +15,7 @@ from mlp_cli.config.schema import Config
 SIZES: dict[str, Callable[[random.Random], Any]] = {
     "data.path": lambda draw: None,
     "data.validation": lambda draw: draw.choice([0, draw.randint(1, 300)]),
+    "data.views": lambda draw: draw.sample(["raw", "upright", "width-12"], draw.randint(1, 3)),
     "logging.tensorboard": lambda draw: False,  # needs an extra
     "model.hidden": lambda draw: [draw.randint(1, 20) for _ in range(draw.randint(0, 3))],
     "optimizer.learning_rate": lambda draw: 10 ** draw.uniform(-4, -1),

@@ -32,6 +32,7 @@ from mlp_cli.training.observer import SilentObserver
 # Settings that are not taken from the schema: sizes that a test has time for.
 GIVEN: dict[str, list[Any]] = {
     "data.path": [],
+    "data.views": [["raw"], ["upright", "raw", "width-12"]],
     "logging.tensorboard": [False],  # needs an extra
     "model.hidden": [[], [5], [6, 4]],
     "optimizer.learning_rate": [0.01],

@@ -99,10 +99,11 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         if out.ndim == 1:
             right, out = right[:, np.newaxis], out[:, np.newaxis]
         # A single row lies by rows and by columns. If it is the last, short minibatch of inputs, it
-        # is multiplied as the others are: then `skip_zeros` finds it.
+        # is multiplied as the others are: then `skip_zeros` finds it. And z of such a minibatch has
+        # gaps, so it is by columns, as the others are.
         inputs = self.own.get(left.ctypes.data)
-        is_short = len(out) == 1 and inputs is not None and len(inputs.x) > 1
-        if is_short or not _by_rows(out):
+        is_short = inputs is not None and len(inputs.x) > 1
+        if not _by_rows(out) or (len(out) == 1 and (is_short or not _by_rows(left))):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
         (m, k), n = left.shape, right.shape[1]
         is_mkls = MKL is not None and m * n * k > LARGE  # faster still, on Intel's processors
