@@ -121,7 +121,7 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
     network = build_network(config, pixels, classes, "float64")
     random = generator(config.seed, "gradcheck")
     for A in network.parameter_views.combinators:
-        A += random.standard_normal(A.shape)  # at first, a decoder hears nothing from above
+        A += 0.3 * random.standard_normal(A.shape)  # at first, it hears nothing from above
     K = min(config.training.batch_size, LARGEST_BATCH)
     regularisers = build_regularisers(config)
     x = random.uniform(0, 1, (K, network.sizes[0]))

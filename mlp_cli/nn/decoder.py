@@ -103,8 +103,8 @@ class Decoder:
         self.weight = weight
         self._factor = 2 * weight / (K * decoded[0])
         self.target = columns_first(K, decoded[0], network.dtype)
-        self.reconstructions, self.deltas, self._u, errors = (
-            [columns_first(K, N, network.dtype) for N in decoded] for _ in range(4)
+        self.reconstructions, self.deltas, self._t, self._u, errors = (
+            [columns_first(K, N, network.dtype) for N in decoded] for _ in range(5)
         )
         self._rows = [rows_of(worker, workers, K) for worker in range(workers)]
         # Every worker computes all of the last layer for itself, as in `layers`.
@@ -130,9 +130,9 @@ class Decoder:
         error, error_above = self._errors[worker][layer : layer + 2]
         V = network.parameter_views.decoder_weights[layer]
         A = network.parameter_views.combinators[layer]
-        u = self._u[layer][:, own]
+        t, u = self._t[layer][:, own], self._u[layer][:, own]
         K, n = u.shape
-        t, hat, s = (columns_first(K, n, u.dtype) for _ in range(3))
+        hat, s = (columns_first(K, n, u.dtype) for _ in range(2))
         # Without γ and β, for the curves scale and shift u; and no running statistics are needed.
         gamma, *running, inverse, mean, variance, dgamma = np.ones((7, n), u.dtype)
         return DecodedLayer(

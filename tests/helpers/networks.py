@@ -68,7 +68,7 @@ def draw_network(
 def draw_combinators(network: Network, generator: np.random.Generator) -> None:
     """Move the constants of a decoder away from their start, where most of its gradient is 0."""
     for A in network.parameter_views.combinators:
-        A += generator.standard_normal(A.shape)
+        A += 0.5 * generator.standard_normal(A.shape)
 
 
 def kept_for(f: Activation, z: np.ndarray) -> np.ndarray:
