@@ -33,6 +33,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.errors import ConfigError, did_you_mean
 from mlp_cli.gradcheck import check
 from mlp_cli.gradcheck.check import GradientCheck
+from mlp_cli.inference.averaging import choose_averaging
 from mlp_cli.inference.evaluate import evaluate_checkpoints
 from mlp_cli.inference.evaluation import Evaluation
 from mlp_cli.inference.model import Model, load
@@ -166,6 +167,8 @@ def evaluate(
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
     data_path: str | os.PathLike[str] | None = None,
+    average: int | None = None,
+    strength: float | None = None,
 ) -> Evaluation:
     """Score a run or checkpoint, or several as one committee, as `mlp eval` does.
 
@@ -180,6 +183,12 @@ def evaluate(
     data_path
         Where the data are now, in place of those that the run was trained on. For the "test" split,
         they may be any images of its size; without labels, `predictions` alone are there.
+    average
+        Average the log-probabilities of so many distortions of each image, 1 to 1000. They are
+        those that the network was trained with, weaker. The undistorted image is not one of them.
+    strength
+        The strength of these distortions, above 0 and at most 1, the strength in training. If it is
+        None, it is 0.25.
 
     Raises
     ------
@@ -192,7 +201,8 @@ def evaluate(
     several = [runs] if isinstance(runs, str | os.PathLike) else runs
     place = None if data_path is None else given_path(data_path)
     paths = [given_path(run) for run in several]
-    return evaluate_checkpoints(paths, split, _data_dir(data_dir), place)
+    averaging = choose_averaging(average, strength)
+    return evaluate_checkpoints(paths, split, _data_dir(data_dir), place, averaging=averaging)
 
 
 def check_gradient(

@@ -12,9 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from helpers.browser import chromium
 from helpers.killed_runs import Runs, make_runs
+from helpers.loaded import Loaded
 from helpers.own_images import write_own_images
 from helpers.proofs import Proof, table
 from helpers.quick_training import Train, train_quietly, write_quick_config
@@ -31,6 +33,10 @@ ROOT = Path(__file__).parent.parent
 for name in ("MLP_MIRROR", "MLP_DATA_DIR", "OMP_NUM_THREADS", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(name, None)
 os.environ["MLP_OVERSUBSCRIBE"] = "1"  # so that several threads are tested on any machine
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 # A shell that starts the tests in the background ignores SIGINT, and `nohup` ignores SIGHUP. The
 # processes of the tests would inherit that, and `mlp` heeds it.
@@ -50,6 +56,14 @@ def compiled_kernels() -> None:
     program = ROOT / "tests" / "helpers" / "compile_kernels.py"
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, program], env=environ, capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> Iterator[None]:
+    """Have a process that has loaded `mlp`."""
+    Loaded.current = Loaded()
+    yield
+    Loaded.current.close()
 
 
 @pytest.fixture(scope="session")
@@ -103,15 +117,8 @@ def mlp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `mlp` as a separate process in an empty folder, with warnings as errors."""
 
     def run(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "mlp_cli", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+        return Loaded.current.run(list(map(str, arguments)), tmp_path, environment)
 
     return run
 

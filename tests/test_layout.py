@@ -43,7 +43,7 @@ HOMES = {
     "pydantic_core": "config",
     "requests": "data.transfer",
     "safetensors": "inference.export.safetensors_file",
-    "threadpoolctl": "api sweep.cluster_task",
+    "threadpoolctl": "api inference.averaging sweep.cluster_task",
     "tensorboardX": "runs.tensorboard",
     "tqdm": "runs.progress",
     "urllib3": "data.transfer",

@@ -73,6 +73,19 @@ from mlp_cli.storage.paths import STREAM
     metavar="FILE.png",
     help="Draw the misclassified images. The file may also be .pdf or .svg.",
 )
+@option(
+    "--average",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Average the answers to N distortions of each image, like those that the network was "
+    "trained with but weaker. The undistorted image is not one of them.",
+)
+@option(
+    "--strength",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="S",
+    help="Strength of these distortions: 1 is that in training, and the default is 0.25.",
+)
 @json_option
 def evaluate(
     checkpoints: Sequence[Path],
@@ -82,6 +95,8 @@ def evaluate(
     max_error: float | None,
     predictions: Path | None,
     mistakes: Path | None,
+    average: int | None,
+    strength: float | None,
     as_json: bool,
 ) -> None:
     """Score a trained network, or several as one committee.
@@ -91,7 +106,10 @@ def evaluate(
     """
     if predictions == STREAM and as_json:
         raise click.UsageError("--predictions - and --json would both print to stdout. Give one.")
+    if average is None and strength is not None:
+        raise click.UsageError("--strength needs --average, the number of distortions.")
 
+    from mlp_cli.inference.averaging import choose_averaging
     from mlp_cli.inference.evaluate import evaluate_checkpoints
     from mlp_cli.reports import text
     from mlp_cli.runs.progress import ProgressObserver
@@ -103,7 +121,8 @@ def evaluate(
 
         figures.check_picture(mistakes)
     warn = ProgressObserver().warn
-    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn)
+    averaging = choose_averaging(average, strength)
+    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn, averaging)
     if evaluation.labels is None:
         for given, name in ((max_error, "--max-error"), (mistakes, "--mistakes")):
             if given is not None:

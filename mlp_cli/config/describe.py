@@ -96,7 +96,11 @@ def _allowed(entry: dict[str, Any]) -> str:
         if "prefixItems" in entry:
             of = entry["prefixItems"]
             return f"a list of {len(of)}, each {_allowed(of[0])}"
-        return f"a list of at most {entry['maxItems']}, each {_allowed(entry['items'])}"
+        least = f"{entry['minItems']} to " if "minItems" in entry else "at most "
+        different = ", all different" if entry.get("uniqueItems") else ""
+        return f"a list of {least}{entry['maxItems']}{different}, each {_allowed(entry['items'])}"
+    if "pattern" in entry:
+        return str(entry["description"])
     words = {
         "boolean": "true or false",
         "integer": "an integer",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, get_args
 
 from mlp_cli.config.choices import CHOICES, DEFAULT_NAMES, SGDConfig
 from mlp_cli.config.lines import as_changes
+from mlp_cli.config.model_section import ActivationName, ModelConfig
 from mlp_cli.config.schema import Config, LossName
-from mlp_cli.config.sections import ActivationName, ModelConfig
 from mlp_cli.config.wording import shown
 
 # For each choice, the key or the section whose values are usually chosen for it. `null` gives each

@@ -1,7 +1,7 @@
 """The model of a whole configuration, and which keys do not go together.
 
-The sections are in `sections` and `choices`. Every value is one of a fixed set of names, or a
-number within bounds; no value names code. `load` reads files into a `Config`.
+The sections are in `sections`, `data_section` and `choices`. Every value is one of a fixed set of
+names, or a number within bounds; no value names code. `load` reads files into a `Config`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from mlp_cli.config.choices import (
     ScheduleConfig,
     SGDConfig,
 )
+from mlp_cli.config.data_section import DataConfig
+from mlp_cli.config.model_section import ModelConfig
 from mlp_cli.config.sections import (
-    DataConfig,
     DistortionConfig,
     LoggingConfig,
-    ModelConfig,
     RegularisationConfig,
     Section,
     TrainingConfig,
@@ -84,6 +84,11 @@ class Config(Section):
         if self.model.batch_norm and self.training.batch_size == 1:
             yield Conflict(
                 ("model.batch_norm", "training.batch_size"),
+                "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
+            )
+        if self.model.decoder is not None and self.training.batch_size == 1:
+            yield Conflict(
+                ("model.decoder", "training.batch_size"),
                 "needs minibatches, but training.batch_size is 1. Set it to 2 or more.",
             )
         if self.model.negative_slope is not None and self.model.activation != "leaky_relu":

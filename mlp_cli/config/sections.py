@@ -1,4 +1,4 @@
-"""The sections of a configuration that are not a choice: data, model, distortion, and so on.
+"""The sections of a configuration that are not a choice, except `data` (`data_section`).
 
 Each section is a model of its keys with their defaults, bounds and meanings. The models are strict:
 no value is converted, except that an integer is a number. They know no other keys, and they do not
@@ -12,36 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from mlp_cli.errors import ConfigError
-from mlp_cli.storage.paths import given_path
-
-DatasetName = Literal["mnist", "synthetic"]
-Scaling = Literal["unit", "standard"]
-ActivationName = Literal[
-    "relu",
-    "leaky_relu",
-    "elu",
-    "softplus",
-    "silu",
-    "gelu",
-    "tanh",
-    "scaled_tanh",
-    "sigmoid",
-    "identity",
-]
-InitialiserName = Literal[
-    "he_normal",
-    "he_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "nielsen",
-    "nielsen_large",
-]
 DType = Literal["float32", "float64"]
 
-Width = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 # Absurdly large rates are allowed, so that a divergence can be provoked; float32 ends at 3.4e38.
@@ -49,137 +21,11 @@ Rate = Annotated[float, Field(gt=0, le=1e38)]
 Strength = Annotated[float, Field(ge=0, le=1000)]
 Range = Annotated[tuple[Strength, Strength], Strict(False)]
 
-DEFAULT_INITS: dict[str, InitialiserName] = {
-    "relu": "he_normal",
-    "leaky_relu": "he_normal",
-    "elu": "he_normal",
-    "softplus": "he_normal",
-    "silu": "he_normal",
-    "gelu": "he_normal",
-    "scaled_tanh": "lecun_normal",
-}
-
 
 class Section(BaseModel):
     """Base class of all sections."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataConfig(Section):
-    """The data to train, validate and test on."""
-
-    dataset: DatasetName = Field(
-        "mnist", description="MNIST, or 12,000 digits that the program draws itself."
-    )
-    path: Annotated[str, Field(min_length=1)] | None = Field(
-        None,
-        description="File or folder with your own images: pictures in a folder for each class, "
-        "CSV, .npz, .npy or IDX. It replaces `dataset`, and is relative to the working directory; "
-        "`~` is the home folder.",
-    )
-    validation: int = Field(
-        5000,
-        ge=0,
-        le=1_000_000_000,
-        description="Number of training images held out, chosen by the seed, to select the best "
-        "epoch; 0 for none.",
-    )
-    stratify: bool = Field(
-        False,
-        description="Whether each class keeps its share among the held-out images, and among those "
-        "that `limit` leaves.",
-    )
-    limit: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000_000,
-        description="Number of images to train on, chosen by the seed from those that are not held "
-        "out; null for all. The images of a smaller limit are among those of a larger one, with "
-        "`stratify` class by class.",
-    )
-    download: bool = Field(
-        True, description="Whether `train` may fetch MNIST if it is missing or damaged."
-    )
-    fallback: Literal["synthetic"] | None = Field(
-        None,
-        description="Train on the drawn digits, with a warning, if MNIST is missing and cannot be "
-        "fetched.",
-    )
-    test: bool = Field(
-        True, description="Whether the test set is read, and scored once at the end."
-    )
-    scaling: Scaling = Field(
-        "unit",
-        description="unit: pixels from 0 to 1. standard: mean 0 and standard deviation 1 over the "
-        "training pixels (LeCun et al., Efficient BackProp, 1998).",
-    )
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str | None) -> str | None:
-        if path is None:
-            return None
-        try:
-            absolute = str(given_path(path).absolute())
-            absolute.encode()
-        except ConfigError as error:
-            raise PydanticCustomError("path", "{reason}", {"reason": str(error)}) from None
-        except OSError:
-            raise PydanticCustomError(
-                "no_folder", "is relative, but the working directory is gone"
-            ) from None
-        except UnicodeEncodeError:
-            raise PydanticCustomError(
-                "no_folder", "is relative, but the working directory's name is not UTF-8"
-            ) from None
-        return absolute
-
-
-class ModelConfig(Section):
-    """The network: its hidden layers, their activation and normalisation, its initial weights."""
-
-    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=100)] = Field(
-        (512, 256),
-        description="Number of neurons in each hidden layer, starting at the input; `[]` is "
-        "softmax regression.",
-    )
-    activation: ActivationName = Field(
-        "relu",
-        description="Activation function f(z) of the hidden neurons. softplus is log(1 + eᶻ); silu "
-        "is z σ(z), with the sigmoid σ (Ramachandran et al., 2017); gelu is z Φ(z), with the "
-        "normal distribution function Φ, not approximated (Hendrycks and Gimpel, 2016); "
-        "scaled_tanh is 1.7159 tanh(2z/3) (LeCun et al., 1998).",
-    )
-    negative_slope: Share | None = Field(
-        None,
-        validate_default=True,
-        description="Slope of leaky_relu below 0; null means 0.01. It belongs to leaky_relu alone.",
-    )
-    batch_norm: bool = Field(
-        False,
-        description="Whether the weighted inputs of each hidden layer are normalised over the "
-        "minibatch (Ioffe and Szegedy, 2015).",
-    )
-    init: InitialiserName | None = Field(
-        None,
-        validate_default=True,
-        description="Distribution of the initial weights (He et al., 2015; Glorot and Bengio, "
-        "2010; LeCun et al., 1998; Nielsen, 2015, chapters 3 and 1). null means he_normal for "
-        "relu, leaky_relu, elu, softplus, silu and gelu, lecun_normal for scaled_tanh, and "
-        "glorot_uniform otherwise.",
-    )
-
-    @field_validator("negative_slope")
-    @classmethod
-    def _resolved_slope(cls, slope: float | None, info: ValidationInfo) -> float | None:
-        is_leaky = info.data.get("activation") == "leaky_relu"
-        return 0.01 if slope is None and is_leaky else slope
-
-    @field_validator("init")
-    @classmethod
-    def _resolved(cls, init: InitialiserName | None, info: ValidationInfo) -> InitialiserName:
-        return init or DEFAULT_INITS.get(info.data.get("activation", "relu"), "glorot_uniform")
 
 
 class DistortionConfig(Section):

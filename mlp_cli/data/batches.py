@@ -12,6 +12,7 @@ import numpy as np
 
 from mlp_cli.data.dataset import Split
 from mlp_cli.data.distortion import Distorter
+from mlp_cli.data.views import Viewer, Views
 from mlp_cli.nn.buffers import Array, Bits, Rows
 from mlp_cli.nn.ops import NUMPY, Ops
 from mlp_cli.nn.rng import generator
@@ -31,16 +32,21 @@ def epoch_keys(seed: int, epoch: int, steps: int) -> Bits:
 
 
 class InputScaling(NamedTuple):
-    """The network sees (pixel / 255 − mean) / std; both are scalars or arrays (inputs,)."""
+    """The network sees (pixel / 255 − mean) / std of each view of an image.
+
+    Mean and std are scalars or arrays (inputs,). `views` is None if there is only the image itself.
+    """
 
     mean: float | Array = 0.0
     std: float | Array = 1.0
+    views: Views | None = None
 
 
 def standard_scaling(split: Split) -> InputScaling:
     """Return the scaling to mean 0 and deviation 1 over all pixels of a split.
 
-    The deviation is taken as 1 if all pixels are equal, so that it can be divided by.
+    The pixels are those of the images themselves, not of their views. The deviation is taken as 1
+    if all pixels are equal, so that it can be divided by.
     """
     counts = np.zeros(256, np.int64)
     for start in range(0, len(split), 1000):  # in parts: bincount copies to 64 bits
@@ -101,12 +107,16 @@ class BatchReader:
         at_once = capacity if at_once is None else at_once
         self._split = split
         self._distorter = distorter
-        mean, std = scaling
+        mean, std, views = scaling
         self._scale = np.asarray(1 / (255 * np.asarray(std, np.float64)), dtype)
         self._shift = np.asarray(np.asarray(mean, np.float64) / std, dtype)
         self._one_hot = one_hot(classes, smoothing, dtype)
         inputs = split.images.shape[1]
         self._pixels = np.empty((at_once, inputs), np.uint8)
+        self._viewer = None
+        if views is not None:
+            inputs *= len(views.views)
+            self._viewer = Viewer(views, self._scale, self._shift, dtype)
         # Two buffers if one read does not take all: a worker may read into one of them while
         # another, a step behind, still computes with the other.
         self._x = [
@@ -131,11 +141,19 @@ class BatchReader:
         rows, prefetch_rows = self.rows[at], self.rows[stop + low : stop + high]
         whole = self._x[start // len(self._pixels) % len(self._x)]
         x, pixels, split = whole[low:high], self._pixels[low:high], self._split
-        scale, shift = self._scale, self._shift
-        if self._distorter is None:
-            ops.read_images(split.images, rows, prefetch_rows, x, scale, shift, pixels)
+
+        def read_images(own: slice, x: Array, scale: Array, shift: Array) -> None:
+            images, taken = split.images, rows[own]
+            if self._distorter is None:
+                ops.read_images(images, taken, prefetch_rows[own], x, scale, shift, pixels[own])
+            else:
+                first = start + low + own.start
+                self._distorter.read(images, taken, first, x, scale, shift, worker, ops)
+
+        if self._viewer is None:
+            read_images(slice(0, len(rows)), x, self._scale, self._shift)
         else:
-            self._distorter.read(split.images, rows, start + low, x, scale, shift, worker, ops)
+            self._viewer.read(read_images, split.images, x, worker, ops)
         classes = self._classes[low:high]
         ops.look_up(split.labels, rows, self.labels[at], self._one_hot, self.y[at], classes)
         return whole[:n]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mlp_cli.config.data_section import DataConfig
 from mlp_cli.config.schema import Config
-from mlp_cli.config.sections import DataConfig
 from mlp_cli.data import mnist, synthetic
 from mlp_cli.data.digest import digest
 from mlp_cli.data.formats.collection import Collection, Part

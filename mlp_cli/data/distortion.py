@@ -33,6 +33,15 @@ def strength(config: DistortionConfig, progress: float) -> float:
     return 1 - (1 - config.eased) * late / config.ease if late else 1.0
 
 
+def weakened(config: DistortionConfig, share: float) -> DistortionConfig:
+    """Return the same distortions at a share (0 to 1) of their strength."""
+    low, high = config.elastic
+    sizes = {
+        name: share * getattr(config, name) for name in ("rotation", "scale", "shear", "shift")
+    }
+    return config.model_copy(update={**sizes, "elastic": (share * low, share * high)})
+
+
 def smoothing(n: int, sigma: float) -> Array:
     """Return G (n, n): each row a Gaussian of deviation σ, with sum 1 before the edges cut it."""
     at = np.arange(n)
@@ -120,14 +129,15 @@ class Distorter:
         They are the rows (k,) of `images`, which begin at image `first` of the chunk. A worker
         gives only its share of them.
         """
-        for start in range(0, len(rows), PORTION):
+        # Once also without an image: compiled code must know in each worker what x holds.
+        for start in range(0, max(len(rows), 1), PORTION):
             portion = rows[start : start + PORTION]
             k = len(portion)
             if k not in self._buffers[worker]:
                 made = Field.of(k, self._shape, self._dtype), Warp.of(k, self._shape, self._dtype)
                 self._buffers[worker][k] = made
             field, warp = self._buffers[worker][k]
-            if self._config.elastic[1] > 0:
+            if k and self._config.elastic[1] > 0:
                 height, width = self._shape
                 ops.draw_field(field, self._key, self._origin, first + start)
                 noise, s = field.noise, field.s

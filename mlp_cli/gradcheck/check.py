@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import one_hot
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.gradcheck.references import difference_error, loop_gradient, tiled_gradient
-from mlp_cli.nn.backprop import Backpropagation, Dropout, Noise
+from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array, columns_first
 from mlp_cli.nn.network import Network, owned_slices
 from mlp_cli.nn.ops import Ops
@@ -35,7 +35,7 @@ from mlp_cli.training.build import build_network, build_regularisers
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
 TILING_BYTES = 256_000_000
 LARGEST_BATCH = 1024  # examples; a larger batch proves no more and takes the loop minutes
-MNIST_INPUTS, MNIST_CLASSES = 784, 10
+MNIST_PIXELS, MNIST_CLASSES = 784, 10
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The layers' checks, and the seconds that each way took.
+    """The checks of the layers and of the decoder's, and the seconds that each way took.
 
     `tiling_examples` is the K of the tiling and of `tiling_product_seconds`: as many examples as
     keep the tiles under 256 MB.
@@ -64,6 +64,7 @@ class GradientCheck:
 
     batch_size: int
     layers: list[LayerCheck]
+    decoder: list[LayerCheck]
     batched_seconds: float
     loop_seconds: float
     tiling_examples: int
@@ -74,38 +75,56 @@ class GradientCheck:
     @property
     def wrong(self) -> list[str]:
         """The layers whose gradient is wrong."""
-        return [f"layer {layer.layer}" for layer in self.layers if layer.wrong]
+        return [
+            f"{name} {layer.layer}"
+            for name, layers in (("layer", self.layers), ("decoder layer", self.decoder))
+            for layer in layers
+            if layer.wrong
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain data; an error that is not a number is null."""
         found = asdict(self)
-        for layer in found["layers"]:
+        for layer in (*found["layers"], *found["decoder"]):
             layer["errors"] = {
                 way: error if np.isfinite(error) else None for way, error in layer["errors"].items()
             }
         return {**found, "wrong": self.wrong}
 
 
+class _Product(NamedTuple):
+    """The factors δ (K, m) and a (K, n) of a gradient, its layer, and which of `Views` it has."""
+
+    delta: Array
+    a: Array
+    layer: int
+    kinds: slice
+
+
 def check_gradient(config: Config, engine: Engine) -> GradientCheck:
     """Check the gradient of the network that a configuration describes, at its initial weights.
 
-    The engine is the one that `train` would use. The number of inputs is MNIST's, or that of the
-    files in `data.path`. No other data are read.
+    The constants of a decoder's combinators are drawn, because most of its gradient is 0 at first.
+
+    The engine is the one that `train` would use. The number of pixels is MNIST's, or that of the
+    files in `data.path`, and each view has so many inputs. No other data are read.
 
     Raises
     ------
     DataError
         If the files in `data.path` are missing or malformed.
     """
-    inputs, classes = MNIST_INPUTS, MNIST_CLASSES
+    pixels, classes = MNIST_PIXELS, MNIST_CLASSES
     if config.data.path is not None:
         dataset = load_dataset(config, Path(config.data.path))
-        inputs, classes = dataset.inputs, dataset.classes
-    network = build_network(config, inputs, classes, "float64")
+        pixels, classes = dataset.inputs, dataset.classes
+    network = build_network(config, pixels, classes, "float64")
     random = generator(config.seed, "gradcheck")
+    for A in network.parameter_views.combinators:
+        A += random.standard_normal(A.shape)  # at first, a decoder hears nothing from above
     K = min(config.training.batch_size, LARGEST_BATCH)
-    regularisers = build_regularisers(config.regularisation)
-    x = random.uniform(0, 1, (K, inputs))
+    regularisers = build_regularisers(config)
+    x = random.uniform(0, 1, (K, network.sizes[0]))
     y = one_hot(classes, regularisers.label_smoothing, np.dtype("float64"))
     y = y[random.integers(classes, size=K)]
     backpropagate = Backpropagation(
@@ -114,6 +133,7 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
         workers=engine.workers,
         dropout=regularisers.dropout,
         noise=regularisers.noise,
+        reconstruction=regularisers.reconstruction,
     )
     rule = config.optimizer
     is_plain_sgd = rule.name == "sgd" and not rule.momentum and rule.clip_norm is None
@@ -155,74 +175,92 @@ def compare(
     batched = engine.prepare(batch, network.dtype)
     engine.run(engine.prepare(step, network.dtype) if is_plain_sgd else batched)
     gradient = network.views(-moved if is_plain_sgd else backpropagate.gradient.copy())
-    inputs = [disturbed.copy(), *map(np.copy, backpropagate.outputs)]
-    deltas = [*map(np.copy, backpropagate.deltas)]
-    batched_seconds = _seconds(lambda: engine.run(batched))
+    products = _products_of(backpropagate, disturbed, zs[0])
 
     started = time.perf_counter()
-    loop = network.views(loop_gradient(backpropagate, inputs[0], y))
+    loop = network.views(loop_gradient(backpropagate, products[0].a, y))
     loop_seconds = time.perf_counter() - started
 
     largest = max(W.size for W in network.weights)
     examples = max(1, min(len(x), TILING_BYTES // (3 * 8 * largest)))  # two tiles and their product
+    some = [(delta[:examples], a[:examples]) for delta, a, _, _ in products]
     started = time.perf_counter()
-    tiled = [
-        tiled_gradient(delta[:examples], a[:examples])
-        for delta, a in zip(deltas, inputs, strict=True)
-    ]
+    tiled = [tiled_gradient(delta, a) for delta, a in some]
     tiling_seconds = time.perf_counter() - started
-    products = [np.empty_like(W) for W in network.weights]
+    multiplied = [np.empty((delta.shape[1], a.shape[1])) for delta, a in some]
 
     def multiply() -> None:
-        for delta, a, out in zip(deltas, inputs, products, strict=True):
-            np.matmul(delta[:examples].T, a[:examples], out=out)
+        for (delta, a), out in zip(some, multiplied, strict=True):
+            np.matmul(delta.T, a, out=out)
 
     tiling_product_seconds = _seconds(multiply)
 
     forward = Backpropagation(
         network,
         len(x),
-        dropout=Dropout(hidden=backpropagate.dropout.hidden),
-        noise=Noise(hidden=backpropagate.noise.hidden),
+        dropout=backpropagate.dropout,
+        noise=backpropagate.noise,
+        reconstruction=backpropagate.reconstruction,
     )
 
     def cost() -> tuple[float, list[NDArray[np.bool_]]]:
-        forward.forward(inputs[0], zs[0], key=key)
-        return float(network.loss.values(zs[0], y).mean()), [a > 0 for a in forward.activations]
+        np.copyto(disturbed, x)
+        forward.forward(disturbed, zs[0], key=key)
+        decoded = forward.decode(zs[0])
+        sides = [a > 0 for a in forward.activations]
+        return float(network.loss.values(zs[0], y).mean()) + decoded, sides
 
     # If minibatch normalisation cancels an error, as it may with two examples, rounding is left.
     least = 1e-3 * float(max(np.linalg.norm(of) for kind in gradient for of in kind))
-    layers = []
-    for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
-        kinds = [  # W and b, and γ if there is one
-            (parameters[layer], found[layer], expected[layer])
+    checks = []
+    for product, tiles, out in zip(products, tiled, multiplied, strict=True):
+        kinds = [  # W and b, and γ if there is one; or V and A
+            (parameters[product.layer], found[product.layer], expected[product.layer])
             for parameters, found, expected in zip(
-                network.parameter_views, gradient, loop, strict=True
+                network.parameter_views[product.kinds],
+                gradient[product.kinds],
+                loop[product.kinds],
+                strict=True,
             )
-            if layer < len(found)
+            if product.layer < len(found)
         ]
         errors = {
             "loop": max(_relative(found, expected, least) for _, found, expected in kinds),
-            "tiling": _relative(
-                gradient.weights[layer] if examples == len(x) else products[layer],
-                tiled[layer],
-                least,
-            ),
+            "tiling": _relative(kinds[0][1] if examples == len(x) else out, tiles, least),
             "differences": max(
                 difference_error(cost, parameters, found, random) for parameters, found, _ in kinds
             ),
         }
-        shape = network.weights[layer].shape
-        layers.append(LayerCheck(layer, delta.shape, a.shape, (shape[0], shape[1]), errors))
+        shapes = product.delta.shape, product.a.shape, (out.shape[0], out.shape[1])
+        checks.append(LayerCheck(product.layer, *shapes, errors))
+    depth = len(network.weights)
+    batched_seconds = _seconds(lambda: engine.run(batched))
     return GradientCheck(
         len(x),
-        layers,
+        checks[:depth],
+        checks[depth:],
         batched_seconds,
         loop_seconds,
         examples,
         tiling_seconds,
         tiling_product_seconds,
     )
+
+
+def _products_of(passes: Backpropagation, x: Array, z: Array) -> list[_Product]:
+    """Return copies of what each product of a gradient was made of: the layers', the decoder's."""
+    inputs = [x, *passes.outputs]
+    products = [
+        _Product(delta.copy(), a.copy(), layer, slice(3))
+        for layer, (delta, a) in enumerate(zip(passes.deltas, inputs, strict=True))
+    ]
+    if passes.decoder is not None:
+        above = [*passes.decoder.reconstructions[1:], z]
+        products += [
+            _Product(delta.copy(), q.copy(), layer, slice(3, None))
+            for layer, (delta, q) in enumerate(zip(passes.decoder.deltas, above, strict=True))
+        ]
+    return products
 
 
 def _relative(found: Array, expected: Array, least: float) -> float:

@@ -16,9 +16,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mlp_cli.gradcheck.decoder_loop import add_decoder_gradient
+from mlp_cli.gradcheck.normalisation_loop import normalise, normalise_backward
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array
-from mlp_cli.nn.ops import EPSILON
 
 DIRECTIONS = 5  # for each layer's weights and each layer's biases
 PLACES = 30  # where d is not 0: few, so that few relus come near their kinks
@@ -32,24 +33,25 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
     x (K, n) are the inputs after noise and dropout. The noises and masks of the hidden layers are
     those of `backpropagate`.
     """
-    network, K = backpropagate.network, len(x)
+    network, decoder = backpropagate.network, backpropagate.decoder
     f, last = network.activation, len(network.weights) - 1
     total = np.zeros_like(network.parameters)
-    dW, db, dgamma = network.views(total)
-    inputs, slopes, hats, inverses = [[*x]], [], [], []
+    gradient = network.views(total)
+    dW, db, dgamma, *_ = gradient
+    inputs, laterals, slopes, hats, inverses = [[*x]], [[*x]], [], [], []
     for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         z = [W @ a for a in inputs[-1]]
         if layer == last:
             break
         if network.batch_norm:
-            mean = sum(z) / K
-            inverse = 1 / np.sqrt(sum((z_k - mean) ** 2 for z_k in z) / K + EPSILON)
-            hats.append(np.array([(z_k - mean) * inverse for z_k in z]))
+            hat, inverse = normalise(z)
+            hats.append(hat)
             inverses.append(inverse)
-            z = [network.gammas[layer] * hat for hat in hats[-1]]
+            z = [network.gammas[layer] * hat_k for hat_k in hat]
         if backpropagate.noises:
             z = [z_k + noise for z_k, noise in zip(z, backpropagate.noises[layer], strict=True)]
-        outputs = [z_k + b for z_k in z]
+        laterals.append([z_k + b for z_k in z])
+        outputs = [z_k.copy() for z_k in laterals[-1]]
         slopes.append([np.ones_like(b) for _ in outputs])
         for k, (a, slope) in enumerate(zip(outputs, slopes[-1], strict=True)):
             kept = np.empty_like(a) if f.keeps_derivative else a
@@ -63,7 +65,11 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
     for z_k, y_k, delta in zip(z, y, deltas, strict=True):
         rows = [np.atleast_2d(row) for row in (z_k + b, y_k, delta, np.empty_like(delta))]
         network.loss.delta(*rows)
-        delta /= K
+        delta /= len(x)
+    if decoder is not None:
+        laterals.append([z_k + b for z_k in z])
+        of_decoder = add_decoder_gradient(network, decoder, laterals, gradient)
+        deltas += of_decoder[-1]
     for layer in range(last, -1, -1):
         for delta, a in zip(deltas, inputs[layer], strict=True):
             dW[layer] += np.outer(delta, a)
@@ -72,14 +78,13 @@ def loop_gradient(backpropagate: Backpropagation, x: Array, y: Array) -> Array:
         if layer:
             W = network.weights[layer]
             deltas = np.array([W.T @ d * s for d, s in zip(deltas, slopes[layer - 1], strict=True)])
+            if decoder is not None:
+                deltas += of_decoder[layer]
         if layer and network.batch_norm:
             hat, below = hats[layer - 1], layer - 1
             db[below] += sum(deltas)
             dgamma[below] += sum(deltas * hat)
-            # ∂ẑ_j/∂z_k = (1[j = k] − 1/K − ẑ_j ẑ_k / K) / √(σ² + ε)
-            spread = [[(j == k) - 1 / K - hat[j] * hat[k] / K for j in range(K)] for k in range(K)]
-            scale = network.gammas[below] * inverses[below]
-            deltas = np.array([sum(deltas * np.array(row)) * scale for row in spread])
+            deltas = normalise_backward(deltas, hat, network.gammas[below] * inverses[below])
     return total
 
 

@@ -80,7 +80,7 @@ def differences(
         dataset = load_data([first], split, data_dir, None, warn)
         images = dataset.validation if split == "validation" else dataset.test
         assert images is not None  # the test set was asked for
-        return evaluate([first], images, (dataset.name, split, str(first.path)))
+        return evaluate([first], images, (dataset.name, split))
 
     def compare(path: Path) -> Difference:
         try:
@@ -96,7 +96,7 @@ def differences(
             )
         known = score_reference(split)
         try:
-            found = evaluate([model], known.source, (known.dataset, split, str(path)))
+            found = evaluate([model], known.source, (known.dataset, split))
         except UNFIT as error:
             return Difference(None, str(error))
         return _difference(known, found)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlp_cli.data.dataset import Split
 from mlp_cli.errors import CheckpointError
+from mlp_cli.inference.averaging import Averaging, averaged
 from mlp_cli.inference.model import Model
 from mlp_cli.nn.buffers import Array
 
@@ -34,15 +35,20 @@ def check_committee(models: Sequence[Model]) -> None:
             )
 
 
-def log_probabilities(models: Sequence[Model], split: Split) -> Array:
+def log_probabilities(
+    models: Sequence[Model], split: Split, averaging: Averaging | None = None
+) -> Array:
     """Return the log-probabilities (n, classes) of a committee, or of a single network.
 
     Those of a committee are the mean of its members', normalised so that the probabilities sum
-    to 1.
+    to 1. With `averaging`, they are the mean over its members and the distortions of an image.
     """
-    votes = [model.network.loss.log_probabilities(model.logits(split)) for model in models]
-    if len(votes) == 1:
-        return votes[0]
+    if averaging is None:
+        votes = [model.network.loss.log_probabilities(model.logits(split)) for model in models]
+        if len(votes) == 1:
+            return votes[0]
+    else:
+        votes = [averaged(model, split, averaging) for model in models]
     mean: Array = np.mean(votes, axis=0, dtype=np.float64)
     mean -= np.logaddexp.reduce(mean, axis=1, keepdims=True)
     return mean

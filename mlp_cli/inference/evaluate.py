@@ -20,6 +20,7 @@ from mlp_cli.data.identity import (
     unknown_data,
 )
 from mlp_cli.errors import ConfigError, DataError
+from mlp_cli.inference.averaging import Averaging, check_distorted
 from mlp_cli.inference.committee import check_committee, log_probabilities
 from mlp_cli.inference.evaluation import Evaluation, Member
 from mlp_cli.inference.model import Model, load
@@ -32,6 +33,7 @@ def evaluate_checkpoints(
     data_dir: Path,
     data_path: Path | None = None,
     warn: Callable[[str], object] = warnings.warn,
+    averaging: Averaging | None = None,
 ) -> Evaluation:
     """Score trained networks on a split ("test", "validation" or "train") of the first one's data.
 
@@ -48,15 +50,21 @@ def evaluate_checkpoints(
         Is told if the test set is not the one that was there when the network was trained, if
         nobody can know whether moved data are the same, and if networks were trained on different
         data.
+    averaging
+        How to average each answer over distortions of its image. None takes the image as it is.
 
     Raises
     ------
+    ConfigError
+        If a network was trained without distortions, and there is `averaging`.
     DataError
         If the training or validation images are not those that the network was trained on.
     MlpError
         If a checkpoint or the data are missing, damaged or do not fit; the subclass says which.
     """
     models = [load(path) for path in paths]
+    if averaging is not None:
+        check_distorted(models)
     if split != "test":
         _check_same_split(models, split)
     if split == "test" and data_path is not None:
@@ -76,8 +84,8 @@ def evaluate_checkpoints(
             f"These networks were trained on different data: {which}.\n"
             f"All are scored on {chosen.dataset}, the data of the first."
         )
-    names = ", ".join(str(model.path) for model in models)
-    return evaluate(models, chosen.split, (chosen.dataset, split, names), labelled=chosen.labelled)
+    names = chosen.dataset, split
+    return evaluate(models, chosen.split, names, labelled=chosen.labelled, averaging=averaging)
 
 
 def load_data(
@@ -123,13 +131,19 @@ def load_data(
 
 
 def evaluate(
-    models: Sequence[Model], split: Split, names: tuple[str, str, str], *, labelled: bool = True
+    models: Sequence[Model],
+    split: Split,
+    names: tuple[str, str],
+    *,
+    labelled: bool = True,
+    averaging: Averaging | None = None,
 ) -> Evaluation:
     """Score one model by its own loss, or several models as one committee.
 
     The log-probabilities of a committee are the mean of those of its members, normalised so that
-    the probabilities sum to 1. Its loss is the cross-entropy. `names` are the data set, the split
-    and the checkpoints. If the images are not `labelled`, their labels are not looked at.
+    the probabilities sum to 1. Its loss is the cross-entropy. The same holds with `averaging`, also
+    for one model. `names` are the data set and the split. If the images are not `labelled`, their
+    labels are not looked at.
 
     Raises
     ------
@@ -141,19 +155,19 @@ def evaluate(
     first = models[0]
     check_committee(models)
     labels = split.labels[split.rows]
-    if split.images.shape[1] != first.network.sizes[0] or labels.max() >= first.classes:
+    if split.images.shape[1] != first.pixels or labels.max() >= first.classes:
         raise DataError(
             f"the data are images of {split.images.shape[1]} pixels with labels up to "
-            f"{labels.max()}, but {first.path} takes {first.network.sizes[0]} pixels and labels "
+            f"{labels.max()}, but {first.path} takes {first.pixels} pixels and labels "
             f"up to {first.classes - 1}. Give the data that it was trained on."
         )
-    if len(models) == 1:
+    if len(models) == 1 and averaging is None:
         z = first.logits(split)
         log_p = first.network.loss.log_probabilities(z)
         predictions = z.argmax(axis=1)
         losses = first.network.loss.values(z, np.eye(first.classes, dtype=z.dtype)[labels])
     else:
-        log_p = log_probabilities(models, split)
+        log_p = log_probabilities(models, split, averaging)
         predictions = log_p.argmax(axis=1)
         losses = -log_p[np.arange(len(labels)), labels]
     return Evaluation(
@@ -165,6 +179,7 @@ def evaluate(
         np.exp(log_p[np.arange(len(labels)), predictions]),
         float(losses.mean(dtype=np.float64)) if labelled else None,
         tuple(Member(str(model.path), model.epoch, model.data.name) for model in models),
+        averaging,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlp_cli.data.dataset import Split
 from mlp_cli.errors import DataError, visible
+from mlp_cli.inference.averaging import Averaging
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.storage.header import DataRecord
 from mlp_cli.training.metrics import Scores
@@ -31,8 +32,8 @@ class Evaluation:
 
     Attributes
     ----------
-    dataset, split, checkpoint
-        The names of the data, of the split, and of the checkpoints.
+    dataset, split
+        The names of the data and of the split.
     source
         The images.
     trained_on
@@ -45,11 +46,12 @@ class Evaluation:
         The mean loss, None without labels.
     members
         The scored networks.
+    averaging
+        How each answer is averaged over distortions of its image, None if it is not.
     """
 
     dataset: str
     split: str
-    checkpoint: str
     source: Split
     trained_on: DataRecord
     labels: Pixels | None
@@ -57,13 +59,21 @@ class Evaluation:
     probabilities: Array
     loss: float | None
     members: tuple[Member, ...]
+    averaging: Averaging | None = None
 
     def __repr__(self) -> str:
         """Return the scores in one line."""
         n = len(self.predictions)
         errors = "no labels" if self.labels is None else f"{self.errors} errors"
         scored = f"{errors} in {n} images, {self.dataset} {self.split}"
+        if self.averaging is not None:
+            scored += f", {self.averaging}"
         return f"<Evaluation of {visible(self.checkpoint)}: {visible(scored)}>"
+
+    @property
+    def checkpoint(self) -> str:
+        """The names of the checkpoints."""
+        return ", ".join(member.checkpoint for member in self.members)
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -125,13 +135,15 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain data, ready for JSON; None for each without labels."""
-        about = {
+        about: dict[str, Any] = {
             "dataset": self.dataset,
             "split": self.split,
             "checkpoint": self.checkpoint,
             "members": [member._asdict() for member in self.members],
             "n": len(self.predictions),
         }
+        if self.averaging is not None:
+            about["averaging"] = asdict(self.averaging)
         if self.labels is None:
             missing = dict.fromkeys(
                 ("errors", "accuracy", "error_ci95", "loss", "per_class", "confusion")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from mlp_cli.config.load import from_dict
 from mlp_cli.config.schema import Config
 from mlp_cli.data.batches import InputScaling
 from mlp_cli.data.dataset import Split, whole
+from mlp_cli.data.distortion import Distorter
+from mlp_cli.data.views import build_views
 from mlp_cli.errors import CheckpointError, ConfigError, DataError, visible
 from mlp_cli.nn.buffers import Array, Pixels
 from mlp_cli.nn.network import Network
@@ -26,6 +28,7 @@ from mlp_cli.training.scoring import Forward
 
 NORM = "weight", "bias", "running_mean", "running_var"
 SCALING = ("mean", "std")
+TRAINING = "optimizer.", "average.", "decoder."  # what only training needs
 MAX_LISTED = 10  # runs of a folder, the newest
 LARGEST_LOGIT = 1e30  # well within float32, where differences and sums must be finite too
 
@@ -53,7 +56,9 @@ class Model:
         The checkpoint.
     network, scaling
         The network, without batch normalisation, which is folded into its weights; and the scaling
-        of its inputs.
+        of its inputs, which may be several views of an image.
+    pixels
+        The number of pixels of an image.
     config, data, image_shape, classes, epoch
         What it was trained with and on, and for how many epochs; None if the checkpoint does not
         say that.
@@ -82,7 +87,8 @@ class Model:
         self.image_shape, self.classes = (sides[0], sides[1]), data.classes
         self.names = tuple(data.names)
         self.epoch = _epoch(checkpoint)
-        sizes = (sides[0] * sides[1], *config.model.hidden, self.classes)
+        self.pixels = sides[0] * sides[1]
+        sizes = (self.pixels * len(config.data.views), *config.model.hidden, self.classes)
         dtype = config.training.dtype
         norm = config.model.batch_norm
         # So far the sizes are claims. No memory is taken for them before the arrays have them too.
@@ -95,7 +101,7 @@ class Model:
             batch_norm=norm,
             negative_slope=config.model.negative_slope,
         )
-        others = [name for name in checkpoint.arrays if name.startswith(("optimizer.", "average."))]
+        others = [name for name in checkpoint.arrays if name.startswith(TRAINING)]
         restore_parameters(network, checkpoint, others)
         if norm:
             self.network = network.without_norm()
@@ -103,7 +109,7 @@ class Model:
         mean, std = (_scaling(checkpoint, f"input.{name}", sizes[0], dtype) for name in SCALING)
         if not (std > 0).all():
             raise checkpoint.unfit(f"its input.std is {std}, not above 0")
-        self.scaling = InputScaling(mean, std)
+        self.scaling = InputScaling(mean, std, build_views(config.data.views, self.image_shape))
 
     def __repr__(self) -> str:
         """Return what the network is, and where it comes from, in one line."""
@@ -120,7 +126,8 @@ class Model:
         Parameters
         ----------
         images
-            `uint8`, (n, height, width) or (n, inputs), 0 to 255, as in MNIST: bright ink on black.
+            `uint8`, (n, height, width) or (n, pixels), 0 to 255, as in MNIST: bright ink on black.
+            The model makes its views of them itself.
 
         Raises
         ------
@@ -137,23 +144,36 @@ class Model:
 
     def logits(self, split: Split) -> Array:
         """Return the last layer's weighted inputs z (n, classes), in the split's order."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            z, _, _ = Forward(self.network, split, self.scaling, NumPyKernels())()
-        if not (np.abs(z) < LARGEST_LOGIT).all():
-            raise CheckpointError(
-                f"{self.path}: its weights are so large that its outputs give no probabilities. "
-                "Use another checkpoint, or train again with a lower optimizer.learning_rate."
-            )
-        return z
+        return self.forward(split)()
+
+    def forward(self, split: Split, distorter: Distorter | None = None) -> Callable[[], Array]:
+        """Return a function that computes the `logits` of a split, valid until its next call.
+
+        If there is a `distorter`, each call takes the images as they were distorted last.
+        """
+        compute = Forward(self.network, split, self.scaling, NumPyKernels(), distorter)
+
+        def logits() -> Array:
+            with np.errstate(over="ignore", invalid="ignore"):
+                z, _, _ = compute()
+            if not (np.abs(z) < LARGEST_LOGIT).all():
+                raise CheckpointError(
+                    f"{self.path}: its weights are so large that its outputs give no "
+                    "probabilities. Use another checkpoint, or train again with a lower "
+                    "optimizer.learning_rate."
+                )
+            return z
+
+        return logits
 
     def _logits_of(self, images: Pixels) -> Array:
         images = np.asarray(images)
-        inputs = self.network.sizes[0]
-        if images.dtype != np.uint8 or images.shape[1:] not in (self.image_shape, (inputs,)):
+        pixels = self.pixels
+        if images.dtype != np.uint8 or images.shape[1:] not in (self.image_shape, (pixels,)):
             height, width = self.image_shape
             raise DataError(
                 f"images of type {images.dtype} and shape {images.shape}, but {self.path} takes "
-                f"uint8 of shape (n, {height}, {width}) or (n, {inputs})."
+                f"uint8 of shape (n, {height}, {width}) or (n, {pixels})."
             )
         if not len(images):
             return np.empty((0, self.classes), self.network.dtype)

@@ -39,6 +39,8 @@ Two regularisers change the forward pass of hidden layers, and so the backward p
 
 (Ioffe and Szegedy, 2015; Srivastava et al., 2014, scaled in training instead of afterwards.)
 
+A decoder adds the cost of what it cannot reconstruct (`decoder`).
+
 The lines below call `ops`: either NumPy's operations, or a recorder that writes the same calls down
 as a program for compiled code.
 """
@@ -51,6 +53,7 @@ import numpy as np
 
 from mlp_cli.nn.activations import ACTIVATIONS
 from mlp_cli.nn.buffers import Array, Bits, RandomBuffer
+from mlp_cli.nn.decoder import Decoder
 from mlp_cli.nn.layers import HiddenBuffers, HiddenLayer, OutputLayer, WorkerLayers
 from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.ops import NUMPY, Ops
@@ -103,6 +106,8 @@ class Backpropagation:
     dropout, noise
         Whether inputs and hidden neurons are dropped, and what is added to them. What is drawn is a
         function of the key of a call.
+    reconstruction
+        λ, the weight of the decoder's cost, if the network has a decoder; 0 leaves it out.
 
     Attributes
     ----------
@@ -115,6 +120,8 @@ class Backpropagation:
     gradient
         ∂C/∂parameters (P,). Its views are `weight_gradients`, ΔW (m, n), `bias_gradients`, Δb (m,),
         and `gamma_gradients`, Δγ (m,).
+    decoder
+        The decoder, or None.
     """
 
     def __init__(
@@ -126,13 +133,18 @@ class Backpropagation:
         workers: int = 1,
         dropout: Dropout = NO_DROPOUT,
         noise: Noise = NO_NOISE,
+        reconstruction: float = 0.0,
     ) -> None:
         self.network = network
         self.dropout = dropout
         self.noise = noise
+        self.reconstruction = reconstruction
         self.gradient = np.zeros_like(network.parameters) if gradient is None else gradient
         views = network.views(self.gradient)
-        self.weight_gradients, self.bias_gradients, self.gamma_gradients = views
+        self.weight_gradients, self.bias_gradients, self.gamma_gradients, *_ = views
+        self.decoder = None
+        if reconstruction:
+            self.decoder = Decoder(network, views, K, reconstruction, workers)
         hidden = [
             HiddenBuffers.of(
                 K,
@@ -172,9 +184,13 @@ class Backpropagation:
         Every worker computes all of z, into a buffer of its own. Noise and dropout are functions of
         the key (1,) of this step. Those of the inputs are written over x.
         """
-        f = self.network.activation
+        f, decoder = self.network.activation, self.decoder
         hidden, output = self._layers[worker]
+        if decoder is not None:
+            decoder.keep_target(x, worker, ops)
         self._disturb_inputs(x, worker, ops, key)
+        if decoder is not None:
+            decoder.keep_inputs(x, worker, ops)
         # The W of the last layer is read whole. The barriers over the hidden layers lie between
         # that and its updates; without hidden layers, the two barriers below do.
         if not hidden:
@@ -188,6 +204,8 @@ class Backpropagation:
             if layer.noise is not None:
                 stream = NOISE_STREAM + layer.number
                 ops.add_noise(z_own.T, layer.noise, key, stream, self.noise.hidden)
+            if decoder is not None:
+                decoder.keep_z(layer.number, z_own, layer.b, worker, ops)
             ops.activate(f, z_own, layer.b, layer.kept, layer.scratch)  # a = f(z)
             if layer.mask is not None:
                 ops.dropout_mask(layer.mask, key, layer.number, self.dropout.hidden)
@@ -198,6 +216,13 @@ class Backpropagation:
         ops.activate(IDENTITY, z, output.b, z, z)
         if not hidden:
             ops.barrier(worker)
+
+    def decode(self, z: Array) -> float:
+        """Return the decoder's cost for the inputs of the last `forward` and its z (K, c), or 0."""
+        if self.decoder is None:
+            return 0.0
+        self.decoder.decode(z, 0, NUMPY)
+        return self.decoder.cost()
 
     def _disturb_inputs(self, x: Array, worker: int, ops: Ops, key: Bits) -> None:
         """Add noise to the inputs x (K, n) and drop some: each worker those of its own examples."""
@@ -215,8 +240,16 @@ class Backpropagation:
 
         Every worker writes its own rows. When it returns, no worker reads what another may change.
         """
-        output = self._layers[worker].output
+        hidden, output = self._layers[worker]
         ops.output_delta(self.network.loss, z, y, output.whole_delta, output.scratch)
+        decoder = self.decoder
+        if decoder is not None:
+            decoder.decode(z, worker, ops)
+            decoder.backward(z, worker, ops)
+            error = decoder.error(len(hidden) + 1, worker)
+            ops.add(output.whole_delta, error, output.whole_delta)  # + ∂D/∂z
+            if not hidden:
+                ops.barrier(worker)  # V was read whole, and its update follows
         layer: OutputLayer | HiddenLayer = output
         while True:
             below, deltaT = layer.below, layer.delta.T
@@ -231,6 +264,8 @@ class Backpropagation:
                 ops.multiply(below.delta, below.mask.r.T, below.delta)  # ⊙ r
             f = self.network.activation
             ops.multiply_by_derivative(f, below.delta, below.kept, below.scratch)  # ⊙ f′(z)
+            if decoder is not None:
+                ops.add(below.delta, decoder.error(below.number, worker), below.delta)  # + ∂D/∂z
             if below.norm is not None:
                 ops.normalise_backward(below.delta, below.norm, below.db)
             ops.barrier(worker)

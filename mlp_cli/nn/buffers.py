@@ -134,5 +134,5 @@ class Warp(NamedTuple):
             (np.empty(whole, dtype), np.empty(whole, dtype)),
             tuple(np.empty(whole, dtype) for _ in range(4)),
             np.empty(whole, np.int64),
-            np.arange(k)[:, np.newaxis] * padded[0].size,
+            np.arange(k)[:, np.newaxis] * (height + 3) * (width + 3),
         )

@@ -5,14 +5,18 @@ Shapes: K examples, n pixels of an image; k images that are distorted together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
+from mlp_cli.nn.resampling import interpolate, place_pixels
 from mlp_cli.nn.splitmix import GOLDEN, mix
+from mlp_cli.nn.views import View, ViewBuffer, find_maps, find_moments
 
 
 class ImageOps:
-    """Reading, resampling and the random fields of distortions."""
+    """Reading, resampling, views, and the random fields of distortions."""
 
     def read_images(
         self,
@@ -78,11 +82,8 @@ class ImageOps:
         k = two_k // 2
         np.take(images, rows, axis=0, out=s.pixels, mode="clip")
         np.copyto(s.padded[:, 1 : height + 1, 1 : width + 1], s.pixels.reshape(k, height, width))
-        u, v = s.places
-        for axis, (place, size) in enumerate(((u, height), (v, width))):
-            np.matmul(maps[:, 2 * axis : 2 * axis + 2], s.grid[:2], out=place)
-            np.add(place, maps[:, 4 + axis, np.newaxis], out=place)
-            np.add(place, (size - 1) / 2, out=place)
+        place_pixels(maps, (height, width), s)
+        for axis, place in enumerate(s.places):
             move, out = s.taps[0].reshape(k, height, width), place.reshape(k, height, width)
             np.multiply(
                 field[:, axis * k : (axis + 1) * k].transpose(1, 0, 2),
@@ -90,26 +91,36 @@ class ImageOps:
                 out=move,
             )
             np.add(out, move, out=out)
-            np.clip(place, -1, size, out=place)
-        # From here on, places are those in the padded image, which has a black frame.
-        i, j = s.taps[0], s.taps[1]
-        np.floor(u, out=i)
-        np.floor(v, out=j)
-        np.subtract(u, i, out=u)
-        np.subtract(v, j, out=v)
-        np.multiply(i, width + 3, out=i)
-        np.add(i, j, out=i)
-        np.add(i, width + 4, out=i)
-        np.copyto(s.at, i, casting="unsafe")
-        np.add(s.at, s.start, out=s.at)
-        for tap, step in zip(s.taps, (0, 1, width + 3 - 1, 1), strict=True):
-            np.add(s.at, step, out=s.at)
-            np.take(s.padded.reshape(-1), s.at, out=tap, mode="clip")
-        upper, right, lower, last = s.taps
-        for low, high, share in ((upper, right, v), (lower, last, v), (upper, lower, u)):
-            np.subtract(high, low, out=high)
-            np.multiply(high, share, out=high)
-            np.add(low, high, out=low)
-        np.multiply(upper, scale, out=x)
-        if shift.any():
-            np.subtract(x, shift, out=x)
+        interpolate(s, (height, width), x, scale, shift)
+
+    def make_views(
+        self,
+        views: Sequence[View],
+        images: Pixels,
+        source: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: ViewBuffer,
+    ) -> None:
+        """Write views of `source` (k, n), times `scale` and minus `shift`, to x side by side.
+
+        x is (k, n · views), and `scale` and `shift` are (n · views,). The source was read from
+        `images` (N, n), and perhaps distorted since.
+        """
+        n, (_, height, width) = source.shape[1], s.warp.padded.shape
+        shape = height - 3, width - 3
+        whole = source.reshape(-1, *shape)
+        np.copyto(s.warp.padded[:, 1 : shape[0] + 1, 1 : shape[1] + 1], whole)
+        find_moments(source, s)
+        for number, view in enumerate(views):
+            part = slice(number * n, (number + 1) * n)
+            out, times, less = x[:, part], scale[part], shift[part]
+            if view.is_upright:
+                find_maps(view, shape, s)
+                place_pixels(s.maps, shape, s.warp)
+                interpolate(s.warp, shape, out, times, less)
+            else:
+                np.multiply(source, times, out=out)
+                if less.any():
+                    np.subtract(out, less, out=out)

@@ -3,7 +3,8 @@
 The vector holds all weights, layer by layer, then all biases, then every γ of batch normalisation.
 `weights`, `biases` and `gammas` are views of it. So an optimizer may treat the network as one
 vector, and weight decay as the first part of it. `backprop` computes with them, and explains the
-notation.
+notation. The parameters of a decoder, if there is one, lie in the same vector: its weights after
+the others, and its combinators at the end.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ import numpy as np
 
 from mlp_cli.nn.activations import ACTIVATIONS, leaky_relu
 from mlp_cli.nn.buffers import Array
+from mlp_cli.nn.decoder_ops import CONSTANTS, INITIAL
 from mlp_cli.nn.initialisers import INITIALISERS
 from mlp_cli.nn.losses import LOSSES
 from mlp_cli.nn.ops import EPSILON
 
 
 class Views(NamedTuple):
-    """A vector (P,) seen as each layer's W (m, n) and b (m,), and each hidden layer's γ (m,)."""
+    """A vector (P,) seen as each layer's W (m, n) and b (m,), and each hidden layer's γ (m,).
+
+    Those of a decoder are V (n, m) and A (n, `CONSTANTS`) of every layer, from the inputs up.
+    """
 
     weights: list[Array]
     biases: list[Array]
     gammas: list[Array]
+    decoder_weights: list[Array]
+    combinators: list[Array]
 
 
 class Network:
@@ -47,6 +54,8 @@ class Network:
         Whether the hidden layers are normalised over the minibatch.
     negative_slope
         Of leaky_relu; None is its default, and the only value that other activations allow.
+    decoder
+        Whether there are parameters for a `decoder.Decoder`.
 
     Attributes
     ----------
@@ -57,6 +66,8 @@ class Network:
         normalised layer.
     weight_count
         The number of weights, which are the first elements of `parameters`.
+    size
+        The number of parameters without those of the decoder.
     statistics
         (S,) vector of the running means and variances of normalised layers. `running_means` and
         `running_variances`, (m,) each, are views of it.
@@ -71,6 +82,7 @@ class Network:
         *,
         batch_norm: bool = False,
         negative_slope: float | None = None,
+        decoder: bool = False,
     ) -> None:
         self.sizes = tuple(sizes)
         self._names = activation, loss
@@ -80,27 +92,32 @@ class Network:
             self.activation = leaky_relu(negative_slope)
         self.loss = LOSSES[loss]
         self.dtype = np.dtype(dtype)
-        shapes = list(zip(self.sizes[1:], self.sizes[:-1], strict=True))
-        self.weight_count = sum(m * n for m, n in shapes)
         self.batch_norm = batch_norm
         self._normalised = self.sizes[1:-1] if batch_norm else ()
-        biases_and_gammas = sum(self.sizes[1:]) + sum(self._normalised)
-        self.parameters = np.zeros(self.weight_count + biases_and_gammas, self.dtype)
+        self._decoded = self.sizes[:-1] if decoder else ()
+        weights = sum(m * n for n, m in itertools.pairwise(self.sizes))
+        self.weight_count = 2 * weights if decoder else weights
+        self.size = weights + sum(self.sizes[1:]) + sum(self._normalised)
+        P = self.size + self.weight_count - weights + CONSTANTS * sum(self._decoded)
+        self.parameters = np.zeros(P, self.dtype)
         self.parameter_views = self.views(self.parameters)
-        self.weights, self.biases, self.gammas = self.parameter_views
+        self.weights, self.biases, self.gammas, *_ = self.parameter_views
         self.statistics = np.zeros(2 * sum(self._normalised), self.dtype)
         self.running_means, self.running_variances = self.statistics_of(self.statistics)
 
     def views(self, vector: Array) -> Views:
         """Return the views of a vector (P,)."""
-        views = Views([], [], [])
-        at, bias_at = 0, self.weight_count
-        for n, m in zip(self.sizes[:-1], self.sizes[1:], strict=True):
-            views.weights.append(vector[at : at + m * n].reshape(m, n))
-            views.biases.append(vector[bias_at : bias_at + m])
-            at, bias_at = at + m * n, bias_at + m
-        views.gammas.extend(_cut(vector[bias_at:], self._normalised))
-        return views
+        layers = list(itertools.pairwise(self.sizes))
+        shapes: list[list[tuple[int, ...]]] = [
+            [(m, n) for n, m in layers],
+            [(n, m) for n, m in layers if self._decoded],
+            [(m,) for _, m in layers],
+            [(m,) for m in self._normalised],
+            [(n, CONSTANTS) for n in self._decoded],
+        ]
+        pieces = iter(_cut(vector, [math.prod(shape) for kind in shapes for shape in kind]))
+        W, V, b, gamma, A = ([next(pieces).reshape(shape) for shape in kind] for kind in shapes)
+        return Views(W, b, gamma, V, A)
 
     def statistics_of(self, vector: Array) -> tuple[list[Array], list[Array]]:
         """Return the views of a vector (S,): running means and running variances."""
@@ -129,8 +146,23 @@ class Network:
             named[f"layers.{layer}.bias"] = b
         return named
 
+    def named_decoder(self, parameters: Array) -> dict[str, Array]:
+        """Return the decoder's views of a vector (P,), by their names in a checkpoint.
+
+        `decoder.0.weight` (n, m) and `decoder.0.combinator` (n, `CONSTANTS`) are those that
+        reconstruct the n inputs.
+        """
+        named, views = {}, self.views(parameters)
+        for layer, (V, A) in enumerate(zip(views.decoder_weights, views.combinators, strict=True)):
+            named[f"decoder.{layer}.weight"] = V
+            named[f"decoder.{layer}.combinator"] = A
+        return named
+
     def initialise(self, name: str, generator: np.random.Generator) -> None:
-        """Draw the first parameters as `INITIALISERS[name]` says, from float64 numbers."""
+        """Draw the first parameters as `INITIALISERS[name]` says, from float64 numbers.
+
+        The weights of a decoder are drawn last, with mean 0 and variance 1/m.
+        """
         rule = INITIALISERS[name]
         for W, b in zip(self.weights, self.biases, strict=True):
             deviation = rule.deviation(*W.shape)
@@ -141,6 +173,10 @@ class Network:
             b[...] = generator.standard_normal(b.shape) if rule.normal_biases else 0
         for gamma, variance in zip(self.gammas, self.running_variances, strict=True):
             gamma[...] = variance[...] = 1
+        for V in self.parameter_views.decoder_weights:
+            V[...] = generator.standard_normal(V.shape) / math.sqrt(V.shape[1])
+        for A in self.parameter_views.combinators:
+            A[...] = INITIAL
 
     def without_norm(self) -> Network:
         """Return a network of the same layers without normalisation. Its parameters are all 0."""
@@ -187,7 +223,8 @@ def owned_slices(network: Network, worker: int, workers: int) -> list[slice]:
     """Return which slices of the vector of parameters hold the rows that a worker owns."""
     slices: list[slice] = []
     at = 0
-    for matrix in (*network.weights, *network.biases, *network.gammas):
+    W, b, gamma, V, A = network.parameter_views
+    for matrix in (*W, *V, *b, *gamma, *A):
         own, width = rows_of(worker, workers, len(matrix)), matrix.size // len(matrix)
         start, stop = at + own.start * width, at + own.stop * width
         if slices and slices[-1].stop == start:

@@ -17,6 +17,7 @@ import numpy as np
 
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import Array, Bits, Block, Flags, Norm, Numbers, Pixels, RandomBuffer
+from mlp_cli.nn.decoder_ops import DecoderOps
 from mlp_cli.nn.image_ops import ImageOps
 from mlp_cli.nn.losses import Loss
 from mlp_cli.nn.splitmix import dropout_threshold, mix, noise_spacing
@@ -45,7 +46,7 @@ def no_barrier(worker: int) -> None:
     """Return at once: the barrier of a single thread."""
 
 
-class Ops(ImageOps):
+class Ops(ImageOps, DecoderOps):
     """NumPy's operations, each done when it is called.
 
     Parameters
@@ -148,6 +149,10 @@ class Ops(ImageOps):
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Write a ⊙ r to `out`, all (K, m)."""
         np.multiply(a, r, out=out)
+
+    def add(self, a: Array, r: Array, out: Array) -> None:
+        """Write a + r to `out`, all (K, m)."""
+        np.add(a, r, out=out)
 
     def limit_norms(self, W: Array, c: float, s: Array) -> None:
         """Scale each row of W (m, n) with a norm above c down to norm c; s (m,) is scratch."""

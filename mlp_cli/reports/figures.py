@@ -28,7 +28,7 @@ from mlp_cli.training.build import build_trainer
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 10
 MAX_IMAGES = 20 * COLUMNS  # on a sheet
-CELL, HEADING = 0.9, 0.4  # inches
+CELL, HEADING, LINE = 0.9, 0.4, 0.2  # inches; LINE is a second line of the heading
 CAPTION, GAP = 0.5, 0.15  # shares of an image's height and width
 DOTS = 150  # per inch
 
@@ -63,6 +63,8 @@ def draw_mistakes(path: Path, evaluation: Evaluation) -> None:
     )
     if len(shown) < len(wrong):
         title += f", the {len(shown)} most certain"
+    if evaluation.averaging is not None:
+        title += f"\n{evaluation.averaging}"
     _draw_sheet(
         path,
         title,
@@ -91,12 +93,14 @@ class SeenImages(NamedTuple):
     """Training images of different classes, and what the network sees of them.
 
     `rows` and `labels` (n,) are their numbers and classes, and `epochs` (e,) counts from 1.
-    `images` (n, 1 + e, inputs) has each image as it is, and then as it is in each of the epochs.
+    `originals` (n, height, width) has each image as it is, and `images` (n, e, height, views ·
+    width) as the network sees it in each of the epochs, with its views side by side.
     """
 
     rows: Rows
     labels: Pixels
     epochs: Rows
+    originals: Array
     images: Array
 
 
@@ -106,15 +110,22 @@ def seen_images(config: Config, dataset: Dataset, *, epochs: int, most: int) -> 
     The epochs, at most `epochs`, spread over the training. Noise and dropout are left out.
     """
     trainer = build_trainer(config, dataset, numpy_engine())
-    train, (mean, std) = dataset.train, trainer.scaling
+    train, (mean, std, _) = dataset.train, trainer.scaling
     firsts = np.unique(train.labels[train.rows], return_index=True)[1][:most]
     rows = train.rows[firsts]
     spread = np.unique(np.linspace(1, config.training.epochs, epochs).astype(int))
+    shape = dataset.image_shape
     images = [
-        [train.images[row] / 255, *(trainer.seen(row, epoch - 1) * std + mean for epoch in spread)]
+        [side_by_side(trainer.seen(row, epoch - 1) * std + mean, shape) for epoch in spread]
         for row in rows
     ]
-    return SeenImages(rows, train.labels[rows], spread, np.array(images))
+    originals = train.images[rows].reshape(-1, *shape) / 255
+    return SeenImages(rows, train.labels[rows], spread, originals, np.array(images))
+
+
+def side_by_side(inputs: Array, shape: tuple[int, int]) -> Array:
+    """Return the views of an image (inputs,) side by side, (height, views · width)."""
+    return np.hstack([*inputs.reshape(-1, *shape)])
 
 
 def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
@@ -132,35 +143,49 @@ def draw_preview(path: Path, config: Config, dataset: Dataset) -> None:
     for row, label in zip(seen.rows, seen.labels, strict=True):
         shown = image_of(label, dataset.names, NARROW)
         captions += [f"{shown}\nno. {row}", *(f"epoch {epoch}" for epoch in seen.epochs)]
+    # Beside views, the image itself gets a white margin.
+    n, _, height, width = seen.images.shape
+    firsts = np.ones((n, 1, height, width))
+    firsts[:, 0, :, : dataset.image_shape[1]] = seen.originals
     _draw_sheet(
         path,
         f"{visible(dataset.name)}: training images, as seen during {config.training.epochs} epochs",
-        seen.images.reshape(-1, *dataset.image_shape),
+        np.concatenate([firsts, seen.images], axis=1).reshape(-1, height, width),
         captions,
         columns=1 + len(seen.epochs),
+        cell=CELL * width / dataset.image_shape[1],
     )
 
 
 def _draw_sheet(
-    path: Path, title: str, images: Array, captions: Sequence[str], columns: int = COLUMNS
+    path: Path,
+    title: str,
+    images: Array,
+    captions: Sequence[str],
+    columns: int = COLUMNS,
+    cell: float = CELL,
 ) -> None:
-    """Draw images (n, height, width) from 0 (black) to 1 (white), with their captions below."""
+    """Draw images (n, height, width) from 0 (black) to 1 (white), with their captions below.
+
+    A column is `cell` inches wide.
+    """
     from matplotlib.figure import Figure  # the import is slow, and needs the extra
 
     n, height, width = images.shape
     rows = max(1, -(-n // columns))
     down, across = height + max(1, round(CAPTION * height)), width + max(1, round(GAP * width))
     sheet = np.ones((rows * down, columns * across))
-    figure_width, sheet_height = columns * CELL, rows * CELL * down / across
-    figure = Figure(figsize=(figure_width, sheet_height + HEADING))
-    axes = figure.add_axes((0, 0, 1, sheet_height / (sheet_height + HEADING)))
+    figure_width, sheet_height = columns * cell, rows * cell * down / across
+    whole_height = sheet_height + HEADING + LINE * title.count("\n")
+    figure = Figure(figsize=(figure_width, whole_height))
+    axes = figure.add_axes((0, 0, 1, sheet_height / whole_height))
     axes.set_axis_off()
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         top, left = place // columns * down, place % columns * across
         sheet[top : top + height, left : left + width] = image
         axes.text(left, top + height, caption, fontsize=6, va="top", parse_math=False)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    above = 1 - 0.1 / (sheet_height + HEADING)
+    above = 1 - 0.1 / whole_height
     figure.text(0.01, above, title, fontsize=9, va="top", parse_math=False)
     drawn = io.BytesIO()
     with warnings.catch_warnings():

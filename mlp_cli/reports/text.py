@@ -12,7 +12,7 @@ from mlp_cli.reports.tables import csv_text
 
 if TYPE_CHECKING:
     from mlp_cli.gradcheck.check import GradientCheck
-    from mlp_cli.inference.evaluation import Evaluation, Member
+    from mlp_cli.inference.evaluation import Evaluation
 
 WIDTH = 80  # columns
 
@@ -69,7 +69,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     ]
     return "\n".join(
         [
-            *_members(evaluation.members),
+            *_members(evaluation),
             f"{visible(evaluation.dataset)}, {evaluation.split}: {scores.n:,} images",
             f"errors    {scores.errors:,}",
             f"accuracy  {100 * scores.accuracy:.2f} % "
@@ -88,11 +88,13 @@ def gradcheck_text(check: GradientCheck) -> str:
     """Return a gradient check as text: shapes and errors of each layer, and the times."""
     K = check.batch_size
     table = [["layer", "δ (K, m)", "a (K, n)", "ΔW = δᵀ a (m, n)", *check.tolerance, ""]]
-    for layer in check.layers:
+    rows = [(str(layer.layer), layer) for layer in check.layers]
+    rows += [(f"decoder {layer.layer}", layer) for layer in check.decoder]
+    for name, layer in rows:
         table.append(
             [
-                str(layer.layer),
-                *(f"({rows}, {columns})" for rows, columns in (layer.delta, layer.a)),
+                name,
+                *("({}, {})".format(*shape) for shape in (layer.delta, layer.a)),
                 "({}, {})".format(*layer.gradient),
                 *(f"{layer.errors[way]:.1e}" for way in check.tolerance),
                 "WRONG" if layer.wrong else "ok",
@@ -120,18 +122,25 @@ def gradcheck_text(check: GradientCheck) -> str:
 def predictions_csv(evaluation: Evaluation) -> str:
     """Return `index,label,prediction,probability`: a line for each image, in the split's order.
 
-    If the classes have names, `label_name,prediction_name` follow. Without labels, what says the
-    label is empty.
+    If the classes have names, `label_name,prediction_name` follow, and then
+    `distortions,strength` if the answers are averaged. Without labels, what says the label is
+    empty.
     """
-    names, n = evaluation.names, len(evaluation.predictions)
+    names, n, averaging = evaluation.names, len(evaluation.predictions), evaluation.averaging
     labels = [None] * n if evaluation.labels is None else evaluation.labels.tolist()
     head = ["index", "label", "prediction", "probability"]
-    rows: list[Sequence[object]] = [[*head, "label_name", "prediction_name"] if names else head]
+    if names:
+        head += ["label_name", "prediction_name"]
+    if averaging is not None:
+        head += ["distortions", "strength"]
+    rows: list[Sequence[object]] = [head]
     columns = (labels, evaluation.predictions.tolist(), evaluation.probabilities)
     for index, (label, prediction, probability) in enumerate(zip(*columns, strict=True)):
         row: list[object] = [index, label, prediction, f"{probability:.6f}"]
         if names:
             row += [None if label is None else names[label], names[prediction]]
+        if averaging is not None:
+            row += [averaging.distortions, averaging.strength]
         rows.append(row)
     return csv_text(rows)
 
@@ -142,7 +151,7 @@ def _predictions_text(evaluation: Evaluation) -> str:
         table.append([shown_class(label, evaluation.names), f"{n:,}"])
     return "\n".join(
         [
-            *_members(evaluation.members),
+            *_members(evaluation),
             f"{visible(evaluation.dataset)}: {len(evaluation.predictions):,} images without labels",
             "",
             "images by predicted class:",
@@ -151,8 +160,9 @@ def _predictions_text(evaluation: Evaluation) -> str:
     )
 
 
-def _members(members: Sequence[Member]) -> Iterator[str]:
-    """Yield the lines that say which networks are scored, and that several have one score."""
+def _members(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the lines that say which networks are scored, and from what their score is a mean."""
+    members = evaluation.members
     if len(members) > 1:
         yield f"committee of {len(members)}, one score for all together:"
     for member in members:
@@ -167,6 +177,8 @@ def _members(members: Sequence[Member]) -> Iterator[str]:
         )
     if len(members) > 1:
         yield "(the mean of their log-probabilities; for single scores, give one at a time)"
+    if evaluation.averaging is not None:
+        yield str(evaluation.averaging)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

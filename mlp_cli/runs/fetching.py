@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlp_cli.config.data_section import DataConfig
 from mlp_cli.config.schema import Config
-from mlp_cli.config.sections import DataConfig
 from mlp_cli.data.dataset import Source, load_source, needed_files
 from mlp_cli.data.mnist import mnist_folder
 from mlp_cli.data.replacing import unused_files

@@ -51,7 +51,8 @@ def choose_kernels(
         began_by_numpy = checkpoint.environment().get("kernels") == NumPyKernels.name
         return by_numpy if began_by_numpy else choice
     training, n = config.training, len(dataset.train)
-    sizes = dataset.inputs, *config.model.hidden, dataset.classes
+    inputs = dataset.inputs * len(config.data.views)
+    sizes = inputs, *config.model.hidden, dataset.classes
     if is_worth_compiling(sizes, min(training.batch_size, n), n, training.epochs):
         return choice
     if load_kernels(fast=True).is_ready(np.dtype(training.dtype)):

@@ -39,7 +39,11 @@ def restore(trainer: Trainer, checkpoint: Checkpoint, config: Config) -> None:
             "--overwrite."
         )
     others = trainer.vectors.keys() - {"parameters", "statistics"}
-    restore_parameters(trainer.network, checkpoint, others)
+    network = trainer.network
+    decoder = network.named_decoder(network.parameters)
+    restore_parameters(network, checkpoint, [*others, *decoder])
+    for name, array in decoder.items():
+        array[...] = checkpoint.array(name, array.shape, array.dtype)
     for name in others:
         vector = trainer.vectors[name]
         vector[...] = checkpoint.array(name, vector.shape, vector.dtype)

@@ -114,7 +114,9 @@ class Saver:
             self._write(folder.best, self._arrays(*self._best), self._best_header)
             self._best_header = None
         vectors, header = dict(trainer.vectors), self._header()
-        arrays = self._arrays(vectors.pop("parameters"), vectors.pop("statistics")) | vectors
+        parameters, statistics = vectors.pop("parameters"), vectors.pop("statistics")
+        decoder = trainer.network.named_decoder(parameters)
+        arrays = self._arrays(parameters, statistics) | decoder | vectors
         if not self._validates and trainer.state.epoch:
             self._write(folder.best, self._arrays(*trainer.evaluated) | vectors, header)
         self._write(folder.last, arrays, header)

@@ -26,7 +26,7 @@ def summary(config: Config, trainer: Trainer, folder: Path, environment: Mapping
         The run's folder, and the record of the machine.
     """
     network, steps = trainer.network, -(-len(trainer.dataset.train) // trainer.K)
-    parameters = len(network.parameters)
+    parameters = network.size
     lines = {
         "run": str(folder),
         "data": _data(trainer.dataset),

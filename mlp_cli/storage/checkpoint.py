@@ -3,6 +3,7 @@
     layers.0.weight (out, in), layers.0.bias (out,), layers.1.weight, …
     input.mean, input.std      the network sees (pixel / 255 − mean) / std
     optimizer.<slot> (P,)      in last.npz alone: all weights layer by layer, then all biases
+    decoder.0.weight (n, m), decoder.0.combinator (n, 10), …    in last.npz alone
     header                     JSON: format, and the records of `header.Header`
     digest                     SHA-256 over the header and every array, in hexadecimal
 

@@ -19,9 +19,9 @@ from mlp_cli.config.choices import (
     StepConfig,
 )
 from mlp_cli.config.schema import Config
-from mlp_cli.config.sections import RegularisationConfig
 from mlp_cli.data.batches import InputScaling, standard_scaling
 from mlp_cli.data.dataset import Dataset
+from mlp_cli.data.views import build_views
 from mlp_cli.nn import schedules
 from mlp_cli.nn.backprop import Dropout, Noise
 from mlp_cli.nn.network import Network, owned_slices
@@ -32,29 +32,32 @@ from mlp_cli.training.steps import Regularisers
 from mlp_cli.training.trainer import Plan, Trainer
 
 
-def build_network(config: Config, inputs: int, classes: int, dtype: str) -> Network:
-    """Build the network and draw its initial weights."""
+def build_network(config: Config, pixels: int, classes: int, dtype: str) -> Network:
+    """Build the network for images of so many pixels, and draw its initial weights."""
     network = Network(
-        (inputs, *config.model.hidden, classes),
+        (pixels * len(config.data.views), *config.model.hidden, classes),
         config.model.activation,
         config.loss,
         dtype,
         batch_norm=config.model.batch_norm,
         negative_slope=config.model.negative_slope,
+        decoder=config.model.decoder is not None,
     )
     assert config.model.init is not None  # resolved when the configuration was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
     return network
 
 
-def build_regularisers(config: RegularisationConfig) -> Regularisers:
+def build_regularisers(config: Config) -> Regularisers:
     """Build what is added to the steps."""
+    added = config.regularisation
     return Regularisers(
-        Dropout(config.input_dropout, config.dropout),
-        Noise(config.input_noise, config.noise),
-        config.max_norm,
-        config.label_smoothing,
-        config.average,
+        Dropout(added.input_dropout, added.dropout),
+        Noise(added.input_noise, added.noise),
+        added.max_norm,
+        added.label_smoothing,
+        added.average,
+        config.model.decoder or 0.0,
     )
 
 
@@ -107,14 +110,16 @@ def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
         warmup=config.schedule.warmup,
     )
     is_unit = config.data.scaling == "unit"
+    scaling = InputScaling() if is_unit else standard_scaling(dataset.train)
+    views = build_views(config.data.views, dataset.image_shape)
     return Trainer(
         network,
         optimizer,
         schedule,
         dataset,
-        InputScaling() if is_unit else standard_scaling(dataset.train),
+        scaling._replace(views=views),
         Plan(config.seed, batch_size, config.training.epochs, config.training.patience),
         engine,
-        build_regularisers(config.regularisation),
+        build_regularisers(config),
         None if config.distortion.is_none else config.distortion,
     )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlp_cli.config.model_section import ModelConfig
 from mlp_cli.config.schema import Config
-from mlp_cli.config.sections import ModelConfig
 from mlp_cli.training.metrics import wilson_interval
 from mlp_cli.training.trainer import Trainer
 

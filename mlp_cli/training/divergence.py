@@ -222,7 +222,7 @@ class _Examination:
 
 def _bad_layers(views: Any, vector: Array) -> list[bool]:
     """Return for each layer whether its weights or biases in a vector (P,) are not all finite."""
-    weights, biases, _ = views(vector)
+    weights, biases, *_ = views(vector)
     return [
         not (np.isfinite(W).all() and np.isfinite(b).all())
         for W, b in zip(weights, biases, strict=True)

@@ -9,6 +9,7 @@ from mlp_cli.compute.kernels import Kernels
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.data.batches import BatchReader, InputScaling
 from mlp_cli.data.dataset import Split
+from mlp_cli.data.distortion import Distorter
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array, Pixels, columns_first
 from mlp_cli.nn.network import Network, rows_of
@@ -22,16 +23,24 @@ FEWEST, MOST = 128, 512
 class Forward:
     """The forward pass of a network over a split, repeatable, in buffers made once.
 
-    It runs in one thread. The parameters of the network are read at every pass.
+    It runs in one thread. The parameters of the network are read at every pass. If there is a
+    `distorter`, each pass takes the images as they were distorted last.
     """
 
     def __init__(
-        self, network: Network, split: Split, scaling: InputScaling, kernels: Kernels
+        self,
+        network: Network,
+        split: Split,
+        scaling: InputScaling,
+        kernels: Kernels,
+        distorter: Distorter | None = None,
     ) -> None:
         n, classes, dtype = len(split), network.sizes[-1], network.dtype
         pieces = -(-n // min(max(FEWEST, kernels.reads), MOST))
         piece = max(1, -(-n // max(pieces, 1)))  # all of one size, if possible
-        self._reader = reader = BatchReader(split, classes, scaling, n, dtype, piece)
+        self._reader = reader = BatchReader(
+            split, classes, scaling, n, dtype, piece, distorter=distorter
+        )
         reader.rows[:] = split.rows
         self._z = columns_first(n, classes, dtype)
         passes = {K: Backpropagation(network, K).forward for K in {piece, n % piece} - {0}}

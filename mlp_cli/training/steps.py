@@ -33,7 +33,8 @@ CHUNK = 1024  # rows, rounded down to whole minibatches, but at least one miniba
 class Regularisers:
     """What a training adds to its steps: dropout, noise, max-norm c, label smoothing ε, averaging.
 
-    `average` is the time constant, in epochs, of the moving average of the weights.
+    `average` is the time constant, in epochs, of the moving average of the weights, and
+    `reconstruction` the weight λ of the decoder's cost.
     """
 
     dropout: Dropout = NO_DROPOUT
@@ -41,6 +42,7 @@ class Regularisers:
     max_norm: float | None = None
     label_smoothing: float = 0.0
     average: float | None = None
+    reconstruction: float = 0.0
 
 
 PLAIN = Regularisers()
@@ -131,6 +133,7 @@ class Steps:
                 workers=workers,
                 dropout=regularisers.dropout,
                 noise=regularisers.noise,
+                reconstruction=regularisers.reconstruction,
             )
             for size in {K, n % K} - {0}
         }

@@ -204,7 +204,7 @@ def test_a_network_whose_epoch_is_unknown_is_named_without_it(
     assert "epoch ?, trained on" in repr(model)
     images = np.zeros((10, 64), np.uint8)
     split = whole(images, np.arange(10, dtype=np.uint8))
-    text = evaluation_text(evaluate_models([model], split, (model.data.name, "test", "best.npz")))
+    text = evaluation_text(evaluate_models([model], split, (model.data.name, "test")))
     assert "best.npz: epoch ?, trained" in " ".join(text.split())
 
 

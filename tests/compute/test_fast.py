@@ -65,7 +65,7 @@ def test_the_compiled_gradient_agrees_with_loop_tiling_and_differences(seed: int
     passes = draw_passes(network, len(x), seed, workers)
     engine = Engine(ThreadTeam(workers), FastKernels())
     check = compare(network, passes, x, y, generator, engine, is_plain_sgd=seed // 2 % 2 == 1)
-    for layer in check.layers:
+    for layer in (*check.layers, *check.decoder):
         for method, error in layer.errors.items():
             assert error <= TOLERANCE[method], (method, layer, network.sizes)
 

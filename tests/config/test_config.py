@@ -210,9 +210,7 @@ texts = st.sampled_from(["1", "0.5", "[1, 2]", "{a: 1}", "adam", "null", "true"]
 
 
 @pytest.mark.long
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(keys, texts).map("=".join) | st.text(max_size=12), max_size=4))
 def test_any_changes_give_a_configuration_or_one_error(changes: list[str], path: Path) -> None:
     try:

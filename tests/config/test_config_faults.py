@@ -33,6 +33,7 @@ INTEGERS = {
 }
 # Values just outside and just inside the range of each key.
 NUMBERS = {
+    "model.decoder": (["0", "-1", "1000001"], ["1e-9", "1000000"]),
     "model.negative_slope": (["-1e-9", "1", "-.01"], ["0", "0.2", "0.999"]),
     "optimizer.learning_rate": (["0", "-0.1", "1.1e38"], ["1e-300", "1e38", "1"]),
     "optimizer.weight_decay": (["-1e-9", "1000001"], ["0", "-0.0", "1000000"]),
@@ -116,6 +117,8 @@ def wrong_values() -> Iterator[tuple[str, str]]:
     widths = ["0", "-1", "65537", "1.0", "true", "'9'", "[1]", "{a: 1}", "null", HUGE]
     yield from (("model.hidden", f"[8, {value}, 8]") for value in widths)
     yield from (("model.hidden", value) for value in ("512", "'512'", "{}", str([1] * 101)))
+    views = ["[]", "raw", "null", "[raw, raw]", "[RAW]", "[0]", "[{}]", "[width-7]", "[width-29]"]
+    yield from (("data.views", value) for value in views)
     ranges = ["3", "[1]", "[1, 2, 3]", "[2, 1]", "[-1, 2]", "['1', 2]", "[true, 2]", "[1, 1001]"]
     for key in RANGES:
         yield from ((key, value) for value in ranges)
@@ -157,7 +160,8 @@ def test_the_ends_of_every_range_are_allowed(path: Path) -> None:
             path.write_text(at_line_four(key, value))
             assert isinstance(outcome(path), Config), (key, value)
     keys = {option.key for option in options()}
-    assert keys == {*INTEGERS, *NUMBERS, *NAMES, *BOOLEANS, *RANGES, "data.path", "model.hidden"}
+    lists = {*RANGES, "data.views", "model.hidden"}
+    assert keys == {*INTEGERS, *NUMBERS, *NAMES, *BOOLEANS, *lists, "data.path"}
 
 
 MISSPELT = [

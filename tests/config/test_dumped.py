@@ -15,7 +15,7 @@ from mlp_cli.config.shipped import shipped_configs
 from mlp_cli.config.yaml12 import dump, parse
 from mlp_cli.errors import ConfigError
 
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow])
 
 VALUES = st.one_of(
     st.none(),

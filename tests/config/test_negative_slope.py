@@ -12,7 +12,7 @@ from golden.make import probes, write_data
 
 from mlp_cli import SilentObserver, load, load_config, train
 from mlp_cli.config.load import differences, dump_config, from_dict
-from mlp_cli.config.sections import ActivationName
+from mlp_cli.config.model_section import ActivationName
 from mlp_cli.errors import ConfigError
 
 OTHERS = [name for name in get_args(ActivationName) if name != "leaky_relu"]

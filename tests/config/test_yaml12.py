@@ -185,7 +185,6 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(value=st.dictionaries(st.sampled_from(["key", "no", "1e3x"]), values))
 def test_a_dumped_value_is_read_back(value: object) -> None:
     document = parse(dump(value))
@@ -193,7 +192,7 @@ def test_a_dumped_value_is_read_back(value: object) -> None:
     assert document.value == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(max_size=60) | st.text("ab:-[]{}&*!?|>'\"\\\n\t #%,<", max_size=30))
 def test_any_text_gives_a_value_or_a_fault(text: str) -> None:
     document = parse(text)

@@ -66,7 +66,6 @@ TEXTS = st.one_of(
 
 @settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(content=TEXTS, packed=st.booleans())

@@ -39,19 +39,23 @@ RULES = [
 ]
 
 
-def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
+def draw_network(
+    seed: int, *, decoders: bool = True
+) -> tuple[Network, np.ndarray, np.ndarray, np.random.Generator]:
     """Return a random network, its inputs x, its targets y, and the generator.
 
     Seeds go through all activations, losses and initialisers. Every third network has batch
-    normalisation.
+    normalisation, and every fourth a decoder if there may be `decoders`.
     """
     generator = np.random.default_rng(seed)
     names = list(itertools.product(ACTIVATIONS, LOSSES, INITIALISERS))
     activation, loss, init = names[seed * 37 % len(names)]
     hidden = [int(m) for m in generator.integers(1, 40, generator.integers(0, 4))]
     sizes = [int(generator.integers(1, 60)), *hidden, int(generator.integers(2, 11))]
-    network = Network(sizes, activation, loss, "float64", batch_norm=seed % 3 == 0)
+    batch_norm, decoder = seed % 3 == 0, decoders and seed % 4 == 2
+    network = Network(sizes, activation, loss, "float64", batch_norm=batch_norm, decoder=decoder)
     network.initialise(init, generator)
+    draw_combinators(network, generator)
     for gamma in network.gammas:
         gamma *= generator.uniform(0.5, 2, gamma.shape)
     K = int(generator.integers(1, 40))
@@ -59,6 +63,12 @@ def draw_network(seed: int) -> tuple[Network, np.ndarray, np.ndarray, np.random.
     targets = one_hot(sizes[-1], 0.1 if seed % 5 == 0 else 0.0, network.dtype)
     y = targets[generator.integers(sizes[-1], size=K)]
     return network, x, y, generator
+
+
+def draw_combinators(network: Network, generator: np.random.Generator) -> None:
+    """Move the constants of a decoder away from their start, where most of its gradient is 0."""
+    for A in network.parameter_views.combinators:
+        A += generator.standard_normal(A.shape)
 
 
 def kept_for(f: Activation, z: np.ndarray) -> np.ndarray:
@@ -70,7 +80,15 @@ def draw_passes(network: Network, K: int, seed: int, workers: int = 1) -> Backpr
     """Return the passes of a network; the seed chooses dropout and noise."""
     dropout = Dropout((0, 0.2)[seed // 2 % 2], (0, 0.5)[seed // 4 % 2])
     noise = Noise((0, 0.3)[seed // 3 % 2], (0, 0.2)[seed // 5 % 2])
-    return Backpropagation(network, K, workers=workers, dropout=dropout, noise=noise)
+    reconstruction = 3.0 if network.parameter_views.combinators else 0.0
+    return Backpropagation(
+        network,
+        K,
+        workers=workers,
+        dropout=dropout,
+        noise=noise,
+        reconstruction=reconstruction,
+    )
 
 
 def make_optimizer(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from helpers.loaded import Loaded
+
 ROOT = Path(__file__).parents[2]
 FILES = {"config.yaml", "metrics.jsonl", "best.npz", "last.npz", "result.json", "env.json"}
 
@@ -36,13 +38,17 @@ def train_quietly(folder: Path, config: Path) -> Train:
         **options: Any,
     ) -> subprocess.CompletedProcess[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}
-        given = [] if "--config" in arguments else ["--config", config]
-        command = [sys.executable, *python, "-m", "mlp_cli", "train", *given, "--quiet"]
+        environment = {name: value for name, value in environment.items() if value is not None}
+        given = [] if "--config" in arguments else ["--config", str(config)]
+        words = ["train", *given, "--quiet", *map(str, arguments)]
+        options = {"cwd": folder, "timeout": 120, **options}
+        if before is None and python == ("-W", "error") and set(options) == {"cwd", "timeout"}:
+            return Loaded.current.run(words, env=environment, text=False, **options)
         return subprocess.run(
-            [*command, *map(os.fsencode, map(str, arguments))],
-            env={name: value for name, value in environment.items() if value is not None},
+            [sys.executable, *python, "-m", "mlp_cli", *map(os.fsencode, words)],
+            env=environment,
             preexec_fn=before,
-            **{"cwd": folder, "stdout": -1, "stderr": -1, "timeout": 120, **options},
+            **{"stdout": -1, "stderr": -1, **options},
             check=False,
         )
 

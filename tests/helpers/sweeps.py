@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from helpers.loaded import Loaded
+
 ROOT = Path(__file__).parents[2]
 GRID = """\
 search:
@@ -46,6 +48,9 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
 
 def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `mlp sweep` to its end."""
+    if not options:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return Loaded.current.run(["sweep", *map(str, arguments)], Path.cwd(), environ)
     process = start(*arguments, **options)
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -12,7 +12,7 @@ from helpers.networks import draw_network, draw_passes, kept_for
 from helpers.selection import few
 
 from mlp_cli.compute.engine import numpy_engine
-from mlp_cli.config import schema, sections
+from mlp_cli.config import model_section, schema
 from mlp_cli.data.batches import one_hot
 from mlp_cli.gradcheck.check import TOLERANCE, compare
 from mlp_cli.gradcheck.references import loop_gradient
@@ -30,7 +30,7 @@ def test_the_batched_gradient_agrees_with_loop_tiling_and_differences(seed: int)
     network, x, y, generator = draw_network(seed)
     passes = draw_passes(network, len(x), seed)
     check = compare(network, passes, x, y, generator, numpy_engine())
-    for layer in check.layers:
+    for layer in (*check.layers, *check.decoder):
         for method, error in layer.errors.items():
             assert error <= TOLERANCE[method], (method, layer, network.sizes)
 
@@ -98,7 +98,7 @@ def torch_network(
 @pytest.mark.parametrize("seed", few(range(224), 6))
 def test_the_batched_gradient_agrees_with_pytorch(seed: int) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch, which only the tests use")
-    network, x, y, _ = draw_network(seed)
+    network, x, y, _ = draw_network(seed, decoders=False)
     if network.batch_norm and len(x) == 1:
         pytest.skip("PyTorch refuses to normalise over one example")
     z = np.empty_like(y)
@@ -401,6 +401,6 @@ def test_smoothed_targets_share_the_smoothing_among_the_other_classes() -> None:
 
 
 def test_a_configuration_names_exactly_the_entries_of_the_registries() -> None:
-    assert set(get_args(sections.ActivationName)) == set(ACTIVATIONS)
-    assert set(get_args(sections.InitialiserName)) == set(INITIALISERS)
+    assert set(get_args(model_section.ActivationName)) == set(ACTIVATIONS)
+    assert set(get_args(model_section.InitialiserName)) == set(INITIALISERS)
     assert set(get_args(schema.LossName)) == set(LOSSES)

@@ -115,7 +115,7 @@ def test_a_run_is_resumed_whatever_a_record_holds(name: str, text: str, runs: Ru
 def test_a_run_is_resumed_after_any_damage(name: str, runs: Runs) -> None:
     whole = LINE if name == "metrics.jsonl" else RESULT
 
-    @settings(max_examples=25, deadline=None, derandomize=True)
+    @settings(max_examples=25, derandomize=True)
     @given(damaged(whole))
     def any_damage(text: str) -> None:
         check(runs, name, f"{text}\n")

@@ -347,9 +347,7 @@ JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.sampled_from(keys(opened(SUBJECT)[1])), value=st.just(REMOVED) | JSON)
 def test_any_value_in_a_header_is_accepted_or_refused_by_one_error(
     key: str, value: object, tmp_path: Path

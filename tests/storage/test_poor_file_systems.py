@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from helpers.loaded import COMMAND as MLP
+from helpers.loaded import Loaded
 from helpers.privileges import without_root
 from helpers.quick_training import ROOT
 from helpers.runs import assert_same_run
@@ -20,7 +22,6 @@ from helpers.tracing import usable
 from mlp_cli.storage.remedies import remedy
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "MLP_KERNELS": "numpy"}
-MLP = [sys.executable, "-W", "error", "-m", "mlp_cli"]
 NO_SYNC = "the file system cannot force changes to disk"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,9 +36,11 @@ def run(tmp_path: Path) -> Run:
     ) -> subprocess.CompletedProcess[str]:
         if faults and not usable():
             pytest.skip("needs strace and the permission to trace")
-        tracing = ["strace", "-f", "-qqq", "-o", "log", *faults] if faults else []
+        command = list(map(str, words))
+        if not faults and before is None and command[: len(MLP)] == MLP:
+            return Loaded.current.run(command[len(MLP) :], tmp_path, ENVIRON)
         return subprocess.run(
-            [*tracing, *map(str, words)],
+            [*(["strace", "-f", "-qqq", "-o", "log", *faults] if faults else []), *command],
             cwd=tmp_path,
             env=ENVIRON,
             preexec_fn=before,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.networks import KERNELS, make_optimizer
+from helpers.networks import KERNELS, draw_combinators, make_optimizer
 from helpers.selection import few
 
 from mlp_cli.compute.engine import Engine, numpy_engine
@@ -52,13 +52,16 @@ def small_network(
     """Return a network of two hidden layers and 7 examples, with the same numbers in each type."""
     activation, loss, init = names
     generator = np.random.default_rng(0)
-    network = Network([5, 6, 4, 3], activation, loss, dtype, batch_norm=regularised)
+    network = Network(
+        [5, 6, 4, 3], activation, loss, dtype, batch_norm=regularised, decoder=regularised
+    )
     network.initialise(init, generator)
+    draw_combinators(network, generator)
     x, y = generator.normal(size=(7, 5)), np.eye(3)[generator.integers(3, size=7)]
     dropout = Dropout(0.1, 0.3) if regularised else NO_DROPOUT
     noise = Noise(0.2, 0.1) if regularised else NO_NOISE
     return (
-        Backpropagation(network, 7, dropout=dropout, noise=noise),
+        Backpropagation(network, 7, dropout=dropout, noise=noise, reconstruction=2.0 * regularised),
         x.astype(dtype),
         y.astype(dtype),
     )

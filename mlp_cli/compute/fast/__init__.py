@@ -4,9 +4,9 @@
 each down as a line of a program, in the instruction set of `opcodes` and `image_opcodes`.
 `fuse_updates` makes a gradient and its update one line, and `skip_zeros` leaves out the zeros of
 the first layer. `interpreter` runs the lines, with the loops of `activations` (for which `smooth`
-has the longer functions), `layers`, `images`, `randomness` and `updates`, the first layer of
-`first_layer`, and the products of `products`, or of a BLAS (`gemm`). `tiling` says how products are
-cut to the processor, and `vectors` what a register holds. `kernels` puts them together. Numba
+has the longer functions), `layers`, `images`, `views`, `randomness` and `updates`, the first layer
+of `first_layer`, and the products of `products`, or of a BLAS (`gemm`). `tiling` says how products
+are cut to the processor, and `vectors` what a register holds. `kernels` puts them together. Numba
 compiles the interpreter (`compiling`), once on a machine; later processes load the code that was
 kept (`cache`) by LLVM alone (`machine_code`).
 

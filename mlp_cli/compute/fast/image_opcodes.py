@@ -77,6 +77,24 @@ class ResampleImages(NamedTuple):
     width: Operand
 
 
+class MakeView(NamedTuple):
+    """x (count, height · width), rows `stride` apart, from source (count, height · width).
+
+    Constants: height and width of the box, 0 if it is not scaled.
+    """
+
+    source: Operand
+    x: Operand
+    scale: Operand
+    shift: Operand
+    padded: Operand
+    count: Operand
+    height: Operand
+    width: Operand
+    stride: Operand
+    is_upright: Operand
+
+
 class FindLit(NamedTuple):
     """lit (K, n) ← x − background, and masks of what is not 0 in it."""
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from mlp_cli.compute.fast.image_opcodes import (
     DrawField,
     LookUp,
+    MakeView,
     ReadImages,
     ResampleImages,
-    with_addresses,
 )
-from mlp_cli.compute.fast.opcodes import Line
 from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.compute.fast.writer import Writer
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
 from mlp_cli.nn.image_ops import ImageOps
+from mlp_cli.nn.views import View, ViewBuffer
 
 SAMPLE = 1000  # images of which the lit pixels are counted
 
 
-class ImageRecorder(ImageOps):
+class ImageRecorder(Writer, ImageOps):
     """Operations on images that are recorded and not done, for one worker.
 
     Parameters
@@ -31,25 +32,15 @@ class ImageRecorder(ImageOps):
 
     Attributes
     ----------
-    lines
-        What was recorded.
     own
         The inputs in which a worker finds black pixels, by the addresses of their buffers.
-    arrays
-        What the lines need, kept alive.
     """
 
     def __init__(self, inputs: dict[int, Inputs]) -> None:
+        super().__init__()
         self._inputs = inputs
         self.own: dict[int, Inputs] = {}
         self._may_be_black = True
-        self.lines: list[Line] = []
-        self.arrays: list[Any] = []
-
-    def write(self, operation: Any, *constants: float) -> None:
-        """Write an operation down, with the addresses of its arrays."""
-        self.arrays += [operand for operand in operation if isinstance(operand, np.ndarray)]
-        self.lines.append(Line(with_addresses(operation), constants))
 
     def read_images(
         self,
@@ -100,6 +91,27 @@ class ImageRecorder(ImageOps):
         operands = images, rows, maps, field, x, scale, shift, s.padded
         sizes = len(rows), len(images), height, width
         self.write(ResampleImages(*operands, *sizes))
+        self._note_inputs(x, -shift, images)
+
+    def make_views(
+        self,
+        views: Sequence[View],
+        images: Pixels,
+        source: Array,
+        x: Array,
+        scale: Array,
+        shift: Array,
+        s: ViewBuffer,
+    ) -> None:
+        """Record the making of views."""
+        assert source.flags.c_contiguous and x.strides[1] == x.itemsize
+        padded, (count, n) = s.warp.padded, source.shape
+        height, width = padded.shape[1] - 3, padded.shape[2] - 3
+        for number, (is_upright, *box) in enumerate(views):
+            part = slice(number * n, (number + 1) * n)
+            operands = source, x[:, part], scale[part], shift[part], padded
+            sizes = count, height, width, x.shape[1], is_upright
+            self.write(MakeView(*operands, *sizes), *box)
         self._note_inputs(x, -shift, images)
 
     def forget_inputs(self, z: Array) -> None:

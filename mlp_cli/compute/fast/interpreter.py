@@ -12,12 +12,14 @@ import numpy as np
 
 from mlp_cli.compute.fast import (
     activations,
+    decoder,
     first_layer,
     images,
     layers,
     products,
     randomness,
     updates,
+    views,
 )
 from mlp_cli.compute.fast.intrinsics import barrier, flush_to_zero, pointer
 from mlp_cli.compute.fast.opcodes import OPERATIONS
@@ -26,12 +28,14 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 (
     PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES,
     CLIP, UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
-    FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT,
+    FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT, TRANSPOSE, ADD_BIAS,
+    DIFFERENCE, COMBINE, COMBINE_BACKWARD, MAKE_VIEW,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
     _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier,
     _squares, _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
+    _transpose, _add_bias, _difference, _combine, _combine_backward, _make_view,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
@@ -230,12 +234,9 @@ def _execute(program, constants, like):
             )
         elif code == UNFOLD:
             first_layer.unfold(
-                line[_unfold.panel],
-                line[_unfold.n],
-                line[_unfold.m],
-                line[_unfold.width],
+                line[_unfold.panel], line[_unfold.n], line[_unfold.m], line[_unfold.width],
                 line[_unfold.W],
-            )
+            )  # fmt: skip
         elif code == FORWARD_LIT:
             first_layer.forward(
                 line[_forward_lit.lit], line[_forward_lit.masks], line[_forward_lit.background],
@@ -259,6 +260,36 @@ def _execute(program, constants, like):
                 line[_learn_lit.panel], line[_learn_lit.first_slot], line[_learn_lit.second_slot],
                 factors, constants[i], line[_learn_lit.room],
             )  # fmt: skip
+        elif code == TRANSPOSE:
+            decoder.transpose(
+                like, line[_transpose.x], line[_transpose.x_leading], line[_transpose.out],
+                line[_transpose.out_leading], line[_transpose.K], line[_transpose.n],
+            )  # fmt: skip
+        elif code == ADD_BIAS:
+            K, n = line[_add_bias.K], line[_add_bias.n]
+            z = numba.carray(pointer(line[_add_bias.z]), K * n, real)
+            b = numba.carray(pointer(line[_add_bias.b]), n, real)
+            decoder.add_bias(z, b, numba.carray(pointer(line[_add_bias.out]), K * n, real), K)
+        elif code == DIFFERENCE:
+            size = line[_difference.size]
+            q = numba.carray(pointer(line[_difference.q]), size, real)
+            x = numba.carray(pointer(line[_difference.x]), size, real)
+            out = numba.carray(pointer(line[_difference.out]), size, real)
+            decoder.difference(q, x, out, constants[i, 0])
+        elif code == COMBINE:
+            decoder.combine(
+                like, line[_combine.A], line[_combine.t], line[_combine.u], line[_combine.q],
+                line[_combine.K], line[_combine.n],
+            )  # fmt: skip
+        elif code == COMBINE_BACKWARD:
+            decoder.combine_backward(
+                like, line[_combine_backward.A], line[_combine_backward.t],
+                line[_combine_backward.u], line[_combine_backward.delta],
+                line[_combine_backward.delta_u], line[_combine_backward.dA],
+                line[_combine_backward.s], line[_combine_backward.K], line[_combine_backward.n],
+            )  # fmt: skip
+        elif code == MAKE_VIEW:
+            views.make_view(like, line, _make_view, constants[i])
     flush_to_zero(control)
 
 

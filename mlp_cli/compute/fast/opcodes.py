@@ -10,6 +10,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mlp_cli.compute.fast.decoder_opcodes import (
+    AddBias,
+    Combine,
+    CombineBackward,
+    Difference,
+    Transpose,
+)
 from mlp_cli.compute.fast.image_opcodes import (
     DrawField,
     FindColumns,
@@ -19,6 +26,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     GradientLit,
     LearnLit,
     LookUp,
+    MakeView,
     Operand,
     ReadImages,
     ResampleImages,
@@ -266,7 +274,8 @@ OPERATIONS: tuple[type[Any], ...] = (
     Product, Descend, Learn, Activate, MultiplyByDerivative, OutputDelta, CountCorrect, ReadImages,
     LookUp, Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
     Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
-    ForwardLit, GradientLit, LearnLit,
+    ForwardLit, GradientLit, LearnLit, Transpose, AddBias, Difference, Combine, CombineBackward,
+    MakeView,
 )  # fmt: skip
 BARRIER_WORDS = 3
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code

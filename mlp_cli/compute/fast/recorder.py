@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.blas import LARGE, MKL
+from mlp_cli.compute.fast.decoder_recorder import DecoderRecorder, alike
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.image_recorder import ImageRecorder
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
@@ -37,7 +38,7 @@ from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 Counter = NDArray[np.int64]
 
 
-class Recorder(ImageRecorder, Ops):
+class Recorder(ImageRecorder, DecoderRecorder, Ops):
     """Operations that are recorded and not done, for one worker.
 
     Parameters
@@ -97,7 +98,11 @@ class Recorder(ImageRecorder, Ops):
         """Record a product."""
         if out.ndim == 1:
             right, out = right[:, np.newaxis], out[:, np.newaxis]
-        if not _by_rows(out):
+        # A single row lies by rows and by columns. If it is the last, short minibatch of inputs, it
+        # is multiplied as the others are: then `skip_zeros` finds it.
+        inputs = self.own.get(left.ctypes.data)
+        is_short = len(out) == 1 and inputs is not None and len(inputs.x) > 1
+        if is_short or not _by_rows(out):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
         (m, k), n = left.shape, right.shape[1]
         is_mkls = MKL is not None and m * n * k > LARGE  # faster still, on Intel's processors
@@ -169,14 +174,18 @@ class Recorder(ImageRecorder, Ops):
         lines, width = noise.r.shape
         drawing = opcodes.DrawNoise(noise.r, noise.s, key, stream, noise.first, lines, width)
         self.write(drawing, noise_spacing(deviation))
-        assert _alike(z, noise.r)
-        self.write(opcodes.Add(z, noise.r, z, z.size))
+        self.add(z, noise.r, z)
         self.forget_inputs(z)
 
     def multiply(self, a: Array, r: Array, out: Array) -> None:
         """Record a ⊙ r."""
-        assert _alike(a, r, out)
+        assert alike(a, r, out)
         self.write(opcodes.Multiply(a, r, out, out.size))
+
+    def add(self, a: Array, r: Array, out: Array) -> None:
+        """Record a + r."""
+        assert alike(a, r, out)
+        self.write(opcodes.Add(a, r, out, out.size))
 
     def limit_norms(self, W: Array, c: float, s: Array) -> None:
         """Record the limit of the norms of a layer."""
@@ -217,12 +226,6 @@ class Recorder(ImageRecorder, Ops):
         """Record clipping."""
         for g in pieces:
             self.write(opcodes.Clip(g, g.size, squares, squares.size), limit)
-
-
-def _alike(*arrays: Array) -> bool:
-    """Return whether the elements of the arrays lie in one order, without gaps."""
-    flags = [array.flags for array in arrays]
-    return all(f.c_contiguous for f in flags) or all(f.f_contiguous for f in flags)
 
 
 def _by_rows(matrix: Array) -> bool:

@@ -15,7 +15,7 @@ from mlp_cli.storage.npz import write_npz
 def npz_bytes(model: Model) -> bytes:
     """Return the content of an `.npz`: `about`, and each layer's weight (m, n) and bias (m,).
 
-    The inputs are the pixels, 0 to 255. `about` is JSON in ASCII.
+    The inputs are the pixels, 0 to 255, of each view. `about` is JSON in ASCII.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def npz_bytes(model: Model) -> bytes:
         If the weights do not fit into float32.
     """
     network = plain_network(model)
-    about = network.about | {"input": "pixels, 0 to 255"}
+    about = network.about | {"input": f"{network.inputs}, 0 to 255"}
     arrays = {"about": np.array(json.dumps(about).encode())}
     for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         arrays |= {f"layers.{layer}.weight": W, f"layers.{layer}.bias": b}

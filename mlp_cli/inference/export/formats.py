@@ -26,19 +26,21 @@ class Format(NamedTuple):
 
     `encode` returns the whole content of the file. It needs `libraries`, which `extra` installs. If
     there is `run`, the content is checked with it (see `checking.check`) before it is written.
+    A format that `takes_pixels` computes from an image, and so has no place for the views of it.
     """
 
     encode: Callable[[Model], bytes]
     run: Run | None = None
     extra: str = ""
     libraries: tuple[str, ...] = ()
+    takes_pixels: bool = True
 
 
 FORMATS = {
     ".onnx": Format(onnx_bytes, run_onnx, "onnx", ("onnx", "onnxruntime")),
-    ".safetensors": Format(safetensors_bytes, None, "safetensors", ("safetensors",)),
+    ".safetensors": Format(safetensors_bytes, None, "safetensors", ("safetensors",), False),
     ".html": Format(html_bytes),
-    ".npz": Format(npz_bytes),
+    ".npz": Format(npz_bytes, takes_pixels=False),
     ".c": Format(c_bytes),
 }
 
@@ -88,13 +90,20 @@ def write_export(model: Model, path: Path, data_dir: Path) -> Agreement | None:
     Raises
     ------
     ConfigError
-        As `check_file`.
+        As `check_file`; or if the network sees views, which the format cannot hold.
     CheckpointError
         If the network does not fit into the format, or if the check fails.
     StorageError
         If the file cannot be written.
     """
     chosen = check_file(path)
+    if chosen.takes_pixels and model.scaling.views is not None:
+        others = " and ".join(suffix for suffix, of in FORMATS.items() if not of.takes_pixels)
+        raise ConfigError(
+            f"{path}: {model.path} was trained with data.views {list(model.config.data.views)}, "
+            f"and a {path.suffix.lower()} file computes from the image alone. Only {others} can "
+            "hold such a network: they are its weights, for a program that makes the views itself."
+        )
     content = chosen.encode(model)
     agreement = chosen.run and check(model, content, chosen.run, data_dir)
     atomic_write(path, content)

@@ -41,6 +41,8 @@ class PlainNetwork:
         cross_entropy; with mse, their sigmoids are divided by the sum of the sigmoids.
     image_shape
         (height, width) of the images. Their pixels, row by row, are the first a.
+    inputs
+        What the first a are, in words: the pixels of an image, or of several views of it.
     about
         What the network is and where it comes from, by name, as text without control characters.
     """
@@ -51,6 +53,7 @@ class PlainNetwork:
     negative_slope: float
     loss: str
     image_shape: tuple[int, int]
+    inputs: str
     about: dict[str, str]
 
     @property
@@ -78,7 +81,7 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
     weights = [W.astype(np.float64) for W in network.weights]
     biases = [b.astype(np.float64) for b in network.biases]
     # The model sees input / (white · std) − mean / std.
-    mean, std = (np.asarray(value, np.float64) for value in model.scaling)
+    mean, std = (np.asarray(value, np.float64) for value in model.scaling[:2])
     with np.errstate(over="ignore", invalid="ignore"):
         biases[0] -= weights[0] @ np.broadcast_to(mean / std, network.sizes[:1])
         weights[0] /= white * std
@@ -96,6 +99,7 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
             network.activation.constant,
             model.config.loss,
             model.image_shape,
+            _inputs(model),
             _about(model, activation),
         )
     if not all(np.isfinite(array).all() for array in plain.weights + plain.biases):
@@ -104,6 +108,13 @@ def plain_network(model: Model, white: float = 255.0) -> PlainNetwork:
             "Use another checkpoint, or train again with a lower optimizer.learning_rate."
         )
     return plain
+
+
+def _inputs(model: Model) -> str:
+    """Return what the inputs of a model are, in words."""
+    if model.scaling.views is None:
+        return "pixels"
+    return f"pixels of the views {', '.join(model.config.data.views)}, one view after the other"
 
 
 def _about(model: Model, activation: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ def safetensors_bytes(model: Model) -> bytes:
     tensors: dict[str, Floats] = {}
     for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         tensors |= {f"{2 * layer}.weight": W, f"{2 * layer}.bias": b}
-    about = network.about | {"input": "pixels / 255, 0 to 1"}
+    about = network.about | {"input": f"{network.inputs} / 255, 0 to 1"}
     # One key: the library writes several in an order that changes from call to call.
     content: bytes = save(tensors, metadata={"about": json.dumps(about)})
     return content

@@ -13,6 +13,7 @@ from mlp_cli.data.dataset import Dataset
 from mlp_cli.inference.model import Model
 from mlp_cli.nn.backprop import Backpropagation
 from mlp_cli.nn.buffers import Array, columns_first
+from mlp_cli.reports.figures import side_by_side
 from mlp_cli.reports.page.pictures import weight_image
 from mlp_cli.reports.tables import Column
 
@@ -28,10 +29,15 @@ class FirstWeights(NamedTuple):
 
 
 def first_weights(model: Model) -> FirstWeights:
-    """Return pictures of the weights into the first layer's neurons, those of the largest norm."""
+    """Return pictures of the weights into the first layer's neurons, those of the largest norm.
+
+    The weights of several views are side by side.
+    """
     W = model.network.weights[0]
     largest = np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:MOST_NEURONS]
-    pictures = [(int(i), weight_image(W[i].reshape(model.image_shape))) for i in sorted(largest)]
+    pictures = [
+        (int(i), weight_image(side_by_side(W[i], model.image_shape))) for i in sorted(largest)
+    ]
     return FirstWeights(pictures, len(W))
 
 

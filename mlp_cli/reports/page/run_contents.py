@@ -190,7 +190,7 @@ def _facts(
         network = model.network
         facts.append(("data", model.data.name))
         facts.append(("network", "-".join(map(str, network.sizes))))
-        facts.append(("parameters", f"{len(network.parameters):,}"))
+        facts.append(("parameters", f"{network.size:,}"))
     if config is not None:
         facts.append(("optimizer", config.optimizer.name))
     if run.epochs is not None and config is not None:

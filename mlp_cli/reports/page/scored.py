@@ -120,7 +120,7 @@ def score(model: Model, dataset: Dataset, split: str) -> Scored:
     """
     images = dataset.test if split == "test" else dataset.validation
     assert images is not None  # `load_images` has read the split
-    found = evaluate([model], images, (dataset.name, split, str(model.path)))
+    found = evaluate([model], images, (dataset.name, split))
     return Scored(
         split,
         found.scores,
@@ -134,15 +134,17 @@ def score(model: Model, dataset: Dataset, split: str) -> Scored:
 
 
 def distortions(model: Model, dataset: Dataset) -> list[Seen]:
-    """Return training images and how they were distorted, none without distortions."""
-    if model.config.distortion.is_none:
+    """Return training images and what the network saw of them, none if it saw them as they are."""
+    if model.config.distortion.is_none and model.scaling.views is None:
         return []
     seen = seen_images(model.config, dataset, epochs=SEEN_EPOCHS, most=SEEN_CLASSES)
     found = []
-    for row, label, images in zip(seen.rows, seen.labels, seen.images, strict=True):
-        first, *others = (grey_image(image.reshape(dataset.image_shape)) for image in images)
-        epochs = list(zip(map(int, seen.epochs), others, strict=True))
-        found.append(Seen(image_of(label, dataset.names), int(row), first, epochs))
+    for row, label, original, images in zip(
+        seen.rows, seen.labels, seen.originals, seen.images, strict=True
+    ):
+        epochs = list(zip(map(int, seen.epochs), map(grey_image, images), strict=True))
+        called = image_of(label, dataset.names)
+        found.append(Seen(called, int(row), grey_image(original), epochs))
     return found
 
 
