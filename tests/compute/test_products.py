@@ -6,16 +6,32 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
-import numba
-
-from mlp_cli.compute.fast import first_layer, products
-from mlp_cli.compute.fast.opcodes import SGD
+from mlp_cli.compute.fast.image_opcodes import (
+    FindColumns,
+    FindLit,
+    Fold,
+    ForwardLit,
+    GradientLit,
+    LearnLit,
+    Unfold,
+    with_addresses,
+)
+from mlp_cli.compute.fast.kernels import kernel_cache
+from mlp_cli.compute.fast.opcodes import (
+    CONSTANTS,
+    OPERANDS,
+    OPERATIONS,
+    SGD,
+    Descend,
+    Product,
+)
 from mlp_cli.compute.fast.tiling import (
     EXAMPLES,
     INPUTS,
@@ -25,48 +41,21 @@ from mlp_cli.compute.fast.tiling import (
     panels_of,
     room_for,
 )
+from mlp_cli.compute.kernels import say_nothing
 from mlp_cli.nn.buffers import Array
 
 SINGLE = np.float32
 
 
-@numba.njit(nogil=True, error_model="numpy")
-def multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room):
-    products.multiply(alpha, beta, a_turned, b_turned, m, n, k, a, lda, b, ldb, c, ldc, room)
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def find(x, background, lit, masks, columns, K, n):
-    first_layer.find_lit(x, background, lit, masks, K, n)
-    first_layer.find_columns(lit, columns, K, n, 0, n)
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
-    first_layer.forward(lit, masks, background, K, n, W, m, width, z, stride, room)
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
-    first_layer.gradient(lit, columns, background, K, n, delta, m, width, dW, room)
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def learn(lit, columns, background, K, n, delta, m, width, rule, W, slot, factors, constants, room):
-    first_layer.learn(
-        lit, columns, background, K, n, delta, m, width,
-        rule, W, slot, slot, factors, constants, room,
-    )  # fmt: skip
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def fold(W, n, m, width, panel):
-    first_layer.fold(W, n, m, width, panel)
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def unfold(panel, n, m, width, W):
-    first_layer.unfold(panel, n, m, width, W)
+def run(operation: Any, *constants: float) -> None:
+    """Run one line of a program, in the code that trainings run."""
+    like = np.empty(1, SINGLE)
+    line, numbers = np.zeros((1, OPERANDS), np.int64), np.zeros((1, CONSTANTS))
+    line[0, 0] = OPERATIONS.index(type(operation))
+    line[0, 1 : 1 + len(operation)] = with_addresses(operation)
+    numbers[0, : len(constants)] = constants
+    execute = kernel_cache("float32").load(say_nothing, say_nothing)
+    execute(at(line), 1, at(numbers), at(like))
 
 
 def at(array: Array) -> int:
@@ -79,11 +68,13 @@ def tiled(left: Array, right: Array, out: Array, alpha: float = 1, beta: float =
     (m, k), n = left.shape, right.shape[1]
     turned = [factor.strides[1] != factor.itemsize for factor in (left, right)]
     leading = [max(factor.strides) // factor.itemsize for factor in (left, right)]
-    room = aligned_zeros(room_for(n, k))
-    multiply(
-        SINGLE(alpha), SINGLE(beta), *turned, m, n, k, at(left), leading[0], at(right), leading[1],
-        at(out), out.strides[0] // out.itemsize, at(room),
-    )  # fmt: skip
+    room, out_leading = aligned_zeros(room_for(n, k)), out.strides[0] // out.itemsize
+    operands = *turned, m, n, k, left, leading[0], right, leading[1], out, out_leading, room
+    if (alpha, beta) == (1, 0):
+        run(Product(*operands))
+        return
+    rate = np.array([-alpha])  # of plain SGD: out ← (1 − η λ) out − η left right
+    run(Descend(*operands, rate), (1 - beta) / -alpha)
 
 
 def by_loop(left: Array, right: Array) -> Array:
@@ -153,25 +144,21 @@ class FirstLayer:
 
     def find(self) -> None:
         """Find the lit pixels of x."""
-        find(
-            self.x.ravel(), self.background, self.lit.ravel(), at(self.masks), at(self.columns),
-            self.K, self.n,
-        )  # fmt: skip
+        run(FindLit(self.x, self.background, self.lit, self.masks, self.K, self.n))
+        run(FindColumns(self.lit, self.columns, self.K, self.n, 0, self.n))
 
     @property
     def panel(self) -> Array:
         """W as a panel (n, width)."""
         panel = aligned_zeros(self.n, self.width)
-        fold(at(self.W), self.n, self.m, self.width, at(panel))
+        run(Fold(self.W, self.n, self.m, self.width, panel))
         return panel
 
     def forward(self) -> Array:
         """Return z (K, m)."""
         z, panel = np.empty((self.m, self.K), SINGLE), self.panel
-        forward(
-            at(self.lit), at(self.masks), at(self.background), self.K, self.n, at(panel), self.m,
-            self.width, at(z), self.K, at(self.room),
-        )  # fmt: skip
+        sizes = self.K, self.n, panel, self.m, self.width
+        run(ForwardLit(self.lit, self.masks, self.background, *sizes, z, self.K, self.room))
         return z.T
 
     def errors(self) -> Array:
@@ -181,21 +168,18 @@ class FirstLayer:
     def gradient(self) -> Array:
         """Return ΔW (m, n)."""
         dW, delta = np.empty_like(self.W), self.errors()
-        gradient(
-            at(self.lit), at(self.columns), at(self.background), self.K, self.n, at(delta), self.m,
-            self.width, at(dW), at(self.room),
-        )  # fmt: skip
+        sizes = self.K, self.n, delta, self.m, self.width
+        run(GradientLit(self.lit, self.columns, self.background, *sizes, dW, self.room))
         return dW
 
     def descend(self, rate: float, decay: float) -> Array:
         """Return W (m, n) after a step of plain SGD."""
         panel, delta, W = self.panel, self.errors(), np.empty_like(self.W)
-        factors, constants = np.array([rate, 0, 0]), np.array([decay, 0, 0, 0])
-        learn(
-            at(self.lit), at(self.columns), at(self.background), self.K, self.n, at(delta), self.m,
-            self.width, SGD, at(panel), at(panel), factors, constants, at(self.room),
-        )  # fmt: skip
-        unfold(at(panel), self.n, self.m, self.width, at(W))
+        factors = np.array([rate, 0, 0])
+        sizes = self.K, self.n, delta, self.m, self.width
+        updated = SGD, panel, panel, panel, factors, self.room  # SGD has no slots
+        run(LearnLit(self.lit, self.columns, self.background, *sizes, *updated), decay)
+        run(Unfold(W, self.n, self.m, self.width, panel))
         return W
 
 
