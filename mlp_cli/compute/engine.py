@@ -29,6 +29,14 @@ class Engine(NamedTuple):
         """Return the task that runs a program for arrays of this type."""
         return self.kernels.prepare(program, self.threads, dtype)
 
+    @property
+    def exact(self) -> Engine:
+        """This engine, or the same threads with NumPy's kernels if these kernels round factors.
+
+        It scores a network as `mlp eval` does.
+        """
+        return self._replace(kernels=NumPyKernels()) if self.kernels.rounds else self
+
     def run(self, task: Task) -> None:
         """Run a task in all threads, and return when all have returned."""
         self.threads.run(task)

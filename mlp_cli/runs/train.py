@@ -132,7 +132,7 @@ def train_run(
             choice = choose_kernels(options.engine, config, dataset, checkpoint, observer.log)
             engine = build_engine(choice)
             at_the_end.callback(engine.threads.close)
-            engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
+            engine.compile(np.dtype(config.training.stored_dtype), observer.warn, observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()

@@ -102,7 +102,8 @@ class Trainer:
             self._evaluated_network = network.without_norm()
         self._scorer = None
         if len(dataset.validation):
-            self._scorer = Scorer(self._evaluated_network, dataset.validation, scaling, engine)
+            scored = self._evaluated_network, dataset.validation, scaling
+            self._scorer = Scorer(*scored, engine.exact)
         self.steps = Steps(
             network, optimizer, dataset, scaling, plan.batch_size, regularisers, distortion, engine
         )

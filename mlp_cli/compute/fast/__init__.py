@@ -59,6 +59,8 @@ from mlp_cli.compute.fast.settings import check_settings
 
 check_settings()
 
-from mlp_cli.compute.fast.kernels import FastKernels  # noqa: E402 - LLVM may end the process
+# LLVM may end the process before that.
+from mlp_cli.compute.fast.kernels import FastKernels  # noqa: E402
+from mlp_cli.compute.fast.tiling import MULTIPLIES_PAIRS  # noqa: E402
 
-__all__ = ["FastKernels"]
+__all__ = ["MULTIPLIES_PAIRS", "FastKernels"]

@@ -31,7 +31,7 @@ from numba import types
 
 from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all
 from mlp_cli.compute.fast.opcodes import SGD
-from mlp_cli.compute.fast.products import turn
+from mlp_cli.compute.fast.tiles import turn
 from mlp_cli.compute.fast.tiling import BYTES, EXAMPLES, INPUTS, LANES, WIDTHS, WORD
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (

@@ -44,27 +44,34 @@ class _Replay:
 
 
 class FastKernels:
-    """The sequence of operations is recorded once, and then runs as compiled code."""
+    """The sequence of operations is recorded once, and then runs as compiled code.
+
+    If `rounds` is true, products of float32 round their factors to bfloat16.
+    """
 
     name = f"numba {NUMBA}" + (f" with mkl {MKL.version}" if MKL else "")
     skips_zeros = False  # until a program does
     reads = 1  # as few as possible: what was just read is still in the cache
 
+    def __init__(self, rounds: bool = False) -> None:
+        self.rounds = rounds
+
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before."""
-        kernel_cache(dtype.name).load(warn, log)
+        self._cache(dtype).load(warn, log)
 
     def is_ready(self, dtype: np.dtype[Any]) -> bool:
         """Return whether `compile` would find code that is compiled already."""
-        return kernel_cache(dtype.name).is_ready()
+        return self._cache(dtype).is_ready()
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
         """Return the task that runs the program."""
-        run = kernel_cache(dtype.name).load(say_nothing, say_nothing)
+        run = self._cache(dtype).load(say_nothing, say_nothing)
         counter = np.zeros(BARRIER_WORDS, np.int64)
         inputs: dict[int, Inputs] = {}
         recorders = [
-            Recorder(counter, workers.size, worker, inputs) for worker in range(workers.size)
+            Recorder(counter, workers.size, worker, inputs, self._rounds(dtype))
+            for worker in range(workers.size)
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
@@ -72,10 +79,16 @@ class FastKernels:
         self.skips_zeros |= replay.uses(ForwardLit)
         return replay
 
+    def _rounds(self, dtype: np.dtype[Any]) -> bool:
+        return self.rounds and dtype == np.float32
+
+    def _cache(self, dtype: np.dtype[Any]) -> KernelCache:
+        return kernel_cache("bfloat16" if self._rounds(dtype) else dtype.name)
+
 
 @cache
 def kernel_cache(dtype: str) -> KernelCache:
-    """Return what loads and keeps the interpreter for parameters of the type of this name."""
+    """Return what loads and keeps the interpreter for a `training.dtype`."""
     name = f"kernels-{dtype}-{code_version()}.bin"
     return KernelCache(
         name, find_folder(Path(__file__).parent), ADDRESSES, partial(_load_compiler, dtype)

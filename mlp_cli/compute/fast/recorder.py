@@ -19,7 +19,7 @@ from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.image_recorder import ImageRecorder
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
 from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter
-from mlp_cli.compute.fast.tiling import aligned_zeros, room_for, suits
+from mlp_cli.compute.fast.tiling import aligned_zeros, room_for, room_for_pairs, suits
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -49,6 +49,8 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         The number of workers, and that of this one.
     inputs
         The buffers of inputs by their addresses, which all workers share.
+    bfloat16
+        Whether products in tiles round their factors to bfloat16.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         workers: int,
         worker: int = 0,
         inputs: dict[int, Inputs] | None = None,
+        bfloat16: bool = False,
     ) -> None:
         super().__init__({} if inputs is None else inputs)
+        self._bfloat16 = bfloat16
         self.barrier = self._barrier
         self._counter, self._workers, self._worker = counter, workers, worker
 
@@ -106,7 +110,9 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         if not _by_rows(out) or (len(out) == 1 and (is_short or not _by_rows(left))):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
         (m, k), n = left.shape, right.shape[1]
-        is_mkls = MKL is not None and m * n * k > LARGE  # faster still, on Intel's processors
+        # MKL is faster still, on Intel's processors.
+        is_mkls = MKL is not None and m * n * k > LARGE and not self._bfloat16
+        room = room_for_pairs if self._bfloat16 else room_for
         in_tiles = out.dtype == np.float32 and suits(n, k) and not is_mkls
         operation = opcodes.Product(
             left_transposed=not _by_rows(left),
@@ -120,7 +126,7 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
             right_leading=_leading(right),
             out=out,
             out_leading=_leading(out),
-            room=room_for(n, k) if in_tiles else 0,
+            room=room(n, k) if in_tiles else 0,
         )
         inputs = self.own.get(right.ctypes.data)
         if inputs is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import llvmlite.binding
 import numpy as np
@@ -19,15 +19,19 @@ BYTES = 4  # of a number
 LINE = 64  # bytes of memory that come into a cache together
 
 
-def _registers() -> tuple[int, int]:
-    """Return how many numbers a register of the processor holds, and how many registers it has."""
+def _features() -> list[str]:
+    """Return what the processor has, as LLVM names it, each with a plus."""
     features = os.environ.get("NUMBA_CPU_FEATURES")
     if features is None:
         try:
             features = llvmlite.binding.get_host_cpu_features().flatten()
         except RuntimeError:  # LLVM does not know them on every system
             features = ""
-    present = features.split(",")
+    return features.split(",")
+
+
+def _registers(present: Collection[str]) -> tuple[int, int]:
+    """Return how many numbers a register of the processor holds, and how many registers it has."""
     if "+avx512f" in present:
         return 16, 32
     if "+avx2" in present and "+fma" in present:
@@ -35,7 +39,7 @@ def _registers() -> tuple[int, int]:
     return (4, 32) if "+neon" in present else (4, 16)
 
 
-LANES, REGISTERS = _registers()
+LANES, REGISTERS = _registers(_features())
 
 # A tile of C has `ROWS` rows of two registers. A row of B and a number of A take three more.
 WIDTH = 2 * LANES
@@ -48,6 +52,25 @@ SHORTEST = 20  # sum for which tiles are faster than BLAS
 def room_for(n: int, k: int) -> int:
     """Return for how many numbers a product in tiles needs room: n columns, sums of k products."""
     return ROWS * WIDTH + min(k, DEPTH) * -(-n // WIDTH) * WIDTH
+
+
+# Products of bfloat16 take their factors in pairs: two numbers of a sum lie in the place of one.
+MULTIPLIES_PAIRS = {"+avx512f", "+avx512bw", "+avx512bf16"} <= {*_features()}
+PAIRS = LANES  # of a row that are packed together
+
+
+def pairs_in(k: int) -> int:
+    """Return how many pairs lie in memory for k numbers of a sum: whole registers of them."""
+    return -(-k // (2 * PAIRS)) * PAIRS
+
+
+def room_for_pairs(n: int, k: int) -> int:
+    """Return for how many numbers a product of bfloat16 needs room, as `room_for`."""
+    rows = max(ROWS, PAIRS)
+    return (
+        ROWS * WIDTH + 3 * PAIRS * PAIRS
+        + (rows * DEPTH + pairs_in(min(k, 2 * DEPTH)) * -(-n // WIDTH) * WIDTH)
+    )  # fmt: skip
 
 
 def suits(n: int, k: int) -> bool:
