@@ -31,10 +31,7 @@ class Engine(NamedTuple):
 
     @property
     def exact(self) -> Engine:
-        """This engine, or the same threads with NumPy's kernels if these kernels round factors.
-
-        It scores a network as `mlp eval` does.
-        """
+        """The same engine, with NumPy's kernels if its own round factors: `mlp eval` does not."""
         return self._replace(kernels=NumPyKernels()) if self.kernels.rounds else self
 
     def run(self, task: Task) -> None:

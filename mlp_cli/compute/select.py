@@ -216,8 +216,9 @@ def load_kernels(fast: bool, bfloat16: bool = False) -> Kernels:
     Raises
     ------
     ConfigError
-        If the processor cannot multiply bfloat16, and that is wanted. If Numba is installed and does not load, for example because it does not know this NumPy
-        yet, or because a variable NUMBA_… keeps it from compiling.
+        If Numba is installed and does not load, for example because it does not know this NumPy
+        yet, or because a variable NUMBA_… keeps it from compiling. If bfloat16 is wanted, and the
+        processor cannot multiply it.
     """
     if not fast:
         from mlp_cli.compute.kernels import NumPyKernels

@@ -72,8 +72,8 @@ def _packer(places: list[int]) -> Any:
     @intrinsic
     def pack(_, first, second, out):
         def build(context, builder, signature, args):
-            numbers = (load_numbers(builder, address, _VECTOR) for address in args[:2])
-            _store_rounded(builder, *numbers, args[2], places)
+            first, second = (load_numbers(builder, address, _VECTOR) for address in args[:2])
+            _store_rounded(builder, first, second, args[2], places)
             return context.get_dummy_value()
 
         w = types.intp
@@ -174,9 +174,7 @@ def pack_left(turned, rows, beyond, count, a, lda, room):
     out = room + _ROWS
     if not turned:
         for i in range(rows):
-            _pack_along(
-                a + BYTES * i * lda, count, out + BYTES * DEPTH * i, room + _SQUARE
-            )
+            _pack_along(a + BYTES * i * lda, count, out + BYTES * DEPTH * i, room + _SQUARE)
         return out, BYTES * DEPTH, BYTES
     # The last rows are packed with those before them, to fill the lines.
     _pack_across(a, lda, count, min(PAIRS, beyond), out, PAIRS, room + _SQUARE)

@@ -11,8 +11,8 @@ A tile is as large as the registers allow. A number that is loaded is then used 
 times, and the processor multiplies at nearly its full rate. Each number of C is one sum over k in
 its order, whatever tile it lies in: it does not depend on how threads share the work.
 
-The factors are `singles`, numbers of float32, or `pairs` of bfloat16: these modules pack them, and have the
-tile that multiplies them. Addresses are those of memory, and distances count numbers.
+The factors are `singles`, numbers of float32, or `pairs` of bfloat16. These modules pack them, and
+have the tile that multiplies them. Addresses are those of memory, and distances count numbers.
 """
 
 from __future__ import annotations
