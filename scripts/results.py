@@ -14,6 +14,9 @@ highest, and the 95 % Wilson interval of the median on 10,000 images. The errors
 are not pooled, because all seeds are tested on the same images. The published rate is read from the
 recipe's head.
 
+results/<name>.json is what `mlp eval --json` printed of several networks, or with `--average`. These
+have a table of their own.
+
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
 group shows how each run differs from `base`, and its errors on the held-out images, averaged over
 its last epochs.
@@ -27,6 +30,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES, RESULTS = ROOT / "configs" / "recipes", ROOT / "results"
 PAGE = RESULTS / "README.md"
 TEST_IMAGES = 10_000
+PIXELS, CLASSES = 784, 10
 LAST = 5  # epochs whose validation errors are averaged
 UNDISTORTED = "-undistorted"  # a recipe with this suffix is another recipe without distortions
 
@@ -131,18 +136,53 @@ def link(recipe: str) -> str:
     return f"[{recipe}](../configs/recipes/{recipe}.yaml)"
 
 
+def shape(recipe: str) -> tuple[str, str]:
+    """Return the views of a recipe's network, a dash for the image alone, and its weights."""
+    config = load_config(RECIPES / f"{recipe}.yaml")
+    views = config.data.views
+    sizes = PIXELS * len(views), *config.model.hidden, CLASSES
+    weights = sum(n * m for n, m in pairwise(sizes))
+    return "–" if [*views] == ["raw"] else ", ".join(views), f"{weights:,}"
+
+
 def results_table(found: dict[str, Figures]) -> str:
     """Return the table of the published results and ours."""
     rows = [
         [
             link(name), published(name), f"{of.median:.2f}", of.range, of.interval,
-            " ".join(of.seeds), of.time,
+            " ".join(of.seeds), of.time, *shape(name),
         ]
         for name, of in found.items()
         if not name.endswith(UNDISTORTED)
     ]  # fmt: skip
-    header = ["recipe", "published %", "ours %", "range", "95 % interval", "seeds", "minutes a run"]
+    header = [
+        "recipe", "published %", "ours %", "range", "95 % interval", "seeds", "minutes a run",
+        "views", "weights",
+    ]  # fmt: skip
     return table(header, rows)
+
+
+def scores_table() -> str:
+    """Return the table of committees, and of answers averaged over distortions."""
+    rows = []
+    for path in sorted(RESULTS.glob("*.json")):
+        score = json.loads(path.read_text())
+        seeds: dict[str, list[str]] = {}
+        for checkpoint in score["checkpoint"].split(", "):
+            *_, recipe, seed, _ = Path(checkpoint).parts
+            seeds.setdefault(recipe, []).append(seed)
+        averaging = score.get("averaging")
+        low, high = (100 * bound for bound in score["error_ci95"])
+        rows.append(
+            [
+                f"[{path.stem}]({path.name})",
+                ", ".join(f"`{recipe}` {' '.join(each)}" for recipe, each in seeds.items()),
+                "–" if averaging is None else f"{averaging['distortions']}, {averaging['strength']:g}",
+                f"{100 * score['errors'] / TEST_IMAGES:.2f}",
+                f"{low:.2f} to {high:.2f}",
+            ]
+        )
+    return table(["score", "networks and seeds", "averaged", "%", "95 % interval"], rows)
 
 
 def pairs_table(found: dict[str, Figures]) -> str:
@@ -204,7 +244,11 @@ def updated() -> dict[Path, str]:
         for path in RECIPES.glob("*.yaml")
         if path.stem in found
     }
-    tables = {"results": results_table(found), "pairs": pairs_table(found)}
+    tables = {
+        "results": results_table(found),
+        "pairs": pairs_table(found),
+        "scores": scores_table(),
+    }
     for group in sorted((RESULTS / "validation").iterdir()):
         tables[group.name] = validation_table(group)
     return {**files, PAGE: page(PAGE.read_text(), tables)}

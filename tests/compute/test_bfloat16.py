@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -224,7 +225,9 @@ def test_a_run_keeps_its_parameters_and_its_scores_in_float32(
         assert arrays["layers.0.weight"].dtype == SINGLE
     scored = mlp("eval", "a", "--split", "validation", "--json")
     assert scored.returncode == 0, scored.stderr
-    (tmp_path / "a" / "metrics.jsonl").read_text()
+    last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert json.loads(scored.stdout)["accuracy"] == last["val_accuracy"]
+    assert json.loads((tmp_path / "a" / "env.json").read_text())["kernels"].endswith(" bfloat16")
     resumed = mlp("train", config, *BFLOAT16, "--out", "a", "--resume", MLP_KERNELS="numpy")
     assert resumed.returncode == 0, resumed.stderr  # it is finished
 

@@ -55,6 +55,8 @@ class FastKernels:
 
     def __init__(self, rounds: bool = False) -> None:
         self.rounds = rounds
+        if rounds:
+            self.name += " with bfloat16"
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before."""
