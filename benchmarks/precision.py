@@ -22,12 +22,13 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import click
-import yaml
 from lib.command import SETTINGS, data_option, json_option, log
 from lib.machine import describe_machine, environment, thread_counts
 from lib.processes import run
 from lib.tables import ratio, table
 from lib.workload import ROWS
+
+from mlp_cli import load_config
 
 DTYPES = ("float32", "bfloat16")
 HELD_OUT, LAST = 10_000, 5
@@ -51,7 +52,7 @@ class Pair:
 
 def configuration(row: str, data: Path) -> dict[str, Any]:
     """Return the configuration of a row, with held-out images."""
-    found = yaml.safe_load(RECIPE.read_text())
+    found = load_config(RECIPE).to_dict()
     if row in ROWS:
         epochs = 1 if row == "L" else EPOCHS
         found = ROWS[row].on(data).config(validation=HELD_OUT, epochs=epochs)
