@@ -14,8 +14,8 @@ highest, and the 95 % Wilson interval of the median on 10,000 images. The errors
 are not pooled, because all seeds are tested on the same images. The published rate is read from the
 recipe's head.
 
-results/<name>.json is what `mlp eval --json` printed of several networks, or with `--average`. These
-have a table of their own.
+results/<name>.json is what `mlp eval --json` printed for several networks, or with `--average`.
+These have a table of their own.
 
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
 group shows how each run differs from `base`, and its errors on the held-out images, averaged over
@@ -171,13 +171,15 @@ def scores_table() -> str:
         for checkpoint in score["checkpoint"].split(", "):
             *_, recipe, seed, _ = Path(checkpoint).parts
             seeds.setdefault(recipe, []).append(seed)
-        averaging = score.get("averaging")
+        averaged = "–"
+        if (of := score.get("averaging")) is not None:
+            averaged = f"{of['distortions']}, {of['strength']:g}"
         low, high = (100 * bound for bound in score["error_ci95"])
         rows.append(
             [
                 f"[{path.stem}]({path.name})",
                 ", ".join(f"`{recipe}` {' '.join(each)}" for recipe, each in seeds.items()),
-                "–" if averaging is None else f"{averaging['distortions']}, {averaging['strength']:g}",
+                averaged,
                 f"{100 * score['errors'] / TEST_IMAGES:.2f}",
                 f"{low:.2f} to {high:.2f}",
             ]
