@@ -24,6 +24,7 @@ def idle_keys(config: Config) -> list[str]:
             ],
             "model.hidden is [], so there is no hidden layer",
         ),
+        (not config.model.batch_norm, ["model.clean_statistics"], "model.batch_norm is false"),
         (
             not distorted,
             ["distortion.smoothness", "distortion.ease", "distortion.eased"],

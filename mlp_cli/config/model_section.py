@@ -69,6 +69,12 @@ class ModelConfig(Section):
         description="Whether the weighted inputs of each hidden layer are normalised over the "
         "minibatch (Ioffe and Szegedy, 2015).",
     )
+    clean_statistics: bool = Field(
+        False,
+        description="Whether batch normalisation is evaluated with the means and variances of "
+        "10,000 training images without noise, dropout and distortions, computed after each epoch. "
+        "Otherwise they are running averages over the minibatches.",
+    )
     decoder: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None,
         description="Weight λ of the cost of a decoder. In training, it reconstructs the inputs "

@@ -58,7 +58,9 @@ class Saver:
         self._folder = folder
         self._elapsed = elapsed
         self._validates = len(trainer.dataset.validation) > 0
-        self._best = tuple(map(np.empty_like, trainer.evaluated)) if self._validates else None
+        network = trainer.network
+        of_best = np.empty_like(network.parameters), np.empty_like(network.statistics)
+        self._best = of_best if self._validates else None
         self._best_header: dict[str, Any] | None = None  # of a best that is not yet on disk
         self._saved, self._took = time.monotonic(), 0.0
         self._saved_place: tuple[int, int] | None = None

@@ -23,13 +23,15 @@ from mlp_cli.data.batches import InputScaling, epoch_keys, epoch_order
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.errors import DivergedError
 from mlp_cli.nn.buffers import Array, Bits, Rows
-from mlp_cli.nn.network import Network, rows_of
-from mlp_cli.nn.optimizers import BLOCK, Optimizer
+from mlp_cli.nn.network import Network
+from mlp_cli.nn.optimizers import Optimizer
 from mlp_cli.nn.rng import generator
 from mlp_cli.nn.schedules import Schedule
 from mlp_cli.storage.header import State
+from mlp_cli.training.averages import move_average
 from mlp_cli.training.metrics import EpochMetrics, Scores
 from mlp_cli.training.scoring import Scorer
+from mlp_cli.training.statistics import CleanStatistics
 from mlp_cli.training.steps import PLAIN, ExaminedBatch, Minibatch, Regularisers, Steps
 
 OnChunk = Callable[[float], bool]
@@ -40,13 +42,14 @@ class Plan:
     """How a training goes: the seed of the order, K, the last epoch, and early stopping.
 
     `patience` is the number of epochs without a better validation after which the training ends;
-    None for never.
+    None for never. `clean_statistics` is whether to evaluate with `CleanStatistics`.
     """
 
     seed: int
     batch_size: int
     epochs: int
     patience: int | None = None
+    clean_statistics: bool = False
 
 
 class Trainer:
@@ -100,6 +103,9 @@ class Trainer:
         self._evaluated_network = network
         if network.batch_norm or regularisers.average is not None:
             self._evaluated_network = network.without_norm()
+        self._statistics = None
+        if plan.clean_statistics and network.batch_norm:
+            self._statistics = CleanStatistics(network, dataset.train, scaling, engine)
         self._scorer = None
         if len(dataset.validation):
             scored = self._evaluated_network, dataset.validation, scaling
@@ -124,10 +130,11 @@ class Trainer:
     @property
     def evaluated(self) -> tuple[Array, Array]:
         """The parameters (P,) and statistics (S,) to evaluate: the averages, if there are any."""
-        vectors = self.vectors
-        if self.regularisers.average is not None:
-            return vectors["average.parameters"], vectors["average.statistics"]
-        return vectors["parameters"], vectors["statistics"]
+        of = "" if self.regularisers.average is None else "average."
+        parameters = self.vectors[f"{of}parameters"]
+        if self._statistics is not None:
+            return parameters, self._statistics.at(self.state.step, parameters)
+        return parameters, self.vectors[f"{of}statistics"]
 
     def train_epoch(self, on_chunk: OnChunk, rows: int | None = None) -> EpochMetrics | None:
         """Train to the end of the current epoch and validate.
@@ -235,19 +242,8 @@ class Trainer:
         """
         chunks = -(-self.state.step * self.K // self.chunk)
         share = max(-math.expm1(-n / (epochs * len(self.dataset.train))), 1 / chunks)
-
-        def task(worker: int) -> None:
-            s = np.empty(BLOCK, self.network.dtype)
-            for name in ("parameters", "statistics"):
-                vector, average = self.vectors[name], self.vectors[f"average.{name}"]
-                own = rows_of(worker, self.engine.workers, len(vector))
-                for start in range(own.start, own.stop, BLOCK):
-                    at = slice(start, min(start + BLOCK, own.stop))
-                    difference = np.subtract(vector[at], average[at], out=s[: at.stop - start])
-                    np.multiply(difference, share, out=difference)
-                    np.add(average[at], difference, out=average[at])
-
-        self.engine.run(task)
+        for name in ("parameters", "statistics"):
+            move_average(self.vectors[f"average.{name}"], self.vectors[name], share, self.engine)
 
     def _close_epoch(self, n: int) -> EpochMetrics:
         """Validate, count the epoch as finished, and return its record."""
