@@ -79,6 +79,7 @@ BOOLEANS = [
     "data.stratify",
     "data.test",
     "model.batch_norm",
+    "model.clean_statistics",
     "optimizer.nesterov",
 ]
 RANGES = ["distortion.elastic", "distortion.smoothness"]
