@@ -78,7 +78,7 @@ def _products(factors):
                 a_first = a + BYTES * (i * a_row + first * a_step)
                 left, row, step = pack_left(a_turned, stop - i, m - i, count, a_first, lda, room)
                 after = m * (tile + 2) // tiles - stop if tile + 1 < tiles else 0
-                for j in range(0, n, WIDTH):
+                for j in range(0, n, WIDTH):  # the next rows come while these are multiplied
                     prefetch_left(
                         a_turned, after, count, a_first + BYTES * (stop - i) * a_row, lda,
                         j // WIDTH, (n + WIDTH - 1) // WIDTH,
