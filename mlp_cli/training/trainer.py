@@ -104,7 +104,7 @@ class Trainer:
         if network.batch_norm or regularisers.average is not None:
             self._evaluated_network = network.without_norm()
         self._statistics = None
-        if plan.clean_statistics and network.batch_norm:
+        if plan.clean_statistics and len(network.statistics):
             self._statistics = CleanStatistics(network, dataset.train, scaling, engine)
         self._scorer = None
         if len(dataset.validation):

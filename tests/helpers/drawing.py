@@ -19,6 +19,7 @@ SIZES: dict[str, Callable[[random.Random], Any]] = {
     "logging.tensorboard": lambda draw: False,  # needs an extra
     "model.hidden": lambda draw: [draw.randint(1, 20) for _ in range(draw.randint(0, 3))],
     "optimizer.learning_rate": lambda draw: 10 ** draw.uniform(-4, -1),
+    "training.dtype": lambda draw: draw.choice(["float32", "float64"]),  # on every processor
     "training.epochs": lambda draw: draw.randint(2, 8),
     "training.batch_size": lambda draw: int(10 ** draw.uniform(0, 3.5)),
 }
