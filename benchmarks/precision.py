@@ -63,11 +63,11 @@ def configuration(row: str, data: Path) -> dict[str, Any]:
 
 def measure(row: str, seed: int, data: Path, threads: int) -> Pair:
     """Train both with one seed."""
-    errors, speeds = [], []
+    errors, speeds, text = [], [], json.dumps(configuration(row, data))  # which is YAML too
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory() as folder:
             file, out = Path(folder) / "config.yaml", Path(folder) / "run"
-            file.write_text(json.dumps(configuration(row, data)))  # which is YAML too
+            file.write_text(text)
             command = [sys.executable, "-m", "mlp_cli", "train", str(file), "--out", str(out)]
             changes = ["--set", f"seed={seed}", "--set", f"training.dtype={dtype}"]
             run([*command, *changes, "--quiet"], environment(threads, MLP_KERNELS="fast"))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mlp_cli.compute.kernels import NumPyKernels
-from mlp_cli.compute.select import EngineChoice, for_dtype, is_worth_compiling, load_kernels
+from mlp_cli.compute.select import EngineChoice, is_worth_compiling, load_kernels
 from mlp_cli.config.schema import Config
 from mlp_cli.data.dataset import Dataset
 from mlp_cli.storage.checkpoint import Checkpoint
@@ -42,9 +42,8 @@ def choose_kernels(
     CheckpointError
         If the checkpoint holds no record of the machine.
     ConfigError
-        If the compiled kernels do not load, or if the type of the arithmetic needs them.
+        If the compiled kernels do not load.
     """
-    choice = for_dtype(choice, config.training.dtype)
     if choice.numpy_threads is None:
         return choice
     by_numpy = EngineChoice(choice.numpy_threads, fast=False)

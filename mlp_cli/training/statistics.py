@@ -13,7 +13,7 @@ from mlp_cli.nn.network import Network
 
 # With twenty times as many images, as many validation images are classified wrongly.
 IMAGES = 10_000
-PIECE = 500  # images that are normalised together
+PIECE = 500  # images that are normalised together, at most
 
 
 class CleanStatistics:
@@ -27,7 +27,8 @@ class CleanStatistics:
         self, network: Network, split: Split, scaling: InputScaling, engine: Engine
     ) -> None:
         self._network, self._engine, rows = network, engine, split.rows[:IMAGES]
-        self._pieces = [rows[at : at + PIECE] for at in range(0, len(rows), PIECE)]
+        # Of equal size: a piece of a few images would be normalised over these few.
+        self._pieces = np.array_split(rows, -(-len(rows) // PIECE))
         self._readers = [
             BatchReader(split, network.sizes[-1], scaling, min(PIECE, len(rows)), network.dtype)
             for _ in range(engine.workers)

@@ -1,4 +1,4 @@
-"""Products of bfloat16, beside the plain loop, and trainings with them."""
+"""Products of bfloat16 beyond what `test_products` tests of both types, and trainings."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
+from helpers.program_lines import SINGLE, multiply_in_tiles, rounded
+
 from mlp_cli.compute.engine import Engine
 from mlp_cli.compute.fast import MULTIPLIES_PAIRS, FastKernels
-from mlp_cli.compute.fast.image_opcodes import with_addresses
-from mlp_cli.compute.fast.kernels import kernel_cache
-from mlp_cli.compute.fast.opcodes import CONSTANTS, OPERANDS, OPERATIONS, Descend, Product
-from mlp_cli.compute.fast.tiling import DEPTH, LANES, aligned_zeros, room_for_pairs, suits
-from mlp_cli.compute.kernels import say_nothing
+from mlp_cli.compute.fast.tiling import DEPTH, suits
 from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
@@ -32,70 +29,6 @@ from mlp_cli.training.build import build_trainer
 from mlp_cli.training.trainer import Trainer
 
 needs_pairs = pytest.mark.skipif(not MULTIPLIES_PAIRS, reason="needs a processor with AVX-512 BF16")
-SINGLE = np.float32
-
-
-def run(operation: Any, *constants: float) -> None:
-    """Run one line of a program, in the code that trainings run."""
-    like = np.empty(1, SINGLE)
-    line, numbers = np.zeros((1, OPERANDS), np.int64), np.zeros((1, CONSTANTS))
-    line[0, 0] = OPERATIONS.index(type(operation))
-    line[0, 1 : 1 + len(operation)] = with_addresses(operation)
-    numbers[0, : len(constants)] = constants
-    execute = kernel_cache("bfloat16").load(say_nothing, say_nothing)
-    execute(line.ctypes.data, 1, numbers.ctypes.data, like.ctypes.data)
-
-
-def multiplied(left: Array, right: Array, out: Array, alpha: float = 1, beta: float = 0) -> None:
-    """Write out ← β out + α left right; transposed factors are seen by their strides."""
-    (m, k), n = left.shape, right.shape[1]
-    turned = [factor.strides[1] != factor.itemsize for factor in (left, right)]
-    leading = [max(factor.strides) // factor.itemsize for factor in (left, right)]
-    room, out_leading = aligned_zeros(room_for_pairs(n, k) + 1), out.strides[0] // out.itemsize
-    room[-1] = 7
-    operands = *turned, m, n, k, left, leading[0], right, leading[1], out, out_leading, room
-    if (alpha, beta) == (1, 0):
-        run(Product(*operands))
-    else:  # plain SGD: out ← (1 − η λ) out − η left right
-        run(Descend(*operands, np.array([-alpha])), (1 - beta) / -alpha)
-    assert room[-1] == 7
-
-
-def rounded(numbers: Array) -> Array:
-    """Return the nearest numbers of bfloat16, of two equally near the one whose last bit is 0."""
-    bits = numbers.astype(SINGLE).view(np.uint32).astype(np.uint64)
-    bits = bits + 0x7FFF + (bits >> 16 & 1) >> 16 << 16
-    return bits.astype(np.uint32).view(SINGLE)
-
-
-def by_loop(left: Array, right: Array) -> Array:
-    """Return left right: each number is one sum over k of products of rounded factors."""
-    out = np.zeros((len(left), right.shape[1]))
-    for k in range(len(right)):
-        for i in range(len(left)):
-            out[i] += float(rounded(left)[i, k]) * rounded(right)[k].astype(np.float64)
-    return out
-
-
-@needs_pairs
-@pytest.mark.parametrize("seed", range(40))
-def test_products_agree_with_the_plain_loop_over_rounded_factors(seed: int) -> None:
-    draw = np.random.default_rng(seed)
-    m, n, k = (int(size) for size in draw.integers(1, 3 * LANES + 20, 3))
-    left, right = (draw.normal(size=shape).astype(SINGLE) for shape in ((m, k), (k, n)))
-    # Where factors end, there is no memory of theirs, and what is beside them counts as 0.
-    if draw.random() < 0.5:
-        left = np.asfortranarray(left)
-    if draw.random() < 0.5:
-        right = np.asfortranarray(right)
-    whole = draw.normal(size=(m, n + 5)).astype(SINGLE)
-    before, out = whole.copy(), whole[:, 2 : n + 2]
-    alpha, beta = (float(each) for each in draw.choice([0.5, 1, -0.25], 2))
-    multiplied(left, right, out, alpha, beta)
-    expected = alpha * by_loop(left, right) + beta * before[:, 2 : n + 2].astype(np.float64)
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=4e-6 * np.sqrt(k))
-    np.testing.assert_array_equal(whole[:, :2], before[:, :2])
-    np.testing.assert_array_equal(whole[:, n + 2 :], before[:, n + 2 :])
 
 
 @needs_pairs
@@ -107,24 +40,9 @@ def test_long_sums_are_cut_into_blocks(k: int, turned: str) -> None:
     left = np.asfortranarray(left) if turned == "left" else left
     right = np.asfortranarray(right) if turned == "right" else right
     out = np.empty((20, 40), SINGLE)
-    multiplied(left, right, out)
-    expected = rounded(np.ascontiguousarray(left)).astype(float) @ rounded(
-        np.ascontiguousarray(right)
-    )
+    multiply_in_tiles(left, right, out, dtype="bfloat16")
+    expected = rounded(left).astype(float) @ rounded(right)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=4e-6 * np.sqrt(k))
-
-
-@needs_pairs
-def test_a_number_does_not_depend_on_how_rows_and_columns_are_shared_out() -> None:
-    draw = np.random.default_rng(0)
-    left, right = (draw.normal(size=s).astype(SINGLE) for s in ((45, 1500), (1500, 96)))
-    whole = np.zeros((45, 96), SINGLE)
-    multiplied(left, right, whole)
-    for rows in (slice(0, 1), slice(7, 23), slice(23, 45)):
-        for columns in (slice(0, 96), slice(32, 96), slice(5, 60)):
-            part = np.zeros((45, 96), SINGLE)[rows, columns]
-            multiplied(left[rows], np.ascontiguousarray(right[:, columns]), part)
-            assert part.tobytes() == whole[rows, columns].tobytes()
 
 
 @needs_pairs
@@ -134,7 +52,7 @@ def test_a_number_that_is_not_finite_or_becomes_so_reaches_every_sum(bad: float,
     left, right = np.ones((20, 33), SINGLE), np.ones((33, 40), SINGLE)
     (left if side == "left" else right)[5, 32 if side == "left" else 7] = bad
     out = np.empty((20, 40), SINGLE)
-    multiplied(left, right, out)
+    multiply_in_tiles(left, right, out, dtype="bfloat16")
     reached = out[5] if side == "left" else out[:, 7]
     assert not np.isfinite(reached).any() and np.isfinite(out).sum() == out.size - reached.size
 
@@ -168,7 +86,7 @@ class RoundingOps(Ops):
         if out.ndim == 2 and out.strides[1] != out.itemsize:
             left, right, out = right.T, left.T, out.T  # the recorder writes by rows
         if out.ndim == 2 and suits(out.shape[1], left.shape[1]):
-            left, right = (rounded(np.ascontiguousarray(factor)) for factor in (left, right))
+            left, right = map(rounded, (left, right))
         np.matmul(left, right, out=out)
 
 

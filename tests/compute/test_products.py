@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
+from helpers.program_lines import SINGLE, multiply_in_tiles, rounded, run_line
+
+from mlp_cli.compute.fast import MULTIPLIES_PAIRS
 from mlp_cli.compute.fast.image_opcodes import (
     FindColumns,
     FindLit,
@@ -21,64 +23,28 @@ from mlp_cli.compute.fast.image_opcodes import (
     GradientLit,
     LearnLit,
     Unfold,
-    with_addresses,
 )
-from mlp_cli.compute.fast.kernels import kernel_cache
-from mlp_cli.compute.fast.opcodes import (
-    CONSTANTS,
-    OPERANDS,
-    OPERATIONS,
-    SGD,
-    Descend,
-    Product,
-)
-from mlp_cli.compute.fast.tiling import (
-    EXAMPLES,
-    INPUTS,
-    LANES,
-    WORD,
-    aligned_zeros,
-    panels_of,
-    room_for,
-)
-from mlp_cli.compute.kernels import say_nothing
+from mlp_cli.compute.fast.opcodes import SGD
+from mlp_cli.compute.fast.tiling import EXAMPLES, INPUTS, LANES, WORD, aligned_zeros, panels_of
 from mlp_cli.nn.buffers import Array
 
-SINGLE = np.float32
+DTYPES = pytest.mark.parametrize(
+    "dtype",
+    [
+        "float32",
+        pytest.param(
+            "bfloat16",
+            marks=pytest.mark.skipif(
+                not MULTIPLIES_PAIRS, reason="needs a processor with AVX-512 BF16"
+            ),
+        ),
+    ],
+)
 
 
-def run(operation: Any, *constants: float) -> None:
-    """Run one line of a program, in the code that trainings run."""
-    like = np.empty(1, SINGLE)
-    line, numbers = np.zeros((1, OPERANDS), np.int64), np.zeros((1, CONSTANTS))
-    line[0, 0] = OPERATIONS.index(type(operation))
-    line[0, 1 : 1 + len(operation)] = with_addresses(operation)
-    numbers[0, : len(constants)] = constants
-    execute = kernel_cache("float32").load(say_nothing, say_nothing)
-    execute(at(line), 1, at(numbers), at(like))
-
-
-def at(array: Array) -> int:
-    """Return the address of an array."""
-    return int(array.ctypes.data)
-
-
-def tiled(left: Array, right: Array, out: Array, alpha: float = 1, beta: float = 0) -> None:
-    """Write out ← β out + α left right, in tiles; transposed factors are seen by their strides."""
-    (m, k), n = left.shape, right.shape[1]
-    turned = [factor.strides[1] != factor.itemsize for factor in (left, right)]
-    leading = [max(factor.strides) // factor.itemsize for factor in (left, right)]
-    room, out_leading = aligned_zeros(room_for(n, k)), out.strides[0] // out.itemsize
-    operands = *turned, m, n, k, left, leading[0], right, leading[1], out, out_leading, room
-    if (alpha, beta) == (1, 0):
-        run(Product(*operands))
-        return
-    rate = np.array([-alpha])  # of plain SGD: out ← (1 − η λ) out − η left right
-    run(Descend(*operands, rate), (1 - beta) / -alpha)
-
-
-def by_loop(left: Array, right: Array) -> Array:
+def by_loop(left: Array, right: Array, dtype: str = "float32") -> Array:
     """Return left right: each number is one sum over k, in its order, in float64."""
+    left, right = rounded(left, dtype), rounded(right, dtype)
     m, k = left.shape
     out = np.zeros((m, right.shape[1]))
     for i in range(m):
@@ -87,10 +53,11 @@ def by_loop(left: Array, right: Array) -> Array:
     return out
 
 
+@DTYPES
 @pytest.mark.parametrize("seed", range(40))
-def test_tiles_agree_with_the_plain_loop(seed: int) -> None:
+def test_tiles_agree_with_the_plain_loop(seed: int, dtype: str) -> None:
     draw = np.random.default_rng(seed)
-    m, n, k = (int(size) for size in draw.integers(2, 3 * LANES + 20, 3))
+    m, n, k = (int(size) for size in draw.integers(1, 3 * LANES + 20, 3))
     k *= int(draw.choice([1, 30]))  # below and above what is summed at once
     left, right = (draw.normal(size=shape).astype(SINGLE) for shape in ((m, k), (k, n)))
     if draw.random() < 0.5:
@@ -100,28 +67,31 @@ def test_tiles_agree_with_the_plain_loop(seed: int) -> None:
     whole = draw.normal(size=(m, n + 5)).astype(SINGLE)
     before, out = whole.copy(), whole[:, 2 : n + 2]
     alpha, beta = (float(each) for each in draw.choice([0.5, 1, -0.25], 2))
-    tiled(left, right, out, alpha, beta)
-    expected = alpha * by_loop(left, right) + beta * before[:, 2 : n + 2].astype(np.float64)
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=3e-6 * np.sqrt(k))
+    multiply_in_tiles(left, right, out, alpha, beta, dtype)
+    expected = alpha * by_loop(left, right, dtype) + beta * before[:, 2 : n + 2].astype(np.float64)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=4e-6 * np.sqrt(k))
     np.testing.assert_array_equal(whole[:, :2], before[:, :2])
     np.testing.assert_array_equal(whole[:, n + 2 :], before[:, n + 2 :])
 
 
-def test_what_is_replaced_may_be_anything() -> None:
+@DTYPES
+def test_what_is_replaced_may_be_anything(dtype: str) -> None:
     out = np.full((20, 70), np.nan, SINGLE)
-    tiled(np.ones((20, 3), SINGLE), np.ones((3, 70), SINGLE), out)
+    multiply_in_tiles(np.ones((20, 3), SINGLE), np.ones((3, 70), SINGLE), out, dtype=dtype)
     assert (out == 3).all()
 
 
-def test_a_number_does_not_depend_on_how_rows_and_columns_are_shared_out() -> None:
+@DTYPES
+def test_a_number_does_not_depend_on_how_rows_and_columns_are_shared_out(dtype: str) -> None:
     draw = np.random.default_rng(0)
-    left, right = (draw.normal(size=s).astype(SINGLE) for s in ((45, 700), (700, 96)))
+    left, right = (draw.normal(size=s).astype(SINGLE) for s in ((45, 1500), (1500, 96)))
     whole = np.zeros((45, 96), SINGLE)
-    tiled(left, right, whole)
+    multiply_in_tiles(left, right, whole, dtype=dtype)
     for rows in (slice(0, 1), slice(7, 23), slice(23, 45)):
         for columns in (slice(0, 96), slice(32, 96), slice(5, 60)):
             part = np.zeros((45, 96), SINGLE)[rows, columns]
-            tiled(left[rows], np.ascontiguousarray(right[:, columns]), part)
+            own = np.ascontiguousarray(right[:, columns])
+            multiply_in_tiles(left[rows], own, part, dtype=dtype)
             assert part.tobytes() == whole[rows, columns].tobytes()
 
 
@@ -144,21 +114,21 @@ class FirstLayer:
 
     def find(self) -> None:
         """Find the lit pixels of x."""
-        run(FindLit(self.x, self.background, self.lit, self.masks, self.K, self.n))
-        run(FindColumns(self.lit, self.columns, self.K, self.n, 0, self.n))
+        run_line(FindLit(self.x, self.background, self.lit, self.masks, self.K, self.n))
+        run_line(FindColumns(self.lit, self.columns, self.K, self.n, 0, self.n))
 
     @property
     def panel(self) -> Array:
         """W as a panel (n, width)."""
         panel = aligned_zeros(self.n, self.width)
-        run(Fold(self.W, self.n, self.m, self.width, panel))
+        run_line(Fold(self.W, self.n, self.m, self.width, panel))
         return panel
 
     def forward(self) -> Array:
         """Return z (K, m)."""
         z, panel = np.empty((self.m, self.K), SINGLE), self.panel
         sizes = self.K, self.n, panel, self.m, self.width
-        run(ForwardLit(self.lit, self.masks, self.background, *sizes, z, self.K, self.room))
+        run_line(ForwardLit(self.lit, self.masks, self.background, *sizes, z, self.K, self.room))
         return z.T
 
     def errors(self) -> Array:
@@ -169,7 +139,7 @@ class FirstLayer:
         """Return ΔW (m, n)."""
         dW, delta = np.empty_like(self.W), self.errors()
         sizes = self.K, self.n, delta, self.m, self.width
-        run(GradientLit(self.lit, self.columns, self.background, *sizes, dW, self.room))
+        run_line(GradientLit(self.lit, self.columns, self.background, *sizes, dW, self.room))
         return dW
 
     def descend(self, rate: float, decay: float) -> Array:
@@ -178,8 +148,8 @@ class FirstLayer:
         factors = np.array([rate, 0, 0])
         sizes = self.K, self.n, delta, self.m, self.width
         updated = SGD, panel, panel, panel, factors, self.room  # SGD has no slots
-        run(LearnLit(self.lit, self.columns, self.background, *sizes, *updated), decay)
-        run(Unfold(W, self.n, self.m, self.width, panel))
+        run_line(LearnLit(self.lit, self.columns, self.background, *sizes, *updated), decay)
+        run_line(Unfold(W, self.n, self.m, self.width, panel))
         return W
 
 

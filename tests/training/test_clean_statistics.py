@@ -112,6 +112,12 @@ def test_no_more_images_are_read_than_the_page_says(own_images: Callable[..., Pa
     assert sum(map(len, trainer._statistics._pieces)) == 250 < IMAGES == 10_000
 
 
+def test_no_piece_is_much_smaller_than_another(own_images: Callable[..., Path]) -> None:
+    trainer = make_trainer(own_images(train=PIECE + 51))
+    assert trainer._statistics is not None
+    assert sorted(map(len, trainer._statistics._pieces)) == [PIECE // 2, PIECE // 2 + 1]
+
+
 def test_a_resumed_run_ends_with_the_same_best_and_scores_what_eval_scores(
     mlp: Mlp, tmp_path: Path
 ) -> None:

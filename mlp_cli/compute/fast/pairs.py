@@ -54,26 +54,21 @@ def _multiply_add(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(_MULTIPLY_ADD, [z, x, y])
 
 
-def _store_rounded(builder: Any, first: Any, second: Any, out: Any, places: list[int]) -> None:
-    """Store two vectors of numbers, rounded to bfloat16, as one of pairs; `places` is their order.
+def _packer(places: list[int]) -> Any:
+    """Return what rounds two vectors of numbers to bfloat16, and stores them as one of pairs.
 
-    The first vector has the places from 0, and the second those from PAIRS.
+    `places` is the order: the first vector has the places from 0, and the second from PAIRS.
     """
     halves = ir.VectorType(ir.IntType(16), 2 * PAIRS)
-    rounded = builder.bitcast(builder.call(_ROUND, [first, second]), halves)
     order = ir.Constant(ir.VectorType(ir.IntType(32), 2 * PAIRS), places)
-    pairs = builder.shuffle_vector(rounded, ir.Constant(halves, ir.Undefined), order)
-    store_numbers(builder, out, builder.bitcast(pairs, _VECTOR))
-
-
-def _packer(places: list[int]) -> Any:
-    """Return what packs two vectors of numbers as one of pairs, in an order."""
 
     @intrinsic
     def pack(_, first, second, out):
         def build(context, builder, signature, args):
-            first, second = (load_numbers(builder, address, _VECTOR) for address in args[:2])
-            _store_rounded(builder, first, second, args[2], places)
+            numbers = [load_numbers(builder, address, _VECTOR) for address in args[:2]]
+            rounded = builder.bitcast(builder.call(_ROUND, numbers), halves)
+            pairs = builder.shuffle_vector(rounded, ir.Constant(halves, ir.Undefined), order)
+            store_numbers(builder, args[2], builder.bitcast(pairs, _VECTOR))
             return context.get_dummy_value()
 
         w = types.intp
@@ -86,8 +81,6 @@ _pack_neighbours = _packer([*range(2 * PAIRS)])
 _pack_lines = _packer([place for i in range(PAIRS) for place in (i, PAIRS + i)])
 
 compute_tile = tile_by(_multiply_add)
-
-
 _pairs_in = part(pairs_in)
 
 
