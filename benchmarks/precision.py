@@ -22,6 +22,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import click
+import yaml
 from lib.command import SETTINGS, data_option, json_option, log
 from lib.machine import describe_machine, environment, thread_counts
 from lib.processes import run
@@ -63,7 +64,7 @@ def configuration(row: str, data: Path) -> dict[str, Any]:
 
 def measure(row: str, seed: int, data: Path, threads: int) -> Pair:
     """Train both with one seed."""
-    errors, speeds, text = [], [], json.dumps(configuration(row, data))  # which is YAML too
+    errors, speeds, text = [], [], yaml.safe_dump(configuration(row, data))
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory() as folder:
             file, out = Path(folder) / "config.yaml", Path(folder) / "run"
