@@ -120,9 +120,12 @@ def evaluate(
         from mlp_cli.reports import figures
 
         figures.check_picture(mistakes)
-    warn = ProgressObserver().warn
     averaging = choose_averaging(average, strength)
-    evaluation = evaluate_checkpoints(checkpoints, split, data_dir, data_path, warn, averaging)
+    with ProgressObserver() as shown:
+        warn, progress = shown.warn, shown.distortions
+        evaluation = evaluate_checkpoints(
+            checkpoints, split, data_dir, data_path, warn, averaging, progress
+        )
     if evaluation.labels is None:
         for given, name in ((max_error, "--max-error"), (mistakes, "--mistakes")):
             if given is not None:

@@ -14,7 +14,7 @@ reflected parts of an image.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -100,8 +100,12 @@ def check_distorted(models: Sequence[Model]) -> None:
             )
 
 
-def averaged(model: Model, split: Split, averaging: Averaging) -> Array:
+def averaged(
+    model: Model, split: Split, averaging: Averaging, tell: Callable[[int], object] = lambda n: None
+) -> Array:
     """Return the mean log-probabilities (n, classes) of a network, not normalised, in float64.
+
+    `tell` is told again and again how many distortions were classified since it was last told.
 
     The number of threads follows from OMP_NUM_THREADS, or else from the network, as in training. It
     does not change the result: each chunk is computed by one thread, and BLAS is held to one.
@@ -124,6 +128,7 @@ def averaged(model: Model, split: Split, averaging: Averaging) -> Array:
             ]
             for number in range(averaging.distortions):  # a task each, so that Ctrl-C waits for one
                 team.run(partial(_add, chunks, number))
+                tell(sum(chunk.n for chunk in chunks))
     return total / averaging.distortions
 
 
@@ -135,7 +140,7 @@ class _Chunk:
     ) -> None:
         rows = split.rows[start : start + CHUNK]
         recipe, dtype = weakened(model.config.distortion, strength), model.network.dtype
-        self._number, self._n = start // CHUNK, len(rows)
+        self._number, self.n = start // CHUNK, len(rows)
         self._distorter = Distorter(recipe, model.image_shape, CHUNK, 1, dtype)
         self._logits = model.forward(Split(split.images, split.labels, rows), self._distorter)
         self._log_probabilities = model.network.loss.log_probabilities
@@ -143,7 +148,7 @@ class _Chunk:
 
     def add(self, number: int) -> None:
         """Add what the network says to the distortion of this number."""
-        self._distorter.begin(generator(SEED, "averaging", number, self._number), 0, self._n, 0.0)
+        self._distorter.begin(generator(SEED, "averaging", number, self._number), 0, self.n, 0.0)
         self._total += self._log_probabilities(self._logits())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,19 +36,30 @@ def check_committee(models: Sequence[Model]) -> None:
 
 
 def log_probabilities(
-    models: Sequence[Model], split: Split, averaging: Averaging | None = None
+    models: Sequence[Model],
+    split: Split,
+    averaging: Averaging | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Array:
     """Return the log-probabilities (n, classes) of a committee, or of a single network.
 
     Those of a committee are the mean of its members', normalised so that the probabilities sum
-    to 1. With `averaging`, they are the mean over its members and the distortions of an image.
+    to 1. With `averaging`, they are the mean over its members and the distortions of an image, and
+    `progress` is told how many distortions are classified, of how many.
     """
     if averaging is None:
         votes = [model.network.loss.log_probabilities(model.logits(split)) for model in models]
         if len(votes) == 1:
             return votes[0]
     else:
-        votes = [averaged(model, split, averaging) for model in models]
+        done, total = 0, len(models) * len(split) * averaging.distortions
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            progress(done, total)
+
+        votes = [averaged(model, split, averaging, tell) for model in models]
     mean: Array = np.mean(votes, axis=0, dtype=np.float64)
     mean -= np.logaddexp.reduce(mean, axis=1, keepdims=True)
     return mean

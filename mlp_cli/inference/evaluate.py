@@ -34,6 +34,7 @@ def evaluate_checkpoints(
     data_path: Path | None = None,
     warn: Callable[[str], object] = warnings.warn,
     averaging: Averaging | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
     """Score trained networks on a split ("test", "validation" or "train") of the first one's data.
 
@@ -52,6 +53,8 @@ def evaluate_checkpoints(
         data.
     averaging
         How to average each answer over distortions of its image. None takes the image as it is.
+    progress
+        With `averaging`, is told how many distortions are classified, of how many.
 
     Raises
     ------
@@ -85,7 +88,14 @@ def evaluate_checkpoints(
             f"All are scored on {chosen.dataset}, the data of the first."
         )
     names = chosen.dataset, split
-    return evaluate(models, chosen.split, names, labelled=chosen.labelled, averaging=averaging)
+    return evaluate(
+        models,
+        chosen.split,
+        names,
+        labelled=chosen.labelled,
+        averaging=averaging,
+        progress=progress,
+    )
 
 
 def load_data(
@@ -137,13 +147,14 @@ def evaluate(
     *,
     labelled: bool = True,
     averaging: Averaging | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
     """Score one model by its own loss, or several models as one committee.
 
     The log-probabilities of a committee are the mean of those of its members, normalised so that
     the probabilities sum to 1. Its loss is the cross-entropy. The same holds with `averaging`, also
-    for one model. `names` are the data set and the split. If the images are not `labelled`, their
-    labels are not looked at.
+    for one model; `progress` is that of `log_probabilities`. `names` are the data set and the
+    split. If the images are not `labelled`, their labels are not looked at.
 
     Raises
     ------
@@ -167,7 +178,7 @@ def evaluate(
         predictions = z.argmax(axis=1)
         losses = first.network.loss.values(z, np.eye(first.classes, dtype=z.dtype)[labels])
     else:
-        log_p = log_probabilities(models, split, averaging)
+        log_p = log_probabilities(models, split, averaging, progress)
         predictions = log_p.argmax(axis=1)
         losses = -log_p[np.arange(len(labels)), labels]
     return Evaluation(

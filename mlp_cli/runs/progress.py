@@ -73,6 +73,12 @@ class ProgressObserver:
         if bar is not None:
             bar.update(done - bar.n)
 
+    def distortions(self, done: int, total: int) -> None:
+        """Show how many distortions of images are classified."""
+        bar = self._bar_for("distortions", total, unit_scale=True, unit="")
+        if bar is not None:
+            bar.update(done - bar.n)
+
     def chunk(self, state: State, epochs: int, rows: int, loss: float) -> None:
         """Show how much of the training is done, the loss, and the time that is left."""
         done = state.epoch * rows + state.position

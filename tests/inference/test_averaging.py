@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.own_images import write_own_images
+from helpers.terminal import on_terminal
 
 from mlp_cli import Config, MlpError, Model, Run, SilentObserver, evaluate, train
 from mlp_cli.config.sections import DistortionConfig
@@ -17,6 +21,8 @@ from mlp_cli.errors import ConfigError
 from mlp_cli.inference.averaging import CHUNK, Averaging, averaged
 from mlp_cli.inference.committee import log_probabilities
 from mlp_cli.nn.rng import generator
+
+Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 SILENT = SilentObserver()
 RECIPE = {"rotation": 30, "scale": 0.2, "shear": 0.2, "shift": 2, "elastic": [3, 6],
@@ -127,6 +133,26 @@ def test_a_committee_is_the_mean_over_members_that_each_have_their_own_distortio
     np.testing.assert_allclose(votes[0], by_hand(models[0], images, 3, 0.5), rtol=1e-3, atol=1e-4)
     evaluation = evaluate(runs, average=3, strength=0.5)
     np.testing.assert_allclose(evaluation.probabilities, np.exp(expected.max(axis=1)), rtol=1e-9)
+
+
+def test_progress_is_told_up_to_the_last_distortion(runs: list[Run]) -> None:
+    models, images = [run.model() for run in runs], evaluate(runs[0]).source
+    told: list[tuple[int, int]] = []
+    log_probabilities(models, images, Averaging(3), lambda *now: told.append(now))
+    assert len(told) > 3
+    assert told == sorted(set(told))
+    assert told[-1] == (6 * len(images), 6 * len(images))
+    assert {total for _, total in told} == {6 * len(images)}
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(mlp: Mlp, runs: list[Run], tmp_path: Path) -> None:
+    command = ["eval", runs[0].path, "--average", "3"]
+    pane = on_terminal(command, 60, cwd=tmp_path)
+    assert pane.returncode == 0
+    assert re.search(r"distortions: +\d+%\|.*\| [\d.k]+/1.80k ", pane.written)
+    assert "distortions:" not in pane.rows[0]
+    done = mlp(*command)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
