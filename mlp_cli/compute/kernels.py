@@ -59,12 +59,15 @@ class Kernels(Protocol):
         Whether products of float32 round their factors to bfloat16.
     skips_zeros
         Whether a program that it prepared computes the first layer without the zeros of its inputs.
+    skips_hidden_zeros
+        The same of a layer above it, whose inputs are neurons.
     """
 
     name: str
     reads: int
     rounds: bool
     skips_zeros: bool
+    skips_hidden_zeros: bool
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before.
@@ -114,7 +117,7 @@ class NumPyKernels:
 
     name = "numpy"
     rounds = False
-    skips_zeros = False
+    skips_zeros = skips_hidden_zeros = False
     reads = 1024  # a call takes about as long for a few rows as for one
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:

@@ -139,7 +139,9 @@ def train_run(
                 folder.clear()
             environment = describe(engine.workers, engine.kernels.name)
             trainer = build_trainer(config, dataset, engine)
-            environment["first_layer"] = "no zeros" if engine.kernels.skips_zeros else "whole"
+            kernels = engine.kernels
+            environment["first_layer"] = "no zeros" if kernels.skips_zeros else "whole"
+            environment["hidden_layers"] = "no zeros" if kernels.skips_hidden_zeros else "whole"
             if checkpoint is not None:
                 restore(trainer, checkpoint, config)
                 check_best(folder, trainer.state)

@@ -45,7 +45,7 @@ from mlp_cli.compute.fast.vectors import (
 
 
 @part
-def _masks(address, K, n):
+def masks_of(address, K, n):
     """Return the bits of the pixels of K images, (K, ⌈n / 64⌉) words, as a vector."""
     return numba.carray(pointer(address), K * ((n + WORD - 1) // WORD), np.uint64)
 
@@ -62,7 +62,7 @@ def find_lit(x, background, lit, masks, K, n):
 
     `lit` is x itself if x̄ is 0.
     """
-    masks = _masks(masks, K, n)
+    masks = masks_of(masks, K, n)
     words, whole = (n + WORD - 1) // WORD, n // LANES * LANES
     for k in range(K):
         row, mask = lit[k * n : (k + 1) * n], masks[k * words : (k + 1) * words]
@@ -121,7 +121,7 @@ class _Sums(NamedTuple):
 
 def _sums(size: int) -> _Sums:
     """Return the loops over panels of one width."""
-    zero, load, spread, store, add, multiply, multiply_add = operations(size)
+    zero, load, spread, store, add, multiply, multiply_add, _ = operations(size)
     STEP = BYTES * size
 
     @jit
@@ -157,38 +157,35 @@ def _sums(size: int) -> _Sums:
             total = add(total, load(delta + STEP * k))
         store(sums, total)
 
-    @part
-    def gradient_of(j, lit, columns, background, K, n, delta, sums):
-        total = multiply(spread(number_at(background + BYTES * j)), load(sums))
-        for word in range((K + EXAMPLES - 1) // EXAMPLES):
-            bits = np.uint64(columns[word * n + j])
-            column = lit + BYTES * (word * EXAMPLES * n + j)
-            errors = delta + STEP * word * EXAMPLES
-            while bits != 0:
-                k = lowest(bits)
-                bits &= bits - np.uint64(1)
-                x = spread(number_at(column + BYTES * k * n))
-                total = multiply_add(x, load(errors + STEP * k), total)
-        return total
-
     @jit
     def gradient(start, stop, lit, columns, background, K, n, delta, sums, g):
         for j in range(start, stop):
-            total = gradient_of(j, lit, columns, background, K, n, delta, sums)
+            total = multiply(spread(number_at(background + BYTES * j)), load(sums))
             store(g + STEP * (j - start), total)
+        for word in range((K + EXAMPLES - 1) // EXAMPLES):  # their errors stay in the first cache
+            errors = delta + STEP * word * EXAMPLES
+            for j in range(start, stop):
+                place = g + STEP * (j - start)
+                total, bits = load(place), np.uint64(columns[word * n + j])
+                column = lit + BYTES * (word * EXAMPLES * n + j)
+                while bits != 0:
+                    k = lowest(bits)
+                    bits &= bits - np.uint64(1)
+                    x = spread(number_at(column + BYTES * k * n))
+                    total = multiply_add(x, load(errors + STEP * k), total)
+                store(place, total)
 
     @jit
-    def descend(lit, columns, background, K, n, delta, sums, W, rate, shrink):
+    def descend(start, stop, g, W, rate, shrink):
         rate, shrink = spread(-rate), spread(shrink)
-        for j in range(n):
-            total = gradient_of(j, lit, columns, background, K, n, delta, sums)
+        for j in range(start, stop):
             w = multiply(load(W + STEP * j), shrink)
-            store(W + STEP * j, multiply_add(rate, total, w))
+            store(W + STEP * j, multiply_add(rate, load(g + STEP * (j - start)), w))
 
     return _Sums(forward, add_errors, gradient, descend)
 
 
-def _choose(one: Any, two: Any, three: Any) -> Any:
+def choose(one: Any, two: Any, three: Any) -> Any:
     """Return a function of a width, and of what the loops take, that runs the loop for it."""
     narrow, middle, _ = WIDTHS
 
@@ -205,14 +202,14 @@ def _choose(one: Any, two: Any, three: Any) -> Any:
 
 
 _forward, _add_errors, _gradient, _descend = (
-    _choose(*loops) for loops in zip(*map(_sums, WIDTHS), strict=True)
+    choose(*loops) for loops in zip(*map(_sums, WIDTHS), strict=True)
 )
 
 
 @part
 def forward(lit, masks, background, K, n, W, m, width, z, stride, room):
     """Write z (K, m) = x Wᵀ, neuron by neuron; `room` is for (K, width) numbers."""
-    _forward(width, lit, _masks(masks, K, n), background, K, n, W, room)
+    _forward(width, lit, masks_of(masks, K, n), background, K, n, W, room)
     turn(room, width, K, m, z, stride)
 
 
@@ -235,8 +232,10 @@ def _turn_errors(delta, K, m, width, room):
 def gradient(lit, columns, background, K, n, delta, m, width, dW, room):
     """Write ΔW (m, n) = δᵀ x; `room` is for (1 + K + n, width) numbers."""
     sums, errors = _turn_errors(delta, K, m, width, room)
-    g = errors + BYTES * K * width
-    _gradient(width, 0, n, lit, _columns(columns, K, n), background, K, n, errors, sums, g)
+    g, bits = errors + BYTES * K * width, _columns(columns, K, n)
+    for start in range(0, n, INPUTS):
+        stop, at = min(start + INPUTS, n), BYTES * start * width
+        _gradient(width, start, stop, lit, bits, background, K, n, errors, sums, g + at)
     turn(g, width, n, m, dW, n)
 
 
@@ -247,19 +246,18 @@ def learn(
 ):  # fmt: skip
     """Update a panel W (n, width) with δᵀ x; `room` is for (1 + K + INPUTS, width) numbers."""
     sums, errors = _turn_errors(delta, K, m, width, room)
-    bits = _columns(columns, K, n)
-    if rule == SGD:
-        rate = types.float32(factors[0])
-        shrink = types.float32(1 - factors[0] * constants[0])
-        _descend(width, lit, bits, background, K, n, errors, sums, W, rate, shrink)
-    else:
-        g = errors + BYTES * K * width
-        for start in range(0, n, INPUTS):
-            stop = min(start + INPUTS, n)
+    bits, g = _columns(columns, K, n), errors + BYTES * K * width
+    rate, shrink = types.float32(factors[0]), types.float32(1 - factors[0] * constants[0])
+    for start in range(0, n, INPUTS):
+        stop = min(start + INPUTS, n)
+        count, at = (stop - start) * width, BYTES * start * width
+        if rule != SGD:
             for vector in (W, first_slot, second_slot):  # needed when the gradient is there
-                prefetch_all(vector + BYTES * start * width, BYTES * (stop - start) * width)
-            _gradient(width, start, stop, lit, bits, background, K, n, errors, sums, g)
-            count, at = (stop - start) * width, BYTES * start * width
+                prefetch_all(vector + at, BYTES * count)
+        _gradient(width, start, stop, lit, bits, background, K, n, errors, sums, g)
+        if rule == SGD:
+            _descend(width, start, stop, g, W, rate, shrink)
+        else:
             update(
                 rule,
                 numba.carray(pointer(W + at), count, np.float32),

@@ -185,3 +185,23 @@ class LearnLit(NamedTuple):
     second_slot: Operand
     factors: Operand
     room: Operand
+
+
+class ErrorsLit(NamedTuple):
+    """Add the share of a panel of W to δ W, for the lit neurons from `start` to `stop` of n.
+
+    delta is that of the panel's m neurons. `out` (K, stop − start) is 0 before, or if `is_first`.
+    """
+
+    masks: Operand
+    K: Operand
+    n: Operand
+    start: Operand
+    stop: Operand
+    delta: Operand
+    m: Operand
+    width: Operand
+    panel: Operand
+    out: Operand
+    is_first: Operand
+    room: Operand

@@ -14,6 +14,7 @@ from mlp_cli.compute.fast import (
     activations,
     decoder,
     first_layer,
+    hidden_layers,
     images,
     layers,
     products,
@@ -29,13 +30,13 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
     PRODUCT, DESCEND, LEARN, ACTIVATE, DERIVATIVE, DELTA, COUNT, READ, LOOK_UP, BARRIER, SQUARES,
     CLIP, UPDATE, NORMALISE, BACKWARD, MASK, NOISE, MULTIPLY, ADD, LIMIT, FIELD, RESAMPLE,
     FIND_LIT, FIND_COLUMNS, FOLD, UNFOLD, FORWARD_LIT, GRADIENT_LIT, LEARN_LIT, TRANSPOSE, ADD_BIAS,
-    DIFFERENCE, COMBINE, COMBINE_BACKWARD, MAKE_VIEW,
+    DIFFERENCE, COMBINE, COMBINE_BACKWARD, MAKE_VIEW, ERRORS_LIT,
 ) = range(len(OPERATIONS))  # fmt: skip
 (
     _product, _descend, _learn, _activate, _derivative, _delta, _count, _read, _look_up, _barrier,
     _squares, _clip, _update, _normalise, _backward, _mask, _noise, _multiply, _add, _limit, _field,
     _resample, _find_lit, _find_columns, _fold, _unfold, _forward_lit, _gradient_lit, _learn_lit,
-    _transpose, _add_bias, _difference, _combine, _combine_backward, _make_view,
+    _transpose, _add_bias, _difference, _combine, _combine_backward, _make_view, _errors_lit,
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
@@ -290,6 +291,8 @@ def _execute(program, constants, like, factor):
             )  # fmt: skip
         elif code == MAKE_VIEW:
             views.make_view(like, line, _make_view, constants[i])
+        elif code == ERRORS_LIT:
+            hidden_layers.errors(line, _errors_lit)
     flush_to_zero(control)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,25 @@ import numpy as np
 from mlp_cli.compute.fast.blas import ADDRESSES, MKL
 from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.folder import find_folder
-from mlp_cli.compute.fast.image_opcodes import ForwardLit
 from mlp_cli.compute.fast.machine_code import MachineCode, Run
-from mlp_cli.compute.fast.opcodes import BARRIER_WORDS, OPERATIONS
-from mlp_cli.compute.fast.recorder import Recorder
-from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.compute.fast.opcodes import BARRIER_WORDS
+from mlp_cli.compute.fast.packing import Programs
+from mlp_cli.compute.fast.recorder import Recorder, Shared
 from mlp_cli.compute.fast.version import NUMBA, code_version
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
 from mlp_cli.compute.select import kernel_errors
 
 
 class _Replay:
-    """Runs the recorded program of a worker, by its number, and keeps its arrays alive."""
+    """Runs the program of a worker, by its number, and keeps what the programs need alive."""
 
-    def __init__(self, run: Run, recorders: Sequence[Recorder], dtype: np.dtype[Any]) -> None:
-        self._run, like = run, np.empty(1, dtype)
-        self._programs = [recorder.program(dtype.itemsize) for recorder in recorders]
-        self._alive = recorders, like
+    def __init__(self, run: Run, programs: Programs, dtype: np.dtype[Any]) -> None:
+        like = np.empty(1, dtype)
+        self._run, self._alive = run, (programs, like)
         self._arguments = [
             (lines.ctypes.data, len(lines), constants.ctypes.data, like.ctypes.data)
-            for lines, constants in self._programs
+            for lines, constants in programs.packed
         ]
-
-    def uses(self, operation: type[Any]) -> bool:
-        """Return whether an operation is in the program of any worker."""
-        code = OPERATIONS.index(operation)
-        return any((lines[:, 0] == code).any() for lines, _ in self._programs)
 
     def __call__(self, worker: int) -> None:
         self._run(*self._arguments[worker])
@@ -50,7 +43,7 @@ class FastKernels:
     """
 
     name = f"numba {NUMBA}" + (f" with mkl {MKL.version}" if MKL else "")
-    skips_zeros = False  # until a program does
+    skips_zeros = skips_hidden_zeros = False  # until a program does
     reads = 1  # as few as possible: what was just read is still in the cache
 
     def __init__(self, rounds: bool = False) -> None:
@@ -70,16 +63,17 @@ class FastKernels:
         """Return the task that runs the program."""
         run = self._cache(dtype).load(say_nothing, say_nothing)
         counter = np.zeros(BARRIER_WORDS, np.int64)
-        inputs: dict[int, Inputs] = {}
+        shared = Shared()
         recorders = [
-            Recorder(counter, workers.size, worker, inputs, self._rounds(dtype))
+            Recorder(counter, workers.size, worker, shared, self._rounds(dtype))
             for worker in range(workers.size)
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
-        replay = _Replay(run, recorders, dtype)
-        self.skips_zeros |= replay.uses(ForwardLit)
-        return replay
+        programs = Programs(recorders, dtype.itemsize)
+        self.skips_zeros |= programs.skips_zeros
+        self.skips_hidden_zeros |= programs.skips_hidden_zeros
+        return _Replay(run, programs, dtype)
 
     def _rounds(self, dtype: np.dtype[Any]) -> bool:
         return self.rounds and dtype == np.float32

@@ -19,6 +19,7 @@ from mlp_cli.compute.fast.decoder_opcodes import (
 )
 from mlp_cli.compute.fast.image_opcodes import (
     DrawField,
+    ErrorsLit,
     FindColumns,
     FindLit,
     Fold,
@@ -275,7 +276,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     LookUp, Barrier, SumSquares, Clip, Update, Normalise, NormaliseBackward, DropoutMask, DrawNoise,
     Multiply, Add, LimitNorms, DrawField, ResampleImages, FindLit, FindColumns, Fold, Unfold,
     ForwardLit, GradientLit, LearnLit, Transpose, AddBias, Difference, Combine, CombineBackward,
-    MakeView,
+    MakeView, ErrorsLit,
 )  # fmt: skip
 BARRIER_WORDS = 3
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code

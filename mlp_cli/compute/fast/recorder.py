@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from mlp_cli.compute.fast import opcodes
 from mlp_cli.compute.fast.blas import LARGE, MKL
 from mlp_cli.compute.fast.decoder_recorder import DecoderRecorder, alike
-from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.image_recorder import ImageRecorder
-from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, OPERATIONS, RULES, Line
-from mlp_cli.compute.fast.skip_zeros import Inputs, Rewriter
-from mlp_cli.compute.fast.tiling import aligned_zeros, room_for, room_for_pairs, suits
+from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, RULES
+from mlp_cli.compute.fast.skip_zeros import Inputs
+from mlp_cli.compute.fast.tiling import room_for, room_for_pairs, suits
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -38,6 +37,25 @@ from mlp_cli.nn.splitmix import dropout_threshold, noise_spacing
 Counter = NDArray[np.int64]
 
 
+class Shared:
+    """What the workers of a program note of the buffers that they share, by their addresses.
+
+    Attributes
+    ----------
+    inputs
+        The inputs.
+    after_relu
+        Where ReLU leaves zeros, also after dropout.
+    outputs
+        The shapes (K, n) of those that a product reads.
+    """
+
+    def __init__(self) -> None:
+        self.inputs: dict[int, Inputs] = {}
+        self.after_relu: set[int] = set()
+        self.outputs: dict[int, tuple[int, int]] = {}
+
+
 class Recorder(ImageRecorder, DecoderRecorder, Ops):
     """Operations that are recorded and not done, for one worker.
 
@@ -47,8 +65,8 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         (BARRIER_WORDS,) int64, 0 at first: what the workers tell each other at a barrier.
     workers, worker
         The number of workers, and that of this one.
-    inputs
-        The buffers of inputs by their addresses, which all workers share.
+    shared
+        What all workers note of their buffers.
     bfloat16
         Whether products in tiles round their factors to bfloat16.
     """
@@ -58,41 +76,14 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         counter: Counter,
         workers: int,
         worker: int = 0,
-        inputs: dict[int, Inputs] | None = None,
+        shared: Shared | None = None,
         bfloat16: bool = False,
     ) -> None:
-        super().__init__({} if inputs is None else inputs)
+        self.shared = Shared() if shared is None else shared
+        super().__init__(self.shared.inputs)
         self._bfloat16 = bfloat16
         self.barrier = self._barrier
         self._counter, self._workers, self._worker = counter, workers, worker
-
-    def program(self, itemsize: int) -> tuple[NDArray[np.int64], Numbers]:
-        """Return the lines as `execute` takes them, for parameters of `itemsize` bytes each."""
-        rewriter = Rewriter(self._worker, self._workers, self.own)
-        fused = self._with_room(rewriter.rewrite(fuse_updates(self.lines, itemsize)))
-        self.arrays += rewriter.memory
-        lines = np.zeros((len(fused), opcodes.OPERANDS), np.int64)
-        constants = np.zeros((len(fused), opcodes.CONSTANTS))
-        for i, line in enumerate(fused):
-            lines[i, 0] = OPERATIONS.index(type(line.operation))
-            lines[i, 1 : 1 + len(line.operation)] = line.operation
-            constants[i, : len(line.constants)] = line.constants
-        return lines, constants
-
-    def _with_room(self, lines: Sequence[Line]) -> list[Line]:
-        """Return the lines with the address of room for products, in place of the size they need.
-
-        A worker runs one line after the other, so one room is enough.
-        """
-        sizes = [getattr(line.operation, "room", 0) for line in lines]
-        room = aligned_zeros(max(sizes, default=0))
-        self.arrays.append(room)
-        return [
-            line._replace(operation=line.operation._replace(room=room.ctypes.data))
-            if size
-            else line
-            for line, size in zip(lines, sizes, strict=True)
-        ]
 
     def _barrier(self, worker: int) -> None:
         if self._workers > 1:
@@ -102,6 +93,8 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         """Record a product."""
         if out.ndim == 1:
             right, out = right[:, np.newaxis], out[:, np.newaxis]
+        if left.ctypes.data in self.shared.after_relu:
+            self.shared.outputs[left.ctypes.data] = left.shape
         # A single row lies by rows and by columns. If it is the last, short minibatch of inputs, it
         # is multiplied as the others are: then `skip_zeros` finds it. And z of such a minibatch has
         # gaps, so it is by columns, as the others are.
@@ -141,6 +134,9 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         K, m = z.shape
         operation = opcodes.Activate(ACTIVATION_CODES[f.name], z, b, kept, K, m, _stride(z))
         self.write(operation, f.constant)
+        # Products in pairs of bfloat16 are as fast with zeros.
+        if f.name == "relu" and z.dtype == np.float32 and not self._bfloat16:
+            self.shared.after_relu.add(z.ctypes.data)
 
     def multiply_by_derivative(self, f: Activation, delta: Array, kept: Array, s: Array) -> None:
         """Record a product with a derivative."""
@@ -188,6 +184,8 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         """Record a ⊙ r."""
         assert alike(a, r, out)
         self.write(opcodes.Multiply(a, r, out, out.size))
+        if a.ctypes.data in self.shared.after_relu:
+            self.shared.after_relu.add(out.ctypes.data)
 
     def add(self, a: Array, r: Array, out: Array) -> None:
         """Record a + r."""

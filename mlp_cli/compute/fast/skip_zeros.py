@@ -17,30 +17,12 @@ from mlp_cli.compute.fast.image_opcodes import (
     FindColumns,
     FindLit,
     Fold,
-    ForwardLit,
-    GradientLit,
-    LearnLit,
     Unfold,
     with_addresses,
 )
-from mlp_cli.compute.fast.opcodes import (
-    SGD,
-    Barrier,
-    Descend,
-    Learn,
-    LimitNorms,
-    Line,
-    Product,
-)
-from mlp_cli.compute.fast.tiling import (
-    BYTES,
-    EXAMPLES,
-    INPUTS,
-    WORD,
-    aligned_zeros,
-    panels_of,
-    skips_zeros,
-)
+from mlp_cli.compute.fast.opcodes import Barrier, Descend, Learn, LimitNorms, Line, Product
+from mlp_cli.compute.fast.panels import Lit, Panels, gradient, updated
+from mlp_cli.compute.fast.tiling import EXAMPLES, WORD, skips_zeros
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import rows_of
 
@@ -71,37 +53,10 @@ class Inputs:
         self.masks = np.zeros((K, -(-n // WORD)), np.uint64)
         self.columns = np.zeros((-(-K // EXAMPLES), n), np.uint32)
 
-
-class _Weights:
-    """The rows (m, n) of the first W that a worker owns, and their panels.
-
-    Attributes
-    ----------
-    W, m, n
-        Their address, and how many they are.
-    kept
-        How far W itself and the slots of its rule lie from W, in bytes, if they stay in panels.
-    panels
-        For each: its first neuron, its neurons, its width, and its memory (3, n, width) for W and
-        two slots.
-    """
-
-    def __init__(self, forward: Product) -> None:
-        self.W, self.m, self.n = forward.left, forward.m, forward.k
-        self.kept: list[int] = []
-        self.panels: list[tuple[int, int, int, Array]] = []
-        for first, m, width in panels_of(forward.m):
-            self.panels.append((first, m, width, aligned_zeros(3, self.n, width)))
-
-    def convert(self, kind: type[Fold | Unfold], distances: Sequence[int]) -> list[Line]:
-        """Return the lines that convert what lies at these distances from W."""
-        return [
-            Line(kind(at, self.n, m, width, memory[i].ctypes.data))
-            for first, m, width, memory in self.panels
-            for i, at in enumerate(
-                self.W + distance + first * self.n * memory.itemsize for distance in distances
-            )
-        ]
+    @property
+    def found(self) -> Lit:
+        """What is found of it in a step."""
+        return Lit(self.lit, self.masks, self.columns, self.background)
 
 
 class Rewriter:
@@ -117,20 +72,21 @@ class Rewriter:
 
     def __init__(self, worker: int, workers: int, inputs: Mapping[int, Inputs]) -> None:
         self._worker, self._workers, self._inputs = worker, workers, inputs
-        self._weights: dict[int, _Weights] = {}  # by their addresses
+        self._weights: dict[int, Panels] = {}  # by their addresses
         self._lines: list[Line] = []  # that are rewritten
 
     @property
     def memory(self) -> list[Array]:
         """The memory of the panels."""
-        return [memory for each in self._weights.values() for *_, memory in each.panels]
+        return [memory for each in self._weights.values() for memory in each.memory]
 
     def rewrite(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines with products that skip zeros."""
         for operation, _ in lines:
             if self._is_forward(operation):
                 if operation.left not in self._weights:
-                    self._weights[operation.left] = _Weights(operation)
+                    panels = Panels(operation.left, operation.m, operation.k)
+                    self._weights[operation.left] = panels
             elif isinstance(operation, Learn | Descend) and self._is_gradient(operation):
                 self._keep(operation)
         kept = [each for each in self._weights.values() if each.kept]
@@ -160,25 +116,23 @@ class Rewriter:
 
     def _keep(self, operation: Learn | Descend) -> None:
         """Keep in panels what an operation updates, unless others update some of it."""
-        weights = self._weights.get(_updated(operation))
-        if weights is None or weights.m != operation.m:
-            return
-        slots = (
-            (operation.first_slot, operation.second_slot) if isinstance(operation, Learn) else ()
-        )
-        weights.kept = [0, *dict.fromkeys(slot - weights.W for slot in slots)]
+        weights = self._weights.get(updated(operation))
+        if weights is not None and weights.m == operation.m:
+            weights.keep(operation)
 
     def _rewritten(self, line: Line) -> list[Line]:
         operation = line.operation
         if self._is_forward(operation):
             weights = self._weights[operation.left]
             fold = [] if weights.kept else weights.convert(Fold, [0])
-            return [*fold, *self._find(operation), *self._forward(operation, weights)]
+            found = self._inputs[operation.right].found
+            return [*fold, *self._find(operation), *weights.forward(operation, found)]
         if self._is_gradient(operation):
+            found = self._inputs[operation.right].found
             if isinstance(operation, Product):
-                return self._gradient(operation)
-            if self._is_kept(_updated(operation)):
-                return self._learn(operation, line.constants)
+                return gradient(operation, found)
+            if self._is_kept(updated(operation)):
+                return self._weights[updated(operation)].learn(operation, line.constants, found)
         if isinstance(operation, LimitNorms) and self._is_kept(operation.W):
             limited = self._weights[operation.W]
             return [*limited.convert(Unfold, [0]), line, *limited.convert(Fold, [0])]
@@ -204,42 +158,3 @@ class Rewriter:
         pixels = rows_of(self._worker, self._workers, n)
         columns = FindColumns(inputs.lit, inputs.columns, forward.n, n, pixels.start, pixels.stop)
         return [Line(with_addresses(columns))]
-
-    def _forward(self, product: Product, weights: _Weights) -> list[Line]:
-        inputs = self._inputs[product.right]
-        K, n, lines = product.n, product.k, []
-        for first, m, width, memory in weights.panels:
-            z = product.out + first * product.out_leading * BYTES
-            operands = inputs.lit, inputs.masks, inputs.background, K, n, memory, m, width
-            forward = ForwardLit(*operands, z, product.out_leading, K * width)
-            lines.append(Line(with_addresses(forward)))
-        return lines
-
-    def _gradient(self, product: Product) -> list[Line]:
-        inputs = self._inputs[product.right]
-        K, n, lines = product.k, product.n, []
-        for first, m, width in panels_of(product.m):
-            delta = product.left + first * product.left_leading * BYTES
-            out = product.out + first * n * BYTES
-            operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
-            gradient = GradientLit(*operands, out, (1 + K + n) * width)
-            lines.append(Line(with_addresses(gradient)))
-        return lines
-
-    def _learn(self, operation: Learn | Descend, constants: tuple[float, ...]) -> list[Line]:
-        inputs = self._inputs[operation.right]
-        weights = self._weights[_updated(operation)]
-        rule = operation.rule if isinstance(operation, Learn) else SGD
-        K, n, lines = operation.k, operation.n, []
-        for first, m, width, memory in weights.panels:
-            delta = operation.left + first * operation.left_leading * BYTES
-            operands = inputs.lit, inputs.columns, inputs.background, K, n, delta, m, width
-            updated = rule, memory[0], memory[1], memory[2], operation.factors
-            learn = LearnLit(*operands, *updated, (1 + K + INPUTS) * width)
-            lines.append(Line(with_addresses(learn), constants))
-        return lines
-
-
-def _updated(operation: Learn | Descend) -> int:
-    """Return the address of the weights that an operation updates."""
-    return int(operation.p if isinstance(operation, Learn) else operation.out)

@@ -88,11 +88,17 @@ EXAMPLES = 32  # whose bits are in a word
 INPUTS = 16  # whose weights are updated together
 FEWEST = 8  # examples of a minibatch for which skipping zeros pays
 DENSEST = 0.5  # share of lit pixels for which it pays
+HIDDEN = 6 * LANES  # neurons for which it pays in a hidden layer: a wide panel, nearly full
 
 
 def skips_zeros(K: int, m: int, n: int, density: float) -> bool:
     """Return whether skipping zeros is faster than whole products, for m neurons of n inputs."""
     return K >= FEWEST and m >= LANES and n >= WORD and density <= DENSEST
+
+
+def skips_hidden_zeros(K: int, m: int, n: int) -> bool:
+    """Return whether skipping the zeros of ReLU is faster, for m neurons of n inputs."""
+    return K >= FEWEST and m >= HIDDEN and n >= 2 * WORD
 
 
 def panels_of(m: int) -> Iterator[tuple[int, int, int]]:

@@ -73,7 +73,8 @@ class Operations(NamedTuple):
     """What compiled code does with vectors of one size. Addresses are those of memory.
 
     `zero()`; `load(address)`; `spread(number)`, it in all places;
-    `store(address, x)`; `add(x, y)`; `multiply(x, y)`; `multiply_add(x, y, z)`, x y + z.
+    `store(address, x)`; `add(x, y)`; `multiply(x, y)`; `multiply_add(x, y, z)`, x y + z;
+    `total(x)`, the sum of its numbers.
     """
 
     zero: Any
@@ -83,6 +84,7 @@ class Operations(NamedTuple):
     add: Any
     multiply: Any
     multiply_add: Any
+    total: Any
 
 
 def operations(size: int) -> Operations:
@@ -130,7 +132,23 @@ def operations(size: int) -> Operations:
 
         return vector(vector, vector, vector), build
 
-    return Operations(zero, load, spread, store, add, multiply, fused)
+    @intrinsic
+    def total(_, x):
+        def build(context, builder, signature, args):
+            (x,), integer = args, ir.IntType(32)
+            half = size // 2
+            while half:  # the halves are added, until there is one number
+                low, high = (
+                    ir.Constant(ir.VectorType(integer, half), [*range(start, start + half)])
+                    for start in (0, half)
+                )
+                x = builder.fadd(*(builder.shuffle_vector(x, x, places) for places in (low, high)))
+                half //= 2
+            return builder.extract_element(x, integer(0))
+
+        return types.float32(vector), build
+
+    return Operations(zero, load, spread, store, add, multiply, fused, total)
 
 
 @intrinsic
