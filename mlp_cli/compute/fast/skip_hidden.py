@@ -135,11 +135,7 @@ def _is_forward(operation: Any, outputs: Outputs) -> bool:
 
 def _is_backward(operation: Any) -> bool:
     """Return whether an operation is δ W, neuron by neuron."""
-    return (
-        isinstance(operation, Product)
-        and bool(operation.left_transposed)
-        and operation.out_leading == operation.n
-    )
+    return isinstance(operation, Product) and bool(operation.left_transposed)
 
 
 def _is_update(operation: Any, outputs: Outputs) -> bool:
@@ -206,6 +202,7 @@ class _Rewriter:
     def _backward(self, product: Product, layer: _Layer) -> list[Line]:
         """Return the lines for δ W, of the neurons that this worker owns below."""
         found, (K, n) = self.found[self._inputs[layer]], self._outputs[self._inputs[layer]]
+        assert product.out_leading == product.n == K
         start = (product.left - layer.start) // BYTES
         own, row = product.m, 0
         lines: list[Line] = []
