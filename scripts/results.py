@@ -15,7 +15,8 @@ are not pooled, because all seeds are tested on the same images. The published r
 recipe's head.
 
 results/<name>.json is what `mlp eval --json` printed for several networks, or with `--average`.
-These have a table of their own.
+These have a table of their own. So do results/against/<name>.json, which are what `mlp compare
+RUN... --against RUN --json` printed.
 
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
 group shows how each run differs from `base`, and its errors on the held-out images, averaged over
@@ -187,6 +188,31 @@ def scores_table() -> str:
     return table(["score", "networks and seeds", "averaged", "%", "95 % interval"], rows)
 
 
+def against_table() -> str:
+    """Return the table of runs that were compared with another run, image by image."""
+    rows = []
+    for path in sorted((RESULTS / "against").glob("*.json")):
+        found = json.loads(path.read_text())
+        for line in found["lines"]:
+            if (of := line["difference"]) is not None:
+                assert (of["images"], of["n"]) == ("test", TEST_IMAGES)
+                rows.append(
+                    [
+                        f"[{named(line['run'])}](against/{path.name})",
+                        named(found["against"]),
+                        str(of["only_reference"] - of["only_this"]),
+                        f"{of['p']:.2g}",
+                    ]
+                )
+    return table(["run", "against", "more errors", "p"], rows)
+
+
+def named(run: str) -> str:
+    """Return the recipe of a run, and its seed."""
+    recipe, seed = Path(run).parts[-2:]
+    return f"`{recipe}` {seed}"
+
+
 def pairs_table(found: dict[str, Figures]) -> str:
     """Return the table of recipes with and without distortions, all else equal."""
     rows = []
@@ -250,6 +276,7 @@ def updated() -> dict[Path, str]:
         "results": results_table(found),
         "pairs": pairs_table(found),
         "scores": scores_table(),
+        "against": against_table(),
     }
     for group in sorted((RESULTS / "validation").iterdir()):
         tables[group.name] = validation_table(group)
