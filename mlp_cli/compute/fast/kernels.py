@@ -15,6 +15,7 @@ from mlp_cli.compute.fast.folder import find_folder
 from mlp_cli.compute.fast.machine_code import MachineCode, Run
 from mlp_cli.compute.fast.opcodes import BARRIER_WORDS
 from mlp_cli.compute.fast.packing import Programs
+from mlp_cli.compute.fast.panels import PanelMemory
 from mlp_cli.compute.fast.recorder import Recorder, Shared
 from mlp_cli.compute.fast.version import NUMBA, code_version
 from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
@@ -48,6 +49,7 @@ class FastKernels:
 
     def __init__(self, rounds: bool = False) -> None:
         self.rounds = rounds
+        self._memory: PanelMemory = {}
         if rounds:
             self.name += " with bfloat16"
 
@@ -70,7 +72,7 @@ class FastKernels:
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
-        programs = Programs(recorders, dtype.itemsize)
+        programs = Programs(recorders, dtype.itemsize, self._memory)
         self.skips_zeros |= programs.skips_zeros
         self.skips_hidden_zeros |= programs.skips_hidden_zeros
         return _Replay(run, programs, dtype)

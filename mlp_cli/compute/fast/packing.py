@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mlp_cli.compute.fast.fuse_updates import fuse_updates
 from mlp_cli.compute.fast.image_opcodes import ErrorsLit, ForwardLit
 from mlp_cli.compute.fast.opcodes import CONSTANTS, OPERANDS, OPERATIONS, Line
+from mlp_cli.compute.fast.panels import PanelMemory
 from mlp_cli.compute.fast.recorder import Recorder
 from mlp_cli.compute.fast.skip_hidden import skip_hidden_zeros
 from mlp_cli.compute.fast.skip_zeros import Rewriter
@@ -32,18 +33,17 @@ class Programs:
         Whether they do without the zeros of the inputs, and of hidden layers.
     """
 
-    def __init__(self, recorders: Sequence[Recorder], itemsize: int) -> None:
+    def __init__(self, recorders: Sequence[Recorder], itemsize: int, memory: PanelMemory) -> None:
         """Pack what the workers recorded, for parameters of `itemsize` bytes."""
         programs = []
-        self._alive: list[Any] = [*recorders]
+        self._alive: list[Any] = [memory, *recorders]
         for worker, recorder in enumerate(recorders):
-            rewriter = Rewriter(worker, len(recorders), recorder.own)
+            rewriter = Rewriter(worker, len(recorders), recorder.own, memory)
             programs.append(rewriter.rewrite(fuse_updates(recorder.lines, itemsize)))
-            self._alive += rewriter.memory
         self.skips_zeros = _use(programs, ForwardLit)
-        programs, memory = skip_hidden_zeros(programs, recorders[0].shared.outputs)
+        programs, buffers = skip_hidden_zeros(programs, recorders[0].shared.outputs, memory)
         self.skips_hidden_zeros = _use(programs, ErrorsLit)
-        self._alive += memory
+        self._alive += buffers
         self.packed = [self._pack(lines) for lines in programs]
 
     def _pack(self, lines: Sequence[Line]) -> tuple[NDArray[np.int64], Numbers]:

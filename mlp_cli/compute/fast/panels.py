@@ -32,6 +32,11 @@ class Lit(NamedTuple):
     background: Operand
 
 
+# The memory of panels by the address of W, m and n. Programs run one after the other, and each one
+# that keeps W in panels folds it at its start, so all of them may have the same memory.
+PanelMemory = dict[tuple[int, int, int], list[Array]]
+
+
 class Panels:
     """The rows (m, n) of a W that a worker owns, and their panels.
 
@@ -41,22 +46,23 @@ class Panels:
         Their address, and how many they are.
     kept
         How far W itself and the slots of its rule lie from W, in bytes, if they stay in panels.
-    panels
-        For each: its first neuron, its neurons, its width, and its memory (3, n, width) for W and
-        two slots.
     """
 
-    def __init__(self, W: int, m: int, n: int) -> None:
+    def __init__(self, W: int, m: int, n: int, memory: PanelMemory) -> None:
         self.W, self.m, self.n = W, m, n
         self.kept: list[int] = []
-        self.panels: list[tuple[int, int, int, Array]] = []
-        for first, neurons, width in panels_of(m):
-            self.panels.append((first, neurons, width, aligned_zeros(3, n, width)))
+        self._memory = memory
 
     @property
-    def memory(self) -> list[Array]:
-        """The memory of the panels."""
-        return [memory for *_, memory in self.panels]
+    def panels(self) -> list[tuple[int, int, int, Array]]:
+        """For each: its first neuron, its neurons, its width, and its memory.
+
+        That is (3, n, width), for W and two slots. It is made when it is first needed.
+        """
+        shapes, key = [*panels_of(self.m)], (self.W, self.m, self.n)
+        if key not in self._memory:
+            self._memory[key] = [aligned_zeros(3, self.n, width) for _, _, width in shapes]
+        return [(*shape, each) for shape, each in zip(shapes, self._memory[key], strict=True)]
 
     def keep(self, operation: Learn | Descend) -> None:
         """Keep in panels what an operation updates."""

@@ -29,7 +29,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     with_addresses,
 )
 from mlp_cli.compute.fast.opcodes import Descend, Learn, LimitNorms, Line, Product
-from mlp_cli.compute.fast.panels import Lit, Panels, updated
+from mlp_cli.compute.fast.panels import Lit, PanelMemory, Panels, updated
 from mlp_cli.compute.fast.tiling import BYTES, EXAMPLES, WORD, aligned_zeros, skips_hidden_zeros
 from mlp_cli.nn.buffers import Array
 
@@ -71,19 +71,21 @@ class _Found(NamedTuple):
 
 
 def skip_hidden_zeros(
-    programs: Sequence[Sequence[Line]], outputs: Outputs
+    programs: Sequence[Sequence[Line]], outputs: Outputs, memory: PanelMemory
 ) -> tuple[list[list[Line]], list[Array]]:
-    """Return the programs of all workers without the zeros of hidden layers, and their memory."""
-    layers = [layer for layer in _layers(programs, outputs) if _is_apart(layer, programs, outputs)]
+    """Return the programs of all workers without the zeros of hidden layers, and their buffers."""
+    layers = [
+        layer for layer in _layers(programs, outputs, memory) if _is_apart(layer, programs, outputs)
+    ]
     rewriters = [_Rewriter(worker, layers, outputs) for worker in range(len(programs))]
     lines = [each.rewrite(of) for each, of in zip(rewriters, programs, strict=True)]
-    memory = [array for layer in layers for each in layer.workers for array in each.memory]
-    for each in rewriters:
-        memory += [array for found in each.found.values() for array in found]
-    return lines, memory
+    buffers = [array for each in rewriters for found in each.found.values() for array in found]
+    return lines, buffers
 
 
-def _layers(programs: Sequence[Sequence[Line]], outputs: Outputs) -> list[_Layer]:
+def _layers(
+    programs: Sequence[Sequence[Line]], outputs: Outputs, memory: PanelMemory
+) -> list[_Layer]:
     """Return the layers with inputs from ReLU that are large enough to skip zeros."""
     found: list[dict[int, Product]] = []
     for lines in programs:
@@ -98,7 +100,7 @@ def _layers(programs: Sequence[Sequence[Line]], outputs: Outputs) -> list[_Layer
         ends = [product.left + product.m * n * BYTES for product in owned]
         are_rows = all(product.left == end for product, end in zip(owned[1:], ends, strict=False))
         if are_rows and skips_hidden_zeros(K, min(product.m for product in owned), n):
-            layers.append(_Layer([Panels(product.left, product.m, n) for product in owned]))
+            layers.append(_Layer([Panels(product.left, product.m, n, memory) for product in owned]))
     return layers
 
 

@@ -21,7 +21,7 @@ from mlp_cli.compute.fast.image_opcodes import (
     with_addresses,
 )
 from mlp_cli.compute.fast.opcodes import Barrier, Descend, Learn, LimitNorms, Line, Product
-from mlp_cli.compute.fast.panels import Lit, Panels, gradient, updated
+from mlp_cli.compute.fast.panels import Lit, PanelMemory, Panels, gradient, updated
 from mlp_cli.compute.fast.tiling import EXAMPLES, WORD, skips_zeros
 from mlp_cli.nn.buffers import Array
 from mlp_cli.nn.network import rows_of
@@ -68,24 +68,23 @@ class Rewriter:
         Its number, and how many there are.
     inputs
         The inputs that may be black, by the addresses of their buffers.
+    memory
+        The memory of panels.
     """
 
-    def __init__(self, worker: int, workers: int, inputs: Mapping[int, Inputs]) -> None:
-        self._worker, self._workers, self._inputs = worker, workers, inputs
+    def __init__(
+        self, worker: int, workers: int, inputs: Mapping[int, Inputs], memory: PanelMemory
+    ) -> None:
+        self._worker, self._workers, self._inputs, self._memory = worker, workers, inputs, memory
         self._weights: dict[int, Panels] = {}  # by their addresses
         self._lines: list[Line] = []  # that are rewritten
-
-    @property
-    def memory(self) -> list[Array]:
-        """The memory of the panels."""
-        return [memory for each in self._weights.values() for memory in each.memory]
 
     def rewrite(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines with products that skip zeros."""
         for operation, _ in lines:
             if self._is_forward(operation):
                 if operation.left not in self._weights:
-                    panels = Panels(operation.left, operation.m, operation.k)
+                    panels = Panels(operation.left, operation.m, operation.k, self._memory)
                     self._weights[operation.left] = panels
             elif isinstance(operation, Learn | Descend) and self._is_gradient(operation):
                 self._keep(operation)
