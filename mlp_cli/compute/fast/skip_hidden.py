@@ -182,6 +182,7 @@ class _Rewriter:
             return own.learn(operation, line.constants, found)
         if _is_backward(operation):
             return self._backward(operation, layer)
+        assert operation.right_leading == operation.n  # `_find` takes a as it lies, without gaps
         self._inputs[layer] = operation.right
         find, found = self._find(operation.right)
         return [*find, *own.forward(operation, found)]
