@@ -32,7 +32,7 @@ from numba import types
 from mlp_cli.compute.fast.intrinsics import jit, part, pointer, prefetch_all
 from mlp_cli.compute.fast.opcodes import SGD
 from mlp_cli.compute.fast.tiles import turn
-from mlp_cli.compute.fast.tiling import BYTES, EXAMPLES, INPUTS, LANES, WIDTHS, WORD
+from mlp_cli.compute.fast.tiling import BYTES, EXAMPLES, FEW, INPUTS, LANES, WIDTHS, WORD
 from mlp_cli.compute.fast.updates import update
 from mlp_cli.compute.fast.vectors import (
     find_nonzero_rows,
@@ -157,30 +157,40 @@ def _sums(size: int) -> _Sums:
             total = add(total, load(delta + STEP * k))
         store(sums, total)
 
+    @part
+    def first_share(j, background, sums):
+        return multiply(spread(number_at(background + BYTES * j)), load(sums))
+
+    @part
+    def add_lit(total, word, j, lit, columns, n, delta):
+        bits = np.uint64(columns[word * n + j])
+        column = lit + BYTES * (word * EXAMPLES * n + j)
+        errors = delta + STEP * word * EXAMPLES
+        while bits != 0:
+            k = lowest(bits)
+            bits &= bits - np.uint64(1)
+            x = spread(number_at(column + BYTES * k * n))
+            total = multiply_add(x, load(errors + STEP * k), total)
+        return total
+
     @jit
     def gradient(start, stop, lit, columns, background, K, n, delta, sums, g):
         for j in range(start, stop):
-            total = multiply(spread(number_at(background + BYTES * j)), load(sums))
-            store(g + STEP * (j - start), total)
-        for word in range((K + EXAMPLES - 1) // EXAMPLES):  # their errors stay in the first cache
-            errors = delta + STEP * word * EXAMPLES
+            store(g + STEP * (j - start), first_share(j, background, sums))
+        for word in range((K + EXAMPLES - 1) // EXAMPLES):  # whose errors stay in the first cache
             for j in range(start, stop):
                 place = g + STEP * (j - start)
-                total, bits = load(place), np.uint64(columns[word * n + j])
-                column = lit + BYTES * (word * EXAMPLES * n + j)
-                while bits != 0:
-                    k = lowest(bits)
-                    bits &= bits - np.uint64(1)
-                    x = spread(number_at(column + BYTES * k * n))
-                    total = multiply_add(x, load(errors + STEP * k), total)
-                store(place, total)
+                store(place, add_lit(load(place), word, j, lit, columns, n, delta))
 
     @jit
-    def descend(start, stop, g, W, rate, shrink):
+    def descend(lit, columns, background, K, n, delta, sums, W, rate, shrink):
         rate, shrink = spread(-rate), spread(shrink)
-        for j in range(start, stop):
+        for j in range(n):
+            total = first_share(j, background, sums)
+            for word in range((K + EXAMPLES - 1) // EXAMPLES):
+                total = add_lit(total, word, j, lit, columns, n, delta)
             w = multiply(load(W + STEP * j), shrink)
-            store(W + STEP * j, multiply_add(rate, load(g + STEP * (j - start)), w))
+            store(W + STEP * j, multiply_add(rate, total, w))
 
     return _Sums(forward, add_errors, gradient, descend)
 
@@ -247,7 +257,10 @@ def learn(
     """Update a panel W (n, width) with δᵀ x; `room` is for (1 + K + INPUTS, width) numbers."""
     sums, errors = _turn_errors(delta, K, m, width, room)
     bits, g = _columns(columns, K, n), errors + BYTES * K * width
-    rate, shrink = types.float32(factors[0]), types.float32(1 - factors[0] * constants[0])
+    if rule == SGD and K <= FEW:
+        rate, shrink = types.float32(factors[0]), types.float32(1 - factors[0] * constants[0])
+        _descend(width, lit, bits, background, K, n, errors, sums, W, rate, shrink)
+        return
     for start in range(0, n, INPUTS):
         stop = min(start + INPUTS, n)
         count, at = (stop - start) * width, BYTES * start * width
@@ -255,15 +268,12 @@ def learn(
             for vector in (W, first_slot, second_slot):  # needed when the gradient is there
                 prefetch_all(vector + at, BYTES * count)
         _gradient(width, start, stop, lit, bits, background, K, n, errors, sums, g)
-        if rule == SGD:
-            _descend(width, start, stop, g, W, rate, shrink)
-        else:
-            update(
-                rule,
-                numba.carray(pointer(W + at), count, np.float32),
-                numba.carray(pointer(g), count, np.float32),
-                numba.carray(pointer(first_slot + at), count, np.float32),
-                numba.carray(pointer(second_slot + at), count, np.float32),
-                factors,
-                constants,
-            )
+        update(
+            rule,
+            numba.carray(pointer(W + at), count, np.float32),
+            numba.carray(pointer(g), count, np.float32),
+            numba.carray(pointer(first_slot + at), count, np.float32),
+            numba.carray(pointer(second_slot + at), count, np.float32),
+            factors,
+            constants,
+        )

@@ -86,6 +86,7 @@ WIDTHS = 2 * LANES, 4 * LANES, 8 * LANES
 WORD = 64  # pixels whose bits are in a word, and whose weights are in the first cache together
 EXAMPLES = 32  # whose bits are in a word
 INPUTS = 16  # whose weights are updated together
+FEW = 2 * EXAMPLES  # whose errors stay in the first cache together
 FEWEST = 8  # examples of a minibatch for which skipping zeros pays
 DENSEST = 0.5  # share of lit pixels for which it pays
 HIDDEN = 6 * LANES  # neurons for which it pays in a hidden layer: a wide panel, nearly full
