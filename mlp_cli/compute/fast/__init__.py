@@ -28,7 +28,7 @@ both Adam at 128. The processor is AMD's in the first part, and Intel's in the s
                                                   dropout of 0.5 in 784-3x1024-10 2.2
     ... and ΔW of 32 examples at a time, whose
       errors stay in the first cache              batch norm at 256 1.25 in place of 1.05
-    factors of bfloat16                           the products 1.5 to 1.9  L 1.5
+    factors of bfloat16                           the products 1.5 to 1.9
     ... and the next rows of the left factor
       prefetched                                  the products 1.1
     code loaded by LLVM, without Numba            0.7 s less for a training of one epoch
