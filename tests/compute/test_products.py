@@ -212,6 +212,7 @@ def test_the_kernels_fit_processors_with_narrower_registers(processor: str, tmp_
             "-m",
             "not nightly",
             __file__,
+            str(Path(__file__).with_name("test_skip_hidden.py")),
         ],
         env=os.environ | limits,
         capture_output=True,

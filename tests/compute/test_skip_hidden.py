@@ -17,7 +17,7 @@ from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.errors import DivergedError
 from mlp_cli.training.trainer import Trainer
 
-M = 3 * HIDDEN + 5  # neurons, of which three workers each have enough
+M = max(3 * HIDDEN, 2 * WORD) + 5  # neurons, of which three workers each have enough
 RELU = {"activation": "relu"}
 WIDE = {**RELU, "hidden": [M, M]}
 
