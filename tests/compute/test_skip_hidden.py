@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("numba", reason="needs the extra `fast`")
 
+from helpers.drawn_trainer import trainer
 from helpers.program_lines import SINGLE, run_line
-from test_skip_zeros import trainer
 
 from mlp_cli.compute.fast.image_opcodes import ErrorsLit, Fold
 from mlp_cli.compute.fast.kernels import FastKernels

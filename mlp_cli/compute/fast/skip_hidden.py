@@ -50,24 +50,24 @@ class _Layer:
 
 
 class _Found(NamedTuple):
-    """What a worker finds of an output (K, n) of ReLU, and room for δ W of its own neurons."""
+    """What a worker finds of an output (K, n) of ReLU, and room for δ W of its own neurons.
 
-    lit: Array
-    masks: Array
-    columns: Array
-    background: Array
+    Each worker finds all of it for itself. That takes some hundredths of a product, and no barrier.
+    """
+
+    inputs: Lit
     errors: Array
 
     @classmethod
     def of(cls, K: int, n: int) -> _Found:
         """Return the arrays for K examples and n neurons."""
-        return cls(
-            aligned_zeros(K, n),
-            np.zeros((K, -(-n // WORD)), np.uint64),
-            np.zeros((-(-K // EXAMPLES), n), np.uint32),
-            np.zeros(n, np.float32),
-            aligned_zeros(K, n),
+        inputs = Lit(
+            lit=aligned_zeros(K, n),
+            masks=np.zeros((K, -(-n // WORD)), np.uint64),
+            columns=np.zeros((-(-K // EXAMPLES), n), np.uint32),
+            background=np.zeros(n, np.float32),
         )
+        return cls(inputs, aligned_zeros(K, n))
 
 
 def skip_hidden_zeros(
@@ -79,7 +79,8 @@ def skip_hidden_zeros(
     ]
     rewriters = [_Rewriter(worker, layers, outputs) for worker in range(len(programs))]
     lines = [each.rewrite(of) for each, of in zip(rewriters, programs, strict=True)]
-    buffers = [array for each in rewriters for found in each.found.values() for array in found]
+    buffers = [array for each in rewriters for found in each.found.values()
+               for array in (*found.inputs, found.errors)]  # fmt: skip
     return lines, buffers
 
 
@@ -125,6 +126,15 @@ def _is_apart(layer: _Layer, programs: Sequence[Sequence[Line]], outputs: Output
     return all(own.kept for own in layer.workers)
 
 
+def _weights(operation: Any) -> int:
+    """Return the address of the W that a line of one of the four kinds touches, 0 of another."""
+    if isinstance(operation, LimitNorms):
+        return int(operation.W)
+    if isinstance(operation, Learn | Descend):
+        return updated(operation)
+    return int(operation.left) if isinstance(operation, Product) else 0
+
+
 def _is_forward(operation: Any, outputs: Outputs) -> bool:
     """Return whether an operation is z = a Wᵀ, neuron by neuron, for a that ReLU leaves."""
     return (
@@ -168,8 +178,9 @@ class _Rewriter:
         own = [layer.workers[self._worker] for layer in self._layers]
         rewritten = [line for each in own for line in each.convert(Fold, each.kept)]
         for line in lines:
-            touched = [layer for layer in self._layers if any(map(layer.holds, line.operation))]
-            rewritten += self._rewritten(line, touched[0]) if touched else [line]
+            W = _weights(line.operation)
+            layer = next((layer for layer in self._layers if layer.holds(W)), None)
+            rewritten += [line] if layer is None else self._rewritten(line, layer)
         return rewritten + [line for each in own for line in each.convert(Unfold, each.kept)]
 
     def _rewritten(self, line: Line, layer: _Layer) -> list[Line]:
@@ -178,29 +189,26 @@ class _Rewriter:
         if isinstance(operation, LimitNorms):
             return [*own.convert(Unfold, [0]), line, *own.convert(Fold, [0])]
         if isinstance(operation, Learn | Descend):
-            found = Lit(*self.found[operation.right][:4])
-            return own.learn(operation, line.constants, found)
+            return own.learn(operation, line.constants, self.found[operation.right].inputs)
         if _is_backward(operation):
             return self._backward(operation, layer)
         assert operation.right_leading == operation.n  # `_find` takes a as it lies, without gaps
         self._inputs[layer] = operation.right
-        find, found = self._find(operation.right)
-        return [*find, *own.forward(operation, found)]
+        find = self._find(operation.right)
+        return [*find, *own.forward(operation, self.found[operation.right].inputs)]
 
-    def _find(self, a: int) -> tuple[list[Line], Lit]:
-        """Return the lines that find which neurons of an output are lit, and where they write."""
+    def _find(self, a: int) -> list[Line]:
+        """Return the lines that find which neurons of an output are lit."""
         K, n = self._outputs[a]
         if a not in self.found:
             self.found[a] = _Found.of(K, n)
-        found = self.found[a]
-        lit, masks, columns, background, _ = found
-        turn = Fold(a, K, n, n, lit)  # from the K values of each neuron to the n of each example
+        lit, masks, columns, background = self.found[a].inputs
         operations = (
-            turn,
+            Fold(a, K, n, n, lit),  # from the K values of each neuron to the n of each example
             FindLit(lit, background, lit, masks, K, n),
             FindColumns(lit, columns, K, n, 0, n),
         )
-        return [Line(with_addresses(each)) for each in operations], Lit(*found[:4])
+        return [Line(with_addresses(each)) for each in operations]
 
     def _backward(self, product: Product, layer: _Layer) -> list[Line]:
         """Return the lines for δ W, of the neurons that this worker owns below."""
@@ -212,7 +220,7 @@ class _Rewriter:
         for each in layer.workers:
             for first, m, width, memory in each.panels:
                 delta = product.right + (row + first) * product.right_leading * BYTES
-                sizes = found.masks, K, n, start, start + own, delta, m, width, memory
+                sizes = found.inputs.masks, K, n, start, start + own, delta, m, width, memory
                 errors = ErrorsLit(*sizes, found.errors, not lines, K * width)
                 lines.append(Line(with_addresses(errors)))
             row += each.m
