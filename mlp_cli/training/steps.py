@@ -26,7 +26,10 @@ from mlp_cli.nn.network import Network, rows_of
 from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import FACTORS, Optimizer
 
-CHUNK = 1024  # rows, rounded down to whole minibatches, but at least one minibatch
+# A chunk has so many steps, and rows between these two limits, rounded down to whole minibatches.
+# Between chunks, the compiled code converts all that it keeps in panels, so short ones cost time. A
+# stop waits for the end of a chunk, so long ones cost patience.
+CHUNK_STEPS, LEAST_ROWS, MOST_ROWS = 32, 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class ExaminedBatch(NamedTuple):
     z: Array
     losses: Array
     passes: Backpropagation
+
+
+def rows_of_chunk(K: int) -> int:
+    """Return how many rows a chunk of minibatches of K rows has: at least one minibatch."""
+    rows = min(max(CHUNK_STEPS * K, LEAST_ROWS), MOST_ROWS)
+    return max(1, rows // K) * K
 
 
 class Steps:
@@ -106,7 +115,7 @@ class Steps:
         n, classes, dtype = len(dataset.train), dataset.classes, network.dtype
         workers = engine.workers
         self.K = K = min(batch_size, n)
-        self.chunk = min(max(1, CHUNK // K) * K, n)
+        self.chunk = min(rows_of_chunk(K), n)
         self._at_once = min(max(1, engine.kernels.reads // K) * K, self.chunk)
         self.distorter = None
         if distortion is not None:

@@ -14,6 +14,7 @@ from mlp_cli.compute.engine import numpy_engine
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.training.build import build_trainer
+from mlp_cli.training.steps import rows_of_chunk
 from mlp_cli.training.trainer import Trainer
 
 
@@ -27,7 +28,7 @@ def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
         "schedule": {"name": "cosine"},
         "regularisation": {"dropout": 0.2, "average": 0.5},
         "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2]},
-        "training": {"epochs": 2, "batch_size": 60},
+        "training": {"epochs": 2, "batch_size": 30},
     }
     config = from_dict(settings, "the test")
     dataset = load_dataset(config, Path())
@@ -96,3 +97,11 @@ def test_a_preview_of_an_image_equals_what_an_epoch_trains_on(
     assert len(trained) == 2 * 2950
     for (epoch, row), image in list(trained.items())[::97]:
         np.testing.assert_allclose(trainer.seen(row, epoch), image, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("K", "rows"),
+    [(1, 1024), (10, 1020), (60, 1920), (128, 4096), (256, 4096), (3000, 3000), (5000, 5000)],
+)
+def test_a_chunk_is_whole_minibatches(K: int, rows: int) -> None:
+    assert rows_of_chunk(K) == rows
