@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlp_cli.compute.kernels import Kernels, Note, NumPyKernels, Program, Task
+from mlp_cli.compute.kernels import Kernels, Note, NumPyKernels, Prepared, Program, Task
 from mlp_cli.compute.threads import ThreadTeam
 
 
@@ -25,8 +25,8 @@ class Engine(NamedTuple):
         """Compile the kernels, or load what was compiled before; see `Kernels.compile`."""
         self.kernels.compile(dtype, warn, log)
 
-    def prepare(self, program: Program, dtype: np.dtype[Any]) -> Task:
-        """Return the task that runs a program for arrays of this type."""
+    def prepare(self, program: Program, dtype: np.dtype[Any]) -> Prepared:
+        """Return what runs a program for arrays of this type, in all threads."""
         return self.kernels.prepare(program, self.threads, dtype)
 
     @property

@@ -29,8 +29,11 @@ Program = Callable[[Ops, int], None]
 # Takes a message for the user.
 Note = Callable[[str], None]
 
-# Runs a program that was prepared, as a worker with this number.
+# Does the share of a worker with this number.
 Task = Callable[[int], None]
+
+# Runs a program that was prepared, and returns when all workers have.
+Prepared = Callable[[], None]
 
 
 def say_nothing(message: str) -> None:
@@ -41,6 +44,9 @@ class Workers(Protocol):
     """What kernels have to know of a team of threads."""
 
     size: int
+
+    def run(self, task: Task) -> None:
+        """Run a task in all workers, and return when all have returned."""
 
     def barrier(self, worker: int) -> None:
         """Wait for the other workers."""
@@ -78,8 +84,8 @@ class Kernels(Protocol):
     def is_ready(self, dtype: np.dtype[Any]) -> bool:
         """Return whether `compile` would find code that is compiled already."""
 
-    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
-        """Return the task that runs the program.
+    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Prepared:
+        """Return what runs the program in all workers.
 
         The program must be the same sequence on the same arrays at every call.
         """
@@ -127,8 +133,8 @@ class NumPyKernels:
         """Return True."""
         return True
 
-    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
-        """Return the task that runs the program."""
+    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Prepared:
+        """Return what runs the program in all workers."""
         ops = Ops(workers.barrier)
         lists = []
         for worker in range(workers.size):
@@ -142,4 +148,4 @@ class NumPyKernels:
                 for function, arguments in lists[worker]:
                     function(*arguments)
 
-        return run
+        return partial(workers.run, run)

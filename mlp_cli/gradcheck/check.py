@@ -173,7 +173,7 @@ def compare(
         sgd.step(factors, worker, ops)
 
     batched = engine.prepare(batch, network.dtype)
-    engine.run(engine.prepare(step, network.dtype) if is_plain_sgd else batched)
+    (engine.prepare(step, network.dtype) if is_plain_sgd else batched)()
     gradient = network.views(-moved if is_plain_sgd else backpropagate.gradient.copy())
     products = _products_of(backpropagate, disturbed, zs[0])
 
@@ -234,7 +234,7 @@ def compare(
         shapes = product.delta.shape, product.a.shape, (out.shape[0], out.shape[1])
         checks.append(LayerCheck(product.layer, *shapes, errors))
     depth = len(network.weights)
-    batched_seconds = _seconds(lambda: engine.run(batched))
+    batched_seconds = _seconds(batched)
     return GradientCheck(
         len(x),
         checks[:depth],

@@ -55,7 +55,7 @@ class Forward:
 
     def __call__(self) -> tuple[Array, Array, Pixels]:
         """Return z (n, c), one-hot targets (n, c) and labels (n,), valid until the next call."""
-        self._run(0)
+        self._run()
         return self._z, self._reader.y, self._reader.labels
 
 

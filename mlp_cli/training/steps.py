@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_cli.compute.engine import Engine
-from mlp_cli.compute.kernels import Task
+from mlp_cli.compute.kernels import Prepared
 from mlp_cli.config.sections import DistortionConfig
 from mlp_cli.data.batches import BatchReader, InputScaling
 from mlp_cli.data.dataset import Dataset
@@ -153,9 +153,9 @@ class Steps:
                 for W in network.weights[:-1]:
                     own = W[rows_of(worker, workers, len(W))]
                     limited.append((own, regularisers.max_norm, np.empty(len(own), own.dtype)))
-        self._tasks: dict[tuple[int, bool], Task] = {}
+        self._prepared: dict[tuple[int, bool], Prepared] = {}
         for rows in {self.chunk, n % self.chunk} - {0}:  # a whole chunk, and the last of an epoch
-            self._task(rows)
+            self._prepare(rows)
 
     def take(self, rows: Rows, rates: list[float], first: int, keys: Bits) -> tuple[float, int]:
         """Train on the rows, at most a chunk of them, batch by batch.
@@ -182,15 +182,15 @@ class Steps:
     def _run(self, rows: Rows, keys: Bits, *, is_examination: bool = False) -> None:
         self.reader.rows[: len(rows)] = rows
         self._keys[: len(keys)] = keys
-        self._engine.run(self._task(len(rows), is_examination=is_examination))
+        self._prepare(len(rows), is_examination=is_examination)()
 
-    def _task(self, rows: int, *, is_examination: bool = False) -> Task:
-        """Return the task that trains on so many rows, or examines them."""
+    def _prepare(self, rows: int, *, is_examination: bool = False) -> Prepared:
+        """Return what trains on so many rows, or examines them."""
         known = rows, is_examination
-        if known not in self._tasks:
+        if known not in self._prepared:
             program = partial(self._program, rows, is_examination)
-            self._tasks[known] = self._engine.prepare(program, self._network.dtype)
-        return self._tasks[known]
+            self._prepared[known] = self._engine.prepare(program, self._network.dtype)
+        return self._prepared[known]
 
     def _program(self, rows: int, is_examination: bool, ops: Ops, worker: int) -> None:
         """Train on the first `rows` rows that the reader was given, and count."""

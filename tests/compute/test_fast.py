@@ -47,7 +47,7 @@ KERNELS = [NumPyKernels, FastKernels]
 
 def run_compiled(program: Callable[[Ops, int], None], dtype: str = "float32") -> None:
     """Run a program of operations as compiled code, on one thread."""
-    FastKernels().prepare(program, ThreadTeam(1), np.dtype(dtype))(0)
+    FastKernels().prepare(program, ThreadTeam(1), np.dtype(dtype))()
 
 
 def test_every_operation_can_be_recorded() -> None:
@@ -214,7 +214,7 @@ def test_compiled_update_rules_agree(
         for t in range(1, 6):
             gradient[...] = generator.normal(size=gradient.shape)
             factors[...] = optimizer.rule.factors([0.05], t)[0]
-            team.run(step)
+            step()
         found.append((network.parameters, *optimizer.slots.values()))
     for expected, values in zip(*found, strict=True):
         np.testing.assert_allclose(
@@ -418,11 +418,11 @@ def test_a_step_allocates_no_array(kernels: type[Kernels], sections: dict[str, o
     training.train_epoch(lambda loss: False)
     steps = partial(training.steps._train, training.chunk, False)
     run = training.engine.prepare(steps, training.network.dtype)
-    run(0)
+    run()
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        run(0)
+        run()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

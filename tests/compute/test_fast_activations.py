@@ -25,7 +25,7 @@ def run(f: Activation, z: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nda
         ops.activate(f, z, b, kept, z)
         ops.multiply_by_derivative(f, delta, kept, z)
 
-    FastKernels().prepare(program, ThreadTeam(1), z.dtype)(0)
+    FastKernels().prepare(program, ThreadTeam(1), z.dtype)()
     return z, delta
 
 

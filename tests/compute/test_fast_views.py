@@ -50,12 +50,12 @@ def test_compiled_views_agree(shape: tuple[int, int], dtype: str, tolerance: flo
         x = np.full((k, inputs), np.nan, dtype)
         buffer = ViewBuffer.of(k, shape, np.dtype(dtype))
         operands = views.views, pixels, source, x, scale, shift, buffer
-        task = kernels.prepare(
+        run = kernels.prepare(
             lambda ops, worker, operands=operands: ops.make_views(*operands),
             ThreadTeam(1),
             np.dtype(dtype),
         )
-        task(0)
+        run()
         found.append(x)
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=tolerance)
 

@@ -29,7 +29,7 @@ def test_preparing_a_program_does_nothing_yet_and_each_run_repeats_it() -> None:
     assert calls == [0]
     assert a.tolist() == [2.0] * 3
     for square in (4.0, 16.0):
-        run(0)
+        run()
         assert a.tolist() == [square] * 3
     assert calls == [0]
 
@@ -45,7 +45,7 @@ def test_a_product_is_right_for_each_layout_of_its_result(rows_first: bool, whol
     def program(ops: Ops, worker: int) -> None:
         ops.product(left, right, out)
 
-    NumPyKernels().prepare(program, ThreadTeam(1), FLOAT64)(0)
+    NumPyKernels().prepare(program, ThreadTeam(1), FLOAT64)()
     np.testing.assert_allclose(out, np.einsum("mk,kn->mn", left, right), rtol=1e-12)
 
 
@@ -66,6 +66,6 @@ def test_noted_passes_give_what_the_operations_give_when_they_are_called(
         passes(x, y, z[worker], worker, ops)
 
     team = ThreadTeam(workers)
-    team.run(NumPyKernels().prepare(program, team, FLOAT64))
+    NumPyKernels().prepare(program, team, FLOAT64)()
     np.testing.assert_allclose(passes.gradient, expected.gradient, rtol=1e-10, atol=1e-14)
     assert np.abs(expected.gradient).min() > 0

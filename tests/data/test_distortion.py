@@ -61,7 +61,7 @@ def distort(
             ),
             ThreadTeam(1),
             np.dtype(dtype),
-        )(0)
+        )()
     return x
 
 

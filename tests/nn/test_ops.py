@@ -54,4 +54,4 @@ def test_the_kernels_do_not_warn_of_overflow() -> None:
         ops.multiply(ends, large, np.empty(3))  # too large, and 0 · ∞
         ops.limit_norms(np.zeros((1, 3)), 0.0, np.empty(1))  # 0 / 0
 
-    NumPyKernels().prepare(program, ThreadTeam(1), np.dtype("float64"))(0)
+    NumPyKernels().prepare(program, ThreadTeam(1), np.dtype("float64"))()

@@ -8,32 +8,54 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mlp_cli.compute.fast.alone import Turns, in_turn
 from mlp_cli.compute.fast.blas import ADDRESSES, MKL
 from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.folder import find_folder
 from mlp_cli.compute.fast.machine_code import MachineCode, Run
-from mlp_cli.compute.fast.opcodes import BARRIER_WORDS
+from mlp_cli.compute.fast.opcodes import BARRIER_WORDS, IN_VAIN
 from mlp_cli.compute.fast.packing import Programs
 from mlp_cli.compute.fast.panels import PanelMemory
 from mlp_cli.compute.fast.recorder import Recorder, Shared
 from mlp_cli.compute.fast.version import NUMBA, code_version
-from mlp_cli.compute.kernels import Note, Program, Task, Workers, say_nothing
+from mlp_cli.compute.kernels import Note, Prepared, Program, Workers, say_nothing
 from mlp_cli.compute.select import kernel_errors
 
 
 class _Replay:
-    """Runs the program of a worker, by its number, and keeps what the programs need alive."""
+    """Runs the programs of all workers, and keeps what they need alive.
 
-    def __init__(self, run: Run, programs: Programs, dtype: np.dtype[Any]) -> None:
-        like = np.empty(1, dtype)
-        self._run, self._alive = run, (programs, like)
-        self._arguments = [
+    `counter` is that of their barriers.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        programs: Programs,
+        workers: Workers,
+        counter: NDArray[np.int64],
+        dtype: np.dtype[Any],
+    ) -> None:
+        like, alone = np.empty(1, dtype), in_turn(programs.packed)
+        self._run, self._workers, self._counter = run, workers, counter
+        self._alive = programs, alone, like
+        self._alone, *self._arguments = [
             (lines.ctypes.data, len(lines), constants.ctypes.data, like.ctypes.data)
-            for lines, constants in programs.packed
+            for lines, constants in (alone, *programs.packed)
         ]
+        self._turns = Turns()
 
-    def __call__(self, worker: int) -> None:
+    def __call__(self) -> None:
+        if self._turns.is_alone():
+            self._run(*self._alone)
+            return
+        self._counter[IN_VAIN] = 0
+        self._workers.run(self._run_own)
+        self._turns.tried(bool(self._counter[IN_VAIN]))
+
+    def _run_own(self, worker: int) -> None:
         self._run(*self._arguments[worker])
 
 
@@ -61,8 +83,8 @@ class FastKernels:
         """Return whether `compile` would find code that is compiled already."""
         return self._cache(dtype).is_ready()
 
-    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Task:
-        """Return the task that runs the program."""
+    def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Prepared:
+        """Return what runs the program in all workers."""
         run = self._cache(dtype).load(say_nothing, say_nothing)
         counter = np.zeros(BARRIER_WORDS, np.int64)
         shared = Shared()
@@ -75,7 +97,7 @@ class FastKernels:
         programs = Programs(recorders, dtype.itemsize, self._memory)
         self.skips_zeros |= programs.skips_zeros
         self.skips_hidden_zeros |= programs.skips_hidden_zeros
-        return _Replay(run, programs, dtype)
+        return _Replay(run, programs, workers, counter, dtype)
 
     def _rounds(self, dtype: np.dtype[Any]) -> bool:
         return self.rounds and dtype == np.float32

@@ -278,7 +278,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     ForwardLit, GradientLit, LearnLit, Transpose, AddBias, Difference, Combine, CombineBackward,
     MakeView, ErrorsLit,
 )  # fmt: skip
-BARRIER_WORDS = 3
+BARRIER_WORDS, IN_VAIN = 3, 2
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
 CONSTANTS = 4
 
