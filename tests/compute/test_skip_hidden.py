@@ -111,7 +111,7 @@ def trained(kernels: NumPyKernels | FastKernels, threads: int, **sections: objec
         {"model": WIDE, "regularisation": {"max_norm": 0.5, "dropout": 0.2, "noise": 0.1}},
         {"model": {**WIDE, "batch_norm": True, "decoder": 10}, "regularisation": {"noise": 0.3}},
         {"training": {"epochs": 1, "batch_size": 300}},  # 1,000 = 3 · 300 + 100
-        {"training": {"epochs": 1, "batch_size": 111}},  # 1,000 = 9 · 111 + 1
+        {"training": {"epochs": 1, "batch_size": 27}},  # 1,000 = 999 + 1, in a chunk of its own
         {"classes": M, "optimizer": {"name": "sgd", "learning_rate": 0.01}},
     ],
     ids=["SGD", "momentum", "RMSProp", "AdamW", "batch norm", "dropout", "max-norm", "decoder",
@@ -124,6 +124,13 @@ def test_networks_of_relu_agree_with_numpy(sections: dict[str, object], threads:
     expected = trained(NumPyKernels(), 1, **settings).network.parameters
     found = trained(kernels, threads, **settings).network.parameters
     assert kernels.skips_hidden_zeros
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_chunk_with_a_minibatch_of_one_agrees_with_numpy() -> None:
+    settings = {"model": WIDE, "training": {"epochs": 1, "batch_size": 111}}  # 9 · 111 + 1
+    expected = trained(NumPyKernels(), 1, **settings).network.parameters
+    found = trained(FastKernels(), 2, **settings).network.parameters
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
