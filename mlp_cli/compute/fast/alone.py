@@ -27,21 +27,18 @@ def in_turn(packed: Sequence[Packed]) -> Packed:
     The programs have equally many barriers, and no line of a worker needs what another worker wrote
     after the last of them.
     """
-    barrier = OPERATIONS.index(Barrier)
-    parts: list[list[Packed]] = []
-    for lines, constants in packed:
-        ends = np.flatnonzero(lines[:, 0] == barrier)
-        parts.append(
-            [
-                (between[between[:, 0] != barrier], numbers[between[:, 0] != barrier])
-                for between, numbers in zip(
-                    np.split(lines, ends), np.split(constants, ends), strict=True
-                )
-            ]
-        )
-    in_order = [part for of_all in zip(*parts, strict=True) for part in of_all]
+    in_order = [part for parts in zip(*map(_cut, packed), strict=True) for part in parts]
     lines, constants = (np.concatenate(each) for each in zip(*in_order, strict=True))
     return lines, constants
+
+
+def _cut(program: Packed) -> list[Packed]:
+    """Return what lies before, between and after the barriers of a program."""
+    lines, constants = program
+    barriers = np.flatnonzero(lines[:, 0] == OPERATIONS.index(Barrier)).tolist()
+    starts, ends = [0, *(at + 1 for at in barriers)], [*barriers, len(lines)]
+    places = map(slice, starts, ends)
+    return [(lines[at], constants[at]) for at in places]
 
 
 class Turns:
