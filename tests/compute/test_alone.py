@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="needs the extra fast")
 from helpers.drawn_trainer import trainer
 
 from mlp_cli.compute.fast import kernels as fast_kernels
-from mlp_cli.compute.fast.alone import LONGEST, Packed, Turns, in_turn
+from mlp_cli.compute.fast.alone import SHORTEST, Packed, Turns, in_turn
 from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.fast.opcodes import IN_VAIN, OPERANDS, OPERATIONS, Barrier, Multiply
 from mlp_cli.compute.threads import Task, ThreadTeam
@@ -43,35 +43,45 @@ def test_between_two_barriers_the_lines_of_one_worker_follow_those_of_another() 
     assert {*lines[:, 0]} == {OPERATIONS.index(Multiply)}
 
 
-def test_threads_that_wait_in_vain_try_less_often_and_more_often_once_they_do_not() -> None:
+def who(turns: Turns, chunks: int, alone: float, together: float, in_vain: bool = True) -> str:
+    """Return for each of so many chunks who computed it, if they take so many seconds."""
+    found = ""
+    for _ in range(chunks):
+        found += "a" if turns.alone else "t"
+        turns.took(alone if turns.alone else together, in_vain and not turns.alone)
+    return found
+
+
+def test_threads_that_never_wait_in_vain_stay_together() -> None:
+    assert who(Turns(), 1000, alone=1, together=2, in_vain=False) == "t" * 1000
+
+
+def test_one_thread_alone_goes_on_if_it_is_faster_and_the_threads_try_less_often() -> None:
+    found = who(Turns(), 2000, alone=1, together=2)
+    first, *pauses = found.split("t" * 2, 1)[1].split("t")
+    assert (first, [len(each) for each in pauses[:7]]) == (
+        "a" * (2 + SHORTEST), [17, 33, 65, 129, 257, 257, 257]
+    )  # fmt: skip
+
+
+def test_the_threads_go_on_if_they_are_faster_though_they_wait_in_vain() -> None:
+    found = who(Turns(), 2000, alone=2, together=1)
+    assert [len(each) for each in found.split("a")[:7]] == [2, 17, 33, 65, 129, 257, 257]
+
+
+def test_the_threads_are_together_again_soon_after_the_machine_is_quiet() -> None:
     turns = Turns()
-
-    def alone() -> int:
-        count = 0
-        while turns.is_alone():
-            count += 1
-        return count
-
-    assert alone() == 0
-    found = []
-    for _ in range(9):
-        turns.tried(in_vain=True)
-        found.append(alone())
-    assert found == [1, 2, 4, 8, 16, 32, 64, 64, 64]
-    assert max(found) == LONGEST
-    for _ in range(3):
-        turns.tried(in_vain=False)
-        assert alone() == 0
-    turns.tried(in_vain=True)
-    assert alone() == 8
+    busy = who(turns, 100, alone=1, together=2)
+    quiet = who(turns, 200, alone=1, together=0.5, in_vain=False)
+    assert quiet.lstrip("a") == "t" * len(quiet.lstrip("a"))
+    assert quiet.count("a") <= len(busy)
 
 
 class EveryOther(Turns):
     """Computes every other chunk alone."""
 
-    def is_alone(self) -> bool:
-        self._left = 1 - self._left
-        return self._left == 1
+    def took(self, seconds: float, in_vain: bool) -> None:
+        self.alone = not self.alone
 
 
 @pytest.mark.parametrize("sections", [WIDE, EVERYTHING], ids=["without zeros", "everything"])
@@ -92,36 +102,32 @@ def test_a_chunk_has_the_same_bits_if_one_thread_computes_it(
 
 
 class Late(ThreadTeam):
-    """A team whose workers waited in vain if `late`; it counts its tasks."""
+    """A team whose workers wait in vain, and for long; it counts its tasks."""
 
     def __init__(self) -> None:
         super().__init__(2)
-        self.tasks, self.late = 0, True
-        self.counter: Callable[[], Any] = list
+        self.tasks = 0
+        self.counter: Any = None
 
     def run(self, task: Task) -> None:
-        assert self.counter()[IN_VAIN] == 0  # of this chunk alone
+        assert self.counter[IN_VAIN] == 0  # of this chunk alone
         super().run(task)
         self.tasks += 1
-        self.counter()[IN_VAIN] = self.late
+        self.counter[IN_VAIN] = 1
+        time.sleep(0.01)
 
 
 def test_after_waits_in_vain_the_caller_computes_alone() -> None:
-    a, team = np.ones(2, np.float32), Late()
+    a, team, tasks = np.ones(2, np.float32), Late(), []
 
     def double(ops: Ops, worker: int) -> None:
         own = a[worker : worker + 1]
         ops.add(own, own, own)
 
     run: Any = FastKernels().prepare(double, team, a.dtype)
-    team.counter = lambda: run._counter
-    tasks = []
-    for _ in range(5):
+    team.counter = run._counter
+    for _ in range(13):
         run()
         tasks.append(team.tasks)
-    assert a.tolist() == [32, 32]
-    assert tasks == [1, 1, 2, 2, 2]
-    team.late = False
-    for _ in range(3):
-        run()
-    assert team.tasks == 5
+    assert a.tolist() == [2**13, 2**13]
+    assert tasks == [1, *11 * [2], 3]

@@ -18,7 +18,8 @@ from mlp_cli.nn.buffers import Numbers
 
 Packed = tuple[NDArray[np.int64], Numbers]  # lines, and their constants
 
-LONGEST = 64  # chunks that are computed alone before the threads try again
+# Chunks between two trials, and the first chunks, which take longer in any case.
+SHORTEST, LONGEST, COLD = 8, 256, 1
 
 
 def in_turn(packed: Sequence[Packed]) -> Packed:
@@ -42,23 +43,36 @@ def _cut(program: Packed) -> list[Packed]:
 
 
 class Turns:
-    """Says which chunks one thread computes alone: more and more, as long as threads wait in vain.
+    """Says who computes the next chunk: one thread alone, or all threads together.
 
-    After the first chunk in which they did, one chunk is computed alone, then the threads try
-    again; each time in vain doubles the number, and each success halves it.
+    What was faster goes on, and the other is tried for a chunk now and then: half as often after
+    each time that it was slower. One thread alone is tried only if threads waited in vain. That may
+    also be because their shares of a large network take unequal times, so time decides.
+
+    Attributes
+    ----------
+    alone
+        Whether one thread computes the next chunk.
     """
 
     def __init__(self) -> None:
-        self._next, self._left = 1, 0
+        self.alone = False
+        self._is_trial = False
+        self._seconds = {False: 0.0, True: 0.0}  # that the last chunk took, by `alone`
+        self._pause, self._left = SHORTEST, COLD
 
-    def is_alone(self) -> bool:
-        """Return whether the next chunk is computed alone."""
-        self._left -= 1
-        return self._left >= 0
-
-    def tried(self, in_vain: bool) -> None:
-        """Take note of how it went when all threads computed a chunk."""
-        if in_vain:
-            self._left, self._next = self._next, min(2 * self._next, LONGEST)
-        else:
-            self._left, self._next = 0, max(self._next // 2, 1)
+    def took(self, seconds: float, in_vain: bool) -> None:
+        """Take note of how long a chunk took, and whether threads waited in vain."""
+        self._seconds[self.alone] = seconds
+        if self._is_trial:
+            if self._seconds[self.alone] < self._seconds[not self.alone]:
+                self._pause = SHORTEST
+            else:
+                self.alone = not self.alone
+                self._pause = min(2 * self._pause, LONGEST)
+            self._is_trial, self._left = False, self._pause
+        elif self._left > 0:
+            self._left -= 1
+        elif self.alone or in_vain:
+            self.alone = not self.alone
+            self._is_trial = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -48,12 +49,13 @@ class _Replay:
         self._turns = Turns()
 
     def __call__(self) -> None:
-        if self._turns.is_alone():
-            self._run(*self._alone)
-            return
         self._counter[IN_VAIN] = 0
-        self._workers.run(self._run_own)
-        self._turns.tried(bool(self._counter[IN_VAIN]))
+        started = time.perf_counter()
+        if self._turns.alone:
+            self._run(*self._alone)
+        else:
+            self._workers.run(self._run_own)
+        self._turns.took(time.perf_counter() - started, bool(self._counter[IN_VAIN]))
 
     def _run_own(self, worker: int) -> None:
         self._run(*self._arguments[worker])
