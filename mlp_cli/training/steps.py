@@ -27,9 +27,11 @@ from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.optimizers import FACTORS, Optimizer
 
 # A chunk has so many steps, and rows between these two limits, rounded down to whole minibatches.
-# Between chunks, the compiled code converts all that it keeps in panels, so short ones cost time. A
-# stop waits for the end of a chunk, so long ones cost patience.
+# Between chunks, the compiled code converts all that it keeps in panels, so short ones cost time.
 CHUNK_STEPS, LEAST_ROWS, MOST_ROWS = 32, 1024, 4096
+# A stop waits for the end of a chunk, and may take 5 seconds. NumPy's kernels on one core need half
+# of that for so many rows, times the weights of the network.
+MOST_WORK = 25e9
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ class ExaminedBatch(NamedTuple):
     passes: Backpropagation
 
 
-def rows_of_chunk(K: int) -> int:
+def rows_of_chunk(K: int, weights: int) -> int:
     """Return how many rows a chunk of minibatches of K rows has: at least one minibatch."""
-    rows = min(max(CHUNK_STEPS * K, LEAST_ROWS), MOST_ROWS)
-    return max(1, rows // K) * K
+    rows = min(CHUNK_STEPS * K, MOST_ROWS, int(MOST_WORK / weights))
+    return max(1, max(rows, LEAST_ROWS) // K) * K
 
 
 class Steps:
@@ -115,7 +117,7 @@ class Steps:
         n, classes, dtype = len(dataset.train), dataset.classes, network.dtype
         workers = engine.workers
         self.K = K = min(batch_size, n)
-        self.chunk = min(rows_of_chunk(K), n)
+        self.chunk = min(rows_of_chunk(K, network.weight_count), n)
         self._at_once = min(max(1, engine.kernels.reads // K) * K, self.chunk)
         self.distorter = None
         if distortion is not None:

@@ -100,8 +100,13 @@ def test_a_preview_of_an_image_equals_what_an_epoch_trains_on(
 
 
 @pytest.mark.parametrize(
-    ("K", "rows"),
-    [(1, 1024), (10, 1020), (60, 1920), (128, 4096), (256, 4096), (3000, 3000), (5000, 5000)],
-)
-def test_a_chunk_is_whole_minibatches(K: int, rows: int) -> None:
-    assert rows_of_chunk(K) == rows
+    ("K", "millions", "rows"),
+    [
+        (1, 1, 1024), (10, 1, 1020), (60, 1, 1920), (128, 1, 4096), (256, 5, 4096),
+        (3000, 1, 3000), (5000, 1, 5000), (128, 12, 2048), (128, 100, 1024), (1, 100, 1024),
+    ],
+)  # fmt: skip
+def test_a_chunk_is_whole_minibatches_and_shorter_for_large_networks(
+    K: int, millions: int, rows: int
+) -> None:
+    assert rows_of_chunk(K, millions * 10**6) == rows

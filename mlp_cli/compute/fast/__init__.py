@@ -29,7 +29,7 @@ both Adam at 128. The processor is AMD's in the first part, and Intel's in the s
                                                   dropout of 0.5 in 784-3x1024-10 2.2
     ... and ΔW of 32 examples at a time, whose
       errors stay in the first cache              batch norm at 256 1.25 in place of 1.05
-    chunks of up to 4,096 rows, not 1,024         L 1.2   M 1.2   batch norm at 256, distorted 1.1
+    chunks of up to 4,096 rows, not 1,024         L 1.1   M 1.2   batch norm at 256, distorted 1.1
     beside a busy process: chunks by one thread
       alone after the threads waited in vain      S 1.35  M 1.07  L 1.05
     factors of bfloat16                           the products 1.5 to 1.9

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp_cli.compute.fast.alone import Turns, in_turn
+from mlp_cli.compute.fast.alone import Packed, Turns, in_turn
 from mlp_cli.compute.fast.blas import ADDRESSES, MKL
 from mlp_cli.compute.fast.cache import KernelCache
 from mlp_cli.compute.fast.folder import find_folder
@@ -39,26 +39,32 @@ class _Replay:
         counter: NDArray[np.int64],
         dtype: np.dtype[Any],
     ) -> None:
-        like, alone = np.empty(1, dtype), in_turn(programs.packed)
         self._run, self._workers, self._counter = run, workers, counter
-        self._alive = programs, alone, like
-        self._alone, *self._arguments = [
-            (lines.ctypes.data, len(lines), constants.ctypes.data, like.ctypes.data)
-            for lines, constants in (alone, *programs.packed)
-        ]
+        self._programs, self._like = programs, np.empty(1, dtype)
         self._turns = Turns()
 
     def __call__(self) -> None:
         self._counter[IN_VAIN] = 0
+        alone = self._alone if self._turns.alone else None
         started = time.perf_counter()
-        if self._turns.alone:
-            self._run(*self._alone)
+        if alone is not None:
+            self._run_program(alone)
         else:
             self._workers.run(self._run_own)
         self._turns.took(time.perf_counter() - started, bool(self._counter[IN_VAIN]))
 
+    @cached_property
+    def _alone(self) -> Packed:
+        """The lines of all workers. Most trainings never need them."""
+        return in_turn(self._programs.packed)
+
     def _run_own(self, worker: int) -> None:
-        self._run(*self._arguments[worker])
+        self._run_program(self._programs.packed[worker])
+
+    def _run_program(self, program: Packed) -> None:
+        lines, constants = program
+        addresses = lines.ctypes.data, len(lines), constants.ctypes.data, self._like.ctypes.data
+        self._run(*addresses)
 
 
 class FastKernels:

@@ -278,7 +278,7 @@ OPERATIONS: tuple[type[Any], ...] = (
     ForwardLit, GradientLit, LearnLit, Transpose, AddBias, Difference, Combine, CombineBackward,
     MakeView, ErrorsLit,
 )  # fmt: skip
-BARRIER_WORDS, IN_VAIN = 3, 2
+BARRIER_WORDS, IN_VAIN = 3, 2  # and which of them counts the waits since long looking was in vain
 OPERANDS = 1 + max(len(operation._fields) for operation in OPERATIONS)  # with the code
 CONSTANTS = 4
 
