@@ -75,7 +75,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ) -> subprocess.Popen[str]:
         module = package / "small.py"
         text = MODULE.replace("BEFORE", before).replace("VERSION", str(version))
-        module.write_text(text)
+        if not module.exists() or module.read_text() != text:
+            module.write_text(text)  # never below a process that may be about to read it
         if read_only:
             package.chmod(0o555)
             environ = {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", **environ}
