@@ -29,11 +29,6 @@ class Engine(NamedTuple):
         """Return what runs a program for arrays of this type, in all threads."""
         return self.kernels.prepare(program, self.threads, dtype)
 
-    @property
-    def exact(self) -> Engine:
-        """The same engine, with NumPy's kernels if its own round factors: `mlp eval` does not."""
-        return self._replace(kernels=NumPyKernels()) if self.kernels.rounds else self
-
     def run(self, task: Task) -> None:
         """Run a task in all threads, and return when all have returned."""
         self.threads.run(task)

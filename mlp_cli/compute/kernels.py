@@ -61,8 +61,6 @@ class Kernels(Protocol):
         The name in the record of a run.
     reads
         The number of images that it reads best at once.
-    rounds
-        Whether products of float32 round their factors to bfloat16.
     skips_zeros
         Whether a program that it prepared computes the first layer without the zeros of its inputs.
     skips_hidden_zeros
@@ -71,7 +69,6 @@ class Kernels(Protocol):
 
     name: str
     reads: int
-    rounds: bool
     skips_zeros: bool
     skips_hidden_zeros: bool
 
@@ -122,7 +119,6 @@ class NumPyKernels:
     """Each operation is a few calls of NumPy. Which operations, with what, is noted once."""
 
     name = "numpy"
-    rounds = False
     skips_zeros = skips_hidden_zeros = False
     reads = 1024  # a call takes about as long for a few rows as for one
 

@@ -142,14 +142,12 @@ class EngineChoice(NamedTuple):
     """What computes a training: how many threads, and whether they run compiled kernels.
 
     `numpy_threads` is the number of threads if NumPy's kernels take the place of the compiled ones.
-    It is None if they may not, because the user names the kernels. If `bfloat16` is true, the
-    compiled kernels round the factors of products of float32 to it.
+    It is None if they may not, because the user names the kernels.
     """
 
     threads: int
     fast: bool
     numpy_threads: int | None = None
-    bfloat16: bool = False
 
 
 def choose_engine(
@@ -177,24 +175,6 @@ def choose_engine(
     return EngineChoice(fast_threads, fast, numpy_threads)
 
 
-def for_dtype(choice: EngineChoice, dtype: str) -> EngineChoice:
-    """Return the choice for a `training.dtype`: NumPy has no bfloat16.
-
-    Raises
-    ------
-    ConfigError
-        If the choice is NumPy's kernels, for bfloat16.
-    """
-    if dtype != "bfloat16":
-        return choice
-    if not choice.fast:
-        raise ConfigError(
-            "training.dtype: bfloat16 needs the compiled kernels. Run pip install 'mlp-cli[fast]' "
-            "and unset MLP_KERNELS, or give float32."
-        )
-    return choice._replace(numpy_threads=None, bfloat16=True)
-
-
 def build_engine(choice: EngineChoice) -> Engine:
     """Start the threads, and load the kernels.
 
@@ -206,32 +186,26 @@ def build_engine(choice: EngineChoice) -> Engine:
     from mlp_cli.compute.engine import Engine
     from mlp_cli.compute.threads import ThreadTeam
 
-    kernels = load_kernels(choice.fast, choice.bfloat16)
+    kernels = load_kernels(choice.fast)
     return Engine(ThreadTeam(choice.threads), kernels)
 
 
-def load_kernels(fast: bool, bfloat16: bool = False) -> Kernels:
+def load_kernels(fast: bool) -> Kernels:
     """Load the kernels: compiled code, or NumPy.
 
     Raises
     ------
     ConfigError
         If Numba is installed and does not load, for example because it does not know this NumPy
-        yet, or because a variable NUMBA_… keeps it from compiling. If bfloat16 is wanted, and the
-        processor cannot multiply it.
+        yet, or because a variable NUMBA_… keeps it from compiling.
     """
     if not fast:
         from mlp_cli.compute.kernels import NumPyKernels
 
         return NumPyKernels()
     with kernel_errors():
-        from mlp_cli.compute.fast import MULTIPLIES_PAIRS, FastKernels  # needs the extra
-    if bfloat16 and not MULTIPLIES_PAIRS:
-        raise ConfigError(
-            "training.dtype: bfloat16 needs a processor with AVX-512 BF16, and this one has none. "
-            "Give float32."
-        )
-    return FastKernels(bfloat16)
+        from mlp_cli.compute.fast import FastKernels  # needs the extra
+    return FastKernels()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-DType = Literal["float32", "float64", "bfloat16"]
+DType = Literal["float32", "float64"]
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -137,19 +137,9 @@ class TrainingConfig(Section):
         description="Number K of examples in a step; the last minibatch of an epoch may be "
         "smaller.",
     )
-    dtype: DType = Field(
-        "float32",
-        description="Floating-point type of all arithmetic. `bfloat16` is float32 with the factors "
-        "of matrix products rounded to bfloat16; it needs the extra `fast` and a processor that "
-        "multiplies them.",
-    )
+    dtype: DType = Field("float32", description="Floating-point type of all arithmetic.")
     patience: Count | None = Field(
         None,
         description="Number of epochs without a better validation score after which training "
         "stops; null for never.",
     )
-
-    @property
-    def stored_dtype(self) -> str:
-        """The type of the parameters, and of all that is no factor of a product."""
-        return "float32" if self.dtype == "bfloat16" else self.dtype

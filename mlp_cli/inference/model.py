@@ -89,7 +89,7 @@ class Model:
         self.epoch = _epoch(checkpoint)
         self.pixels = sides[0] * sides[1]
         sizes = (self.pixels * len(config.data.views), *config.model.hidden, self.classes)
-        dtype = config.training.stored_dtype
+        dtype = config.training.dtype
         norm = config.model.batch_norm
         # So far the sizes are claims. No memory is taken for them before the arrays have them too.
         stored_parameters(checkpoint, sizes, norm, dtype)

@@ -76,7 +76,7 @@ class EventLog:
                 self._evaluated,
                 trainer.dataset.validation,
                 trainer.scaling,
-                trainer.engine.exact.kernels,
+                trainer.engine.kernels,
             )
         folder.lock.check()
         self._path, self._file = folder.path, None

@@ -17,7 +17,7 @@ import numpy as np
 
 from mlp_cli.compute.kernels import NumPyKernels
 from mlp_cli.compute.machine import describe
-from mlp_cli.compute.select import EngineChoice, build_engine, for_dtype
+from mlp_cli.compute.select import EngineChoice, build_engine
 from mlp_cli.config.idle import idle_keys
 from mlp_cli.config.load import dump_config, load_config
 from mlp_cli.config.schema import Config
@@ -107,7 +107,6 @@ def train_run(
         check_tensorboard()
     for sentence in idle_keys(config):
         observer.warn(sentence)
-    wanted = for_dtype(options.engine, config.training.dtype)  # before anything is fetched
     with explained:
         source = options.source
         if source is None:
@@ -130,10 +129,10 @@ def train_run(
             checkpoint = load_checkpoint(folder.last)
             check_same_data(checkpoint, config, dataset, observer.warn, moved=moved)
         with interruption.immediate():  # nothing is to be saved yet
-            choice = choose_kernels(wanted, config, dataset, checkpoint, observer.log)
+            choice = choose_kernels(options.engine, config, dataset, checkpoint, observer.log)
             engine = build_engine(choice)
             at_the_end.callback(engine.threads.close)
-            engine.compile(np.dtype(config.training.stored_dtype), observer.warn, observer.log)
+            engine.compile(np.dtype(config.training.dtype), observer.warn, observer.log)
         with interruption.deferred():
             if options.mode == "overwrite":
                 folder.clear()

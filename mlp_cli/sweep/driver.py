@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlp_cli.compute.select import EngineChoice, build_engine, for_dtype
+from mlp_cli.compute.select import EngineChoice, build_engine
 from mlp_cli.config.schema import Config
 from mlp_cli.errors import CheckFailedError, ConfigError, MlpError, StorageError
 from mlp_cli.runs.fetching import obtain_source, tell_found
@@ -129,9 +129,8 @@ def _executor(
         return
     with interruption.immediate():  # nothing is to be saved yet
         # With one thread, as this process may be forked.
-        choice = for_dtype(options.engine, base.training.dtype)
-        engine = build_engine(choice._replace(threads=1))
-        engine.compile(np.dtype(base.training.stored_dtype), progress.warn, progress.log)
+        engine = build_engine(options.engine._replace(threads=1))
+        engine.compile(np.dtype(base.training.dtype), progress.warn, progress.log)
     with interruption.deferred():
         if CAN_FORK:
             yield Processes(options.jobs, partial(run_job, shop, interruption))

@@ -91,7 +91,7 @@ def build_shape(config: ScheduleConfig) -> schedules.Shape:
 
 def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
     """Build the network, its optimizer and its schedule, and the trainer that owns all three."""
-    network = build_network(config, dataset.inputs, dataset.classes, config.training.stored_dtype)
+    network = build_network(config, dataset.inputs, dataset.classes, config.training.dtype)
     optimizer = Optimizer(
         build_rule(config.optimizer),
         network.parameters,

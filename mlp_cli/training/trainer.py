@@ -108,8 +108,7 @@ class Trainer:
             self._statistics = CleanStatistics(network, dataset.train, scaling, engine)
         self._scorer = None
         if len(dataset.validation):
-            scored = self._evaluated_network, dataset.validation, scaling
-            self._scorer = Scorer(*scored, engine.exact)
+            self._scorer = Scorer(self._evaluated_network, dataset.validation, scaling, engine)
         self.steps = Steps(
             network, optimizer, dataset, scaling, plan.batch_size, regularisers, distortion, engine
         )

@@ -212,8 +212,8 @@ def test_one_message_lists_faults_of_every_kind(path: Path) -> None:
         "1000000.",
         "  c.yaml:5: optimizer.foo: unknown key. `mlp config explain` lists all keys.",
         "  c.yaml:8: schedule.warmup: found 20.0 epochs, but training.epochs is 10. Choose fewer.",
-        "  c.yaml:9: training.dtype: found float16; must be one of float32, float64, "
-        "bfloat16. Did you mean bfloat16? Write `dtype: bfloat16`.",
+        "  c.yaml:9: training.dtype: found float16; must be one of float32, float64. "
+        "Did you mean float64? Write `dtype: float64`.",
         "  c.yaml:11: data: given twice, first on line 10. Keep one.",
         "  c.yaml:12: loss: tags (!t) are not supported. Remove it.",
         "  --set sed=3: sed: unknown key. Did you mean seed? Write `--set seed=3`.",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlp_cli.compute.fast import MULTIPLIES_PAIRS, FastKernels
+from mlp_cli.compute.fast import FastKernels
 
 if __name__ == "__main__":
     for name in ("float32", "float64"):
         FastKernels().compile(np.dtype(name), print, print)
-    if MULTIPLIES_PAIRS:
-        FastKernels(rounds=True).compile(np.dtype("float32"), print, print)

@@ -18,19 +18,9 @@ from mlp_cli.nn.optimizers import OPTIMIZERS, Optimizer
 
 KERNELS: list[type[Kernels]] = [NumPyKernels]
 if importlib.util.find_spec("numba"):
-    from mlp_cli.compute.fast import MULTIPLIES_PAIRS
     from mlp_cli.compute.fast.kernels import FastKernels
 
     KERNELS.append(FastKernels)
-    if MULTIPLIES_PAIRS:
-
-        class RoundingKernels(FastKernels):
-            """The compiled kernels with products of bfloat16."""
-
-            def __init__(self) -> None:
-                super().__init__(rounds=True)
-
-        KERNELS.append(RoundingKernels)
 
 # The names of update rules, with options.
 RULES = [

@@ -38,7 +38,6 @@ GIVEN: dict[str, list[Any]] = {
     "optimizer.learning_rate": [0.01],
     "data.validation": [0, 7],
     "data.limit": [None, 9],
-    "training.dtype": ["float32", "float64"],  # the kernels say whether float32 is bfloat16
     "training.epochs": [1, 2],
     "training.batch_size": [1, 8, 1_000_000],
 }
@@ -195,8 +194,6 @@ def test_a_training_is_saved_resumed_and_evaluated(
     number: int, kernels: type[Kernels], images: Path, tmp_path: Path
 ) -> None:
     given = {**CONFIGURATIONS[number], "data.path": str(images)}
-    if kernels().rounds and given["training.dtype"] == "float32":
-        given["training.dtype"] = "bfloat16"
     config = from_dict(nested(given), "the test")
     engine = EngineChoice(threads=1 + number % 2, fast=kernels is not NumPyKernels)
 

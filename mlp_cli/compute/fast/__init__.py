@@ -7,8 +7,8 @@ each down as a line of a program, in the instruction set of `opcodes` and `image
 `panels`). Where threads would wait in vain, `alone` has one of them run the lines of all.
 `interpreter` runs the lines, with the loops of `activations` (for which `smooth` has the
 longer functions), `layers`, `images`, `views`, `randomness` and `updates`, those without zeros of
-`first_layer` and `hidden_layers`, and the products of `products` (in `tiles`, of factors that are
-`singles` or `pairs`), or of a BLAS (`gemm`). `tiling` says how products are cut to the processor,
+`first_layer` and `hidden_layers`, and the products of `products` (in `tiles`), or of a BLAS
+(`gemm`). `tiling` says how products are cut to the processor,
 and `vectors` what a register holds. `kernels` puts them together. Numba compiles the interpreter
 (`compiling`), once on a machine; later processes load the code that was kept (`cache`) by LLVM
 alone (`machine_code`).
@@ -32,9 +32,6 @@ both Adam at 128. The processor is AMD's in the first part, and Intel's in the s
     chunks of up to 4,096 rows, not 1,024         L 1.1   M 1.2   batch norm at 256, distorted 1.1
     beside a busy process: chunks by one thread
       alone after the threads waited in vain      S 1.35  M 1.07  L 1.05
-    factors of bfloat16                           the products 1.5 to 1.9
-    ... and the next rows of the left factor
-      prefetched                                  the products 1.1
     code loaded by LLVM, without Numba            0.7 s less for a training of one epoch
 
     all of it, against NumPy's operations         N 3.2   S 2.5   M 2.1   L 1.6
@@ -62,6 +59,9 @@ What did not help, and is not here:
     OpenBLAS's kernels for other processors       the products 0.6 to 0.75
     a second thread on N                          0.75
     tiles for sums of 10 products                 δᵀ a on N 0.78
+    factors of products rounded to bfloat16,
+      where the processor multiplies them         the products 1.5 to 1.9, S 1.0, M 1.0, L 0.85 to
+                                                  1.1, batch norm at 256 1.2 to 1.3
     1/x by an estimate in Adam, not by a division 1.0
 
 On AMD's processor, tiles multiply at 95 to 115 of the 117 GFLOP/s that a core can do. The sums over
@@ -74,6 +74,5 @@ check_settings()
 
 # LLVM may end the process before that.
 from mlp_cli.compute.fast.kernels import FastKernels  # noqa: E402
-from mlp_cli.compute.fast.tiling import MULTIPLIES_PAIRS  # noqa: E402
 
-__all__ = ["MULTIPLIES_PAIRS", "FastKernels"]
+__all__ = ["FastKernels"]

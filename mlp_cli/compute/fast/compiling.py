@@ -8,24 +8,20 @@ from numba import types
 from mlp_cli.compute.fast.interpreter import execute
 from mlp_cli.compute.fast.machine_code import MachineCode
 from mlp_cli.compute.fast.opcodes import CONSTANTS, OPERANDS
-from mlp_cli.compute.fast.products import BFLOAT16
+
+
+def run(lines, n, constants, like):
+    """Run n lines of a program, as `machine_code.Run`."""
+    execute(
+        numba.carray(lines, (n, OPERANDS)),
+        numba.carray(constants, (n, CONSTANTS)),
+        numba.carray(like, 1),
+    )
 
 
 def compile_interpreter(dtype: str) -> MachineCode:
-    """Compile the interpreter for a `training.dtype`."""
-    real = types.float64 if dtype == "float64" else types.float32
-    factor = BFLOAT16 if dtype == "bfloat16" else real
-
-    def run(lines, n, constants, like):
-        """Run n lines of a program, as `machine_code.Run`."""
-        execute(
-            numba.carray(lines, (n, OPERANDS)),
-            numba.carray(constants, (n, CONSTANTS)),
-            numba.carray(like, 1),
-            factor,
-        )
-
-    return compile_function(run, real)
+    """Compile the interpreter for parameters of the type of this name."""
+    return compile_function(run, getattr(types, dtype))
 
 
 def compile_function(function, real) -> MachineCode:

@@ -40,12 +40,12 @@ from mlp_cli.compute.fast.opcodes import OPERATIONS
 ) = (operation(*range(1, 1 + len(operation._fields))) for operation in OPERATIONS)  # fmt: skip
 
 
-def _execute(program, constants, like, factor):
+def _execute(program, constants, like):
     """Run the lines of a program (n, OPERANDS), each with its constants (n, CONSTANTS), in order.
 
-    `like` is an array of the type of the parameters, and `factor` the type in which products take
-    their factors. Numbers below the normal range count as 0: late in a training many gradients are
-    so small, and a processor takes a hundred times as long for them.
+    `like` is an array of the type of the parameters. Numbers below the normal range count as 0:
+    late in a training many gradients are so small, and a processor takes a hundred times as long
+    for them.
     """
     real = like.dtype
     control = flush_to_zero(np.uint32(0))
@@ -58,7 +58,7 @@ def _execute(program, constants, like, factor):
                 rate = numba.carray(pointer(line[_descend.factors]), 1, np.float64)[0]
                 alpha, beta = -rate, 1 - rate * constants[i, 0]
             products.product(  # the other operands of Descend are those of Product
-                like, factor, alpha, beta,
+                like, alpha, beta,
                 line[_product.left_transposed], line[_product.right_transposed],
                 line[_product.m], line[_product.n], line[_product.k],
                 line[_product.left], line[_product.left_leading],
@@ -67,7 +67,7 @@ def _execute(program, constants, like, factor):
             )  # fmt: skip
         elif code == LEARN:
             products.learn(
-                factor, line[_learn.left_transposed], line[_learn.right_transposed],
+                like, line[_learn.left_transposed], line[_learn.right_transposed],
                 line[_learn.m], line[_learn.n], line[_learn.k],
                 line[_learn.left], line[_learn.left_leading],
                 line[_learn.right], line[_learn.right_leading],

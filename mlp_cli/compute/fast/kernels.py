@@ -68,37 +68,30 @@ class _Replay:
 
 
 class FastKernels:
-    """The sequence of operations is recorded once, and then runs as compiled code.
-
-    If `rounds` is true, products of float32 round their factors to bfloat16.
-    """
+    """The sequence of operations is recorded once, and then runs as compiled code."""
 
     name = f"numba {NUMBA}" + (f" with mkl {MKL.version}" if MKL else "")
     skips_zeros = skips_hidden_zeros = False  # until a program does
     reads = 1  # as few as possible: what was just read is still in the cache
 
-    def __init__(self, rounds: bool = False) -> None:
-        self.rounds = rounds
+    def __init__(self) -> None:
         self._memory: PanelMemory = {}
-        if rounds:
-            self.name += " with bfloat16"
 
     def compile(self, dtype: np.dtype[Any], warn: Note, log: Note) -> None:
         """Compile for parameters of this type, or load what was compiled before."""
-        self._cache(dtype).load(warn, log)
+        kernel_cache(dtype.name).load(warn, log)
 
     def is_ready(self, dtype: np.dtype[Any]) -> bool:
         """Return whether `compile` would find code that is compiled already."""
-        return self._cache(dtype).is_ready()
+        return kernel_cache(dtype.name).is_ready()
 
     def prepare(self, program: Program, workers: Workers, dtype: np.dtype[Any]) -> Prepared:
         """Return what runs the program in all workers."""
-        run = self._cache(dtype).load(say_nothing, say_nothing)
+        run = kernel_cache(dtype.name).load(say_nothing, say_nothing)
         counter = np.zeros(BARRIER_WORDS, np.int64)
         shared = Shared()
         recorders = [
-            Recorder(counter, workers.size, worker, shared, self._rounds(dtype))
-            for worker in range(workers.size)
+            Recorder(counter, workers.size, worker, shared) for worker in range(workers.size)
         ]
         for worker, recorder in enumerate(recorders):
             program(recorder, worker)
@@ -107,16 +100,10 @@ class FastKernels:
         self.skips_hidden_zeros |= programs.skips_hidden_zeros
         return _Replay(run, programs, workers, counter, dtype)
 
-    def _rounds(self, dtype: np.dtype[Any]) -> bool:
-        return self.rounds and dtype == np.float32
-
-    def _cache(self, dtype: np.dtype[Any]) -> KernelCache:
-        return kernel_cache("bfloat16" if self._rounds(dtype) else dtype.name)
-
 
 @cache
 def kernel_cache(dtype: str) -> KernelCache:
-    """Return what loads and keeps the interpreter for a `training.dtype`."""
+    """Return what loads and keeps the interpreter for parameters of the type of this name."""
     name = f"kernels-{dtype}-{code_version()}.bin"
     return KernelCache(
         name, find_folder(Path(__file__).parent), ADDRESSES, partial(_load_compiler, dtype)

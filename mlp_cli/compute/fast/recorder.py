@@ -18,7 +18,7 @@ from mlp_cli.compute.fast.decoder_recorder import DecoderRecorder, alike
 from mlp_cli.compute.fast.image_recorder import ImageRecorder
 from mlp_cli.compute.fast.opcodes import ACTIVATION_CODES, LOSS_CODES, RULES
 from mlp_cli.compute.fast.skip_zeros import Inputs
-from mlp_cli.compute.fast.tiling import room_for, room_for_pairs, suits
+from mlp_cli.compute.fast.tiling import room_for, suits
 from mlp_cli.nn.activations import Activation
 from mlp_cli.nn.buffers import (
     Array,
@@ -67,8 +67,6 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         The number of workers, and that of this one.
     shared
         What all workers note of their buffers.
-    bfloat16
-        Whether products in tiles round their factors to bfloat16.
     """
 
     def __init__(
@@ -77,11 +75,9 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         workers: int,
         worker: int = 0,
         shared: Shared | None = None,
-        bfloat16: bool = False,
     ) -> None:
         self.shared = Shared() if shared is None else shared
         super().__init__(self.shared.inputs)
-        self._bfloat16 = bfloat16
         self.barrier = self._barrier
         self._counter, self._workers, self._worker = counter, workers, worker
 
@@ -104,8 +100,7 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
             left, right, out = right.T, left.T, out.T  # (A B)ᵀ = Bᵀ Aᵀ
         (m, k), n = left.shape, right.shape[1]
         # MKL is faster still, on Intel's processors.
-        is_mkls = MKL is not None and m * n * k > LARGE and not self._bfloat16
-        room = room_for_pairs if self._bfloat16 else room_for
+        is_mkls = MKL is not None and m * n * k > LARGE
         in_tiles = out.dtype == np.float32 and suits(n, k) and not is_mkls
         operation = opcodes.Product(
             left_transposed=not _by_rows(left),
@@ -119,7 +114,7 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
             right_leading=_leading(right),
             out=out,
             out_leading=_leading(out),
-            room=room(n, k) if in_tiles else 0,
+            room=room_for(n, k) if in_tiles else 0,
         )
         inputs = self.own.get(right.ctypes.data)
         if inputs is not None:
@@ -134,8 +129,7 @@ class Recorder(ImageRecorder, DecoderRecorder, Ops):
         K, m = z.shape
         operation = opcodes.Activate(ACTIVATION_CODES[f.name], z, b, kept, K, m, _stride(z))
         self.write(operation, f.constant)
-        # Products in pairs of bfloat16 are as fast with zeros.
-        if f.name == "relu" and z.dtype == np.float32 and not self._bfloat16:
+        if f.name == "relu" and z.dtype == np.float32:
             self.shared.after_relu.add(z.ctypes.data)
 
     def multiply_by_derivative(self, f: Activation, delta: Array, kept: Array, s: Array) -> None:

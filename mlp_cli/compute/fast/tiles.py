@@ -5,7 +5,6 @@ Addresses and distances are in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -25,11 +24,8 @@ from mlp_cli.compute.fast.vectors import (
     vector_type,
 )
 
-# Writes the code for x y + z, of vectors.
-MultiplyAdd = Callable[[Any, Any, Any, Any], Any]
 
-
-def _tile(multiply: MultiplyAdd, builder: Any, rows: int, vectors: int, operands: Any) -> None:
+def _tile(builder: Any, rows: int, vectors: int, operands: Any) -> None:
     """Write the code for one tile (rows, vectors · LANES)."""
     count, A, a_row, a_step, B, b_step, C, c_row, alpha, beta = operands
     kind, word = vector_type(LANES), count.type
@@ -47,7 +43,8 @@ def _tile(multiply: MultiplyAdd, builder: Any, rows: int, vectors: int, operands
             number = load_numbers(builder, builder.add(a, start), ir.FloatType())
             spread = spread_number(builder, number, LANES)
             for vector, place in zip(row, places, strict=True):
-                builder.store(multiply(builder, spread, vector, builder.load(place)), place)
+                total = multiply_add(builder, spread, vector, builder.load(place))
+                builder.store(total, place)
         builder.store(builder.add(a, a_step), a_at)
         builder.store(builder.add(b, b_step), b_at)
     factor, keep = (spread_number(builder, each, LANES) for each in (alpha, beta))
@@ -65,36 +62,31 @@ def _tile(multiply: MultiplyAdd, builder: Any, rows: int, vectors: int, operands
                     store_numbers(builder, at, multiply_add(builder, keep, before, total))
 
 
-def tile_by(multiply: MultiplyAdd) -> Any:
-    """Return what computes tiles by a multiplication: of numbers, or of pairs in their places."""
+@intrinsic
+def compute_tile(_, rows, vectors, count, A, a_row, a_step, B, b_step, C, c_row, alpha, beta):
+    """Write a tile (rows, vectors · LANES) of C ← β C + α Σ_k A(i, k) B(k)."""
 
-    @intrinsic
-    def compute_tile(_, rows, vectors, count, A, a_row, a_step, B, b_step, C, c_row, alpha, beta):
-        """Write a tile (rows, vectors · LANES) of C ← β C + α Σ_k A(i, k) B(k)."""
+    def build(context, builder, signature, args):
+        rows, vectors, *operands = args
+        end = builder.append_basic_block("end")
+        shape = builder.add(builder.mul(rows, rows.type(2)), vectors)
+        choice = builder.switch(shape, end)
+        for count in range(1, ROWS + 1):
+            for each in (1, 2):
+                block = builder.append_basic_block(f"tile{count}x{each}")
+                choice.add_case(rows.type(2 * count + each), block)
+                builder.position_at_end(block)
+                _tile(builder, count, each, operands)
+                builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
 
-        def build(context, builder, signature, args):
-            rows, vectors, *operands = args
-            end = builder.append_basic_block("end")
-            shape = builder.add(builder.mul(rows, rows.type(2)), vectors)
-            choice = builder.switch(shape, end)
-            for count in range(1, ROWS + 1):
-                for each in (1, 2):
-                    block = builder.append_basic_block(f"tile{count}x{each}")
-                    choice.add_case(rows.type(2 * count + each), block)
-                    builder.position_at_end(block)
-                    _tile(multiply, builder, count, each, operands)
-                    builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
-
-        f, w = types.float32, types.intp
-        return types.void(w, w, w, w, w, w, w, w, w, w, f, f), build
-
-    return compute_tile
+    f, w = types.float32, types.intp
+    return types.void(w, w, w, w, w, w, w, w, w, w, f, f), build
 
 
 @intrinsic
-def turn_square(_, source, row, out, out_row):
+def _turn_square(_, source, row, out, out_row):
     """Write the transpose of a square of LANES × LANES numbers; distances in bytes."""
     kind = vector_type(LANES)
 
@@ -137,7 +129,7 @@ def turn(source, row, lines, columns, out, out_row):
     for first in range(0, outer, LANES):
         for second in range(0, inner, LANES):
             i, j = (first, second) if is_wide else (second, first)
-            turn_square(
+            _turn_square(
                 source + BYTES * (i * row + j), BYTES * row,
                 out + BYTES * (j * out_row + i), BYTES * out_row,
             )  # fmt: skip

@@ -54,25 +54,6 @@ def room_for(n: int, k: int) -> int:
     return ROWS * WIDTH + min(k, DEPTH) * -(-n // WIDTH) * WIDTH
 
 
-# Products of bfloat16 take their factors in pairs: two numbers of a sum lie in the place of one.
-MULTIPLIES_PAIRS = {"+avx512f", "+avx512bw", "+avx512bf16"} <= {*_features()}
-PAIRS = LANES  # of a row that are packed together
-
-
-def pairs_in(k: int) -> int:
-    """Return how many pairs lie in memory for k numbers of a sum: whole registers of them."""
-    return -(-k // (2 * PAIRS)) * PAIRS
-
-
-def room_for_pairs(n: int, k: int) -> int:
-    """Return for how many numbers a product of bfloat16 needs room, as `room_for`."""
-    rows = max(ROWS, PAIRS)
-    return (
-        ROWS * WIDTH + 3 * PAIRS * PAIRS
-        + (rows * DEPTH + pairs_in(min(k, 2 * DEPTH)) * -(-n // WIDTH) * WIDTH)
-    )  # fmt: skip
-
-
 def suits(n: int, k: int) -> bool:
     """Return whether tiles are faster than BLAS for n columns and sums of k products.
 
