@@ -235,11 +235,21 @@ def flat(section: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
+def settings_of(run: Path) -> dict[str, str]:
+    """Return the settings of a run that is kept, as dotted keys with their values as JSON."""
+    file = run / "config.yaml"
+    # An option for a while: the factors of products were rounded to this type.
+    if "dtype: bfloat16" not in file.read_text():
+        return flat(load_config(file).to_dict())
+    settings = flat(load_config(file, ["training.dtype=float32"]).to_dict())
+    return settings | {"training.dtype": '"bfloat16"'}
+
+
 def validation_table(group: Path) -> str:
     """Return the table of a group of validation runs, the best first."""
-    base, rows = flat(load_config(group / "base" / "config.yaml").to_dict()), []
+    base, rows = settings_of(group / "base"), []
     for run in group.iterdir():
-        settings = flat(load_config(run / "config.yaml").to_dict())
+        settings = settings_of(run)
         changed = [f"`{k}={v}`" for k, v in settings.items() if base.get(k) != v]
         epochs = (run / "metrics.jsonl").read_text().splitlines()[-LAST:]
         wrong = statistics.mean(1 - json.loads(epoch)["val_accuracy"] for epoch in epochs)
@@ -267,11 +277,8 @@ def read_all(folder: Path) -> dict[str, Figures]:
 def updated() -> dict[Path, str]:
     """Return the new texts of all files that hold results."""
     found = read_all(RESULTS)
-    files = {
-        path: with_figures(path.read_text(), found[path.stem])
-        for path in RECIPES.glob("*.yaml")
-        if path.stem in found
-    }
+    paths = [RECIPES / f"{name}.yaml" for name in found]
+    files = {path: with_figures(path.read_text(), found[path.stem]) for path in paths}
     tables = {
         "results": results_table(found),
         "pairs": pairs_table(found),
