@@ -84,6 +84,8 @@ class BatchReader:
         The ε of `one_hot`.
     distorter
         Distorts the images that are read; None leaves them as they are.
+    workers
+        The number of threads that read, each its share of the images.
 
     Attributes
     ----------
@@ -103,6 +105,7 @@ class BatchReader:
         at_once: int | None = None,
         smoothing: float = 0.0,
         distorter: Distorter | None = None,
+        workers: int = 1,
     ) -> None:
         at_once = capacity if at_once is None else at_once
         self._split = split
@@ -117,25 +120,23 @@ class BatchReader:
         if views is not None:
             inputs *= len(views.views)
             self._viewer = Viewer(views, self._scale, self._shift, dtype)
-        # Two buffers if one read does not take all: a worker may read into one of them while
-        # another, a step behind, still computes with the other.
-        self._x = [
-            np.empty((at_once, inputs), dtype) for _ in range(2 if at_once < capacity else 1)
-        ]
+        # Several workers need two buffers if one read does not take all: a worker may read into
+        # one of them while another, a step behind, still computes with the other.
+        buffers = 2 if workers > 1 and at_once < capacity else 1
+        self._x = [np.empty((at_once, inputs), dtype) for _ in range(buffers)]
+        self._workers = workers
         self._classes = np.empty(at_once, np.int64)
         self.rows = np.zeros(capacity, np.int64)
         self.labels = np.empty(capacity, np.uint8)
         self.y = np.empty((capacity, classes), dtype)
 
-    def read(
-        self, start: int, stop: int, worker: int = 0, workers: int = 1, ops: Ops = NUMPY
-    ) -> Array:
+    def read(self, start: int, stop: int, worker: int = 0, ops: Ops = NUMPY) -> Array:
         """Read the images `rows[start:stop]`: return inputs x (stop − start, inputs).
 
-        x is a view of a buffer. It is valid until the call after the next one, or until the next
-        one if a call reads all rows. Each worker reads its share, and x is whole when all have.
+        x is a view of a buffer, and is whole when each worker has read its share. The next read
+        overwrites it or, with several workers, the read after that.
         """
-        n = stop - start
+        n, workers = stop - start, self._workers
         low, high = n * worker // workers, n * (worker + 1) // workers
         at = slice(start + low, start + high)
         rows, prefetch_rows = self.rows[at], self.rows[stop + low : stop + high]

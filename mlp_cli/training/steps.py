@@ -125,7 +125,7 @@ class Steps:
             self.distorter = Distorter(distortion, shape, self.chunk, workers, dtype)
         self.reader = BatchReader(
             dataset.train, classes, scaling, self.chunk, dtype, self._at_once,
-            regularisers.label_smoothing, self.distorter,
+            regularisers.label_smoothing, self.distorter, workers,
         )  # fmt: skip
         steps = -(-self.chunk // K)
         self._keys, self._factors = np.zeros(steps, np.uint64), np.zeros((steps, FACTORS))
@@ -209,7 +209,7 @@ class Steps:
         K, reader = self.K, self.reader
         for first in range(0, rows, self._at_once):
             last = min(first + self._at_once, rows)
-            x = reader.read(first, last, worker, self._engine.workers, ops)
+            x = reader.read(first, last, worker, ops)
             ops.barrier(worker)
             for start in range(first, last, K):
                 stop = min(start + K, last)

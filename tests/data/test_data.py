@@ -65,10 +65,17 @@ def test_the_network_sees_scaled_pixels_and_one_hot_targets() -> None:
         np.testing.assert_array_equal(found, labels[rows])
         assert x.dtype == y.dtype == dtype
         assert np.shares_memory(x, reader.read(1, 3))
-        assert not np.shares_memory(
-            x, reader.read(3, 5)
-        )  # a thread that is a step behind still uses the first
         np.testing.assert_allclose(x[:2], (scaled[rows[1:]] - mean) / std, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_thread_that_is_a_step_behind_keeps_its_inputs(workers: int) -> None:
+    split = whole(np.zeros((5, 2, 3), np.uint8), np.zeros(5, np.uint8))
+    reader = BatchReader(
+        split, 1, InputScaling(), 5, np.dtype("float32"), at_once=3, workers=workers
+    )
+    x = reader.read(0, 3)
+    assert np.shares_memory(x, reader.read(3, 5)) == (workers == 1)
 
 
 def test_statistics_of_blank_images_do_not_divide_by_zero() -> None:
