@@ -200,8 +200,10 @@ class Trainer:
         reader = self.steps.reader
         reader.rows[0] = row
         self._distort(epoch, int(np.flatnonzero(order == row)[0]), 1)
-        x: Array = reader.read(0, 1)[0].copy()
-        return x
+        for worker in range(self.engine.workers):  # the shares of all of them
+            x = reader.read(0, 1, worker)
+        seen: Array = x[0].copy()
+        return seen
 
     def _order_and_keys(self, epoch: int) -> tuple[Rows, Bits]:
         train, seed = self.dataset.train, self.plan.seed

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from helpers.runs import timeless
 
-from mlp_cli.compute.engine import numpy_engine
+from mlp_cli.compute.engine import Engine
+from mlp_cli.compute.kernels import NumPyKernels
+from mlp_cli.compute.threads import ThreadTeam
 from mlp_cli.config.load import from_dict
 from mlp_cli.data.dataset import load_dataset
 from mlp_cli.training.build import build_trainer
@@ -19,8 +21,11 @@ from mlp_cli.training.trainer import Trainer
 
 
 @pytest.fixture
-def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
-    """Return a function that makes the same trainer, with chunks of 1,020 of its 2,950 rows."""
+def fresh(own_images: Callable[..., Path]) -> Callable[..., Trainer]:
+    """Return a function that makes the same trainer, with chunks of 1,020 of its 2,950 rows.
+
+    It takes the number of threads.
+    """
     settings = {
         "data": {"path": str(own_images(train=3000)), "validation": 50},
         "model": {"hidden": [8], "batch_norm": True},
@@ -32,7 +37,11 @@ def fresh(own_images: Callable[..., Path]) -> Callable[[], Trainer]:
     }
     config = from_dict(settings, "the test")
     dataset = load_dataset(config, Path())
-    return lambda: build_trainer(config, dataset, numpy_engine())
+
+    def make(threads: int = 1) -> Trainer:
+        return build_trainer(config, dataset, Engine(ThreadTeam(threads), NumPyKernels()))
+
+    return make
 
 
 class Left(Exception):  # noqa: N818
@@ -97,6 +106,15 @@ def test_a_preview_of_an_image_equals_what_an_epoch_trains_on(
     assert len(trained) == 2 * 2950
     for (epoch, row), image in list(trained.items())[::97]:
         np.testing.assert_allclose(trainer.seen(row, epoch), image, atol=1e-5)
+
+
+def test_a_preview_does_not_depend_on_the_number_of_threads(
+    fresh: Callable[..., Trainer],
+) -> None:
+    one, several = fresh(), fresh(threads=3)
+    row = int(one.dataset.train.rows[0])
+    np.testing.assert_array_equal(several.seen(row, 1), one.seen(row, 1))
+    several.engine.threads.close()
 
 
 @pytest.mark.parametrize(
