@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="needs the extra fast")
 from helpers.drawn_trainer import trainer
 
 from mlp_cli.compute.fast import kernels as fast_kernels
-from mlp_cli.compute.fast.alone import SHORTEST, Packed, Turns, in_turn
+from mlp_cli.compute.fast.alone import SHARE, SHORTEST, Packed, Turns, in_turn
 from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.fast.opcodes import IN_VAIN, OPERANDS, OPERATIONS, Barrier, Multiply
 from mlp_cli.compute.threads import Task, ThreadTeam
@@ -60,13 +60,20 @@ def test_one_thread_alone_goes_on_if_it_is_faster_and_the_threads_try_less_often
     found = who(Turns(), 2000, alone=1, together=2)
     first, *pauses = found.split("t" * 2, 1)[1].split("t")
     assert (first, [len(each) for each in pauses[:7]]) == (
-        "a" * (2 + SHORTEST), [17, 33, 65, 129, 257, 257, 257]
+        "a" * (2 + SHORTEST), [51, 101, 201, 257, 257, 257, 257]
     )  # fmt: skip
 
 
 def test_the_threads_go_on_if_they_are_faster_though_they_wait_in_vain() -> None:
     found = who(Turns(), 2000, alone=2, together=1)
-    assert [len(each) for each in found.split("a")[:7]] == [2, 17, 33, 65, 129, 257, 257]
+    assert [len(each) for each in found.split("a")[:7]] == [2, 51, 101, 201, 257, 257, 257]
+
+
+@pytest.mark.parametrize("together", [1.01, 1.1, 1.5, 4])
+def test_trials_cost_a_fiftieth_of_the_time_at_most(together: float) -> None:
+    found = who(Turns(), 2000, alone=1, together=together)
+    trials = found.lstrip("t").count("t")
+    assert 0 < trials * (together - 1) <= SHARE * len(found)
 
 
 def test_the_threads_are_together_again_soon_after_the_machine_is_quiet() -> None:

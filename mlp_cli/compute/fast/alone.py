@@ -20,6 +20,7 @@ Packed = tuple[NDArray[np.int64], Numbers]  # lines, and their constants
 
 # Chunks between two trials, and the first chunks, which take longer in any case.
 SHORTEST, LONGEST, COLD = 8, 256, 1
+SHARE = 0.02  # of the time, which trials may cost
 
 
 def in_turn(packed: Sequence[Packed]) -> Packed:
@@ -46,8 +47,9 @@ class Turns:
     """Says who computes the next chunk: one thread alone, or all threads together.
 
     What was faster goes on, and the other is tried for a chunk now and then: half as often after
-    each time that it was slower. One thread alone is tried only if threads waited in vain. That may
-    also be because their shares of a large network take unequal times, so time decides.
+    each time that it was slower, and so seldom that trials cost a small share of the time. One
+    thread alone is tried only if threads waited in vain. That may also be because their shares of a
+    large network take unequal times, so time decides.
 
     Attributes
     ----------
@@ -65,11 +67,13 @@ class Turns:
         """Take note of how long a chunk took, and whether threads waited in vain."""
         self._seconds[self.alone] = seconds
         if self._is_trial:
-            if self._seconds[self.alone] < self._seconds[not self.alone]:
+            usual = self._seconds[not self.alone]
+            if seconds < usual:
                 self._pause = SHORTEST
             else:
                 self.alone = not self.alone
-                self._pause = min(2 * self._pause, LONGEST)
+                lost = (seconds - usual) / max(usual, 1e-9)  # in chunks
+                self._pause = min(max(2 * self._pause, round(lost / SHARE)), LONGEST)
             self._is_trial, self._left = False, self._pause
         elif self._left > 0:
             self._left -= 1
