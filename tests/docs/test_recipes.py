@@ -54,7 +54,8 @@ def test_the_readme_holds_the_results_of_the_runs(results: ModuleType) -> None:
     assert len(found) == 4
     for error, minutes, recipe in found:
         figures = results.Figures.read(recipe)
-        assert (error, len(figures.seeds)) == (f"{figures.median:.2f}", 3)
+        assert len(figures.seeds) >= 3
+        assert error == f"{figures.median:.2f}"
         assert minutes == str(round(float(figures.time)))
 
 
