@@ -69,11 +69,11 @@ def test_the_threads_go_on_if_they_are_faster_though_they_wait_in_vain() -> None
     assert [len(each) for each in found.split("a")[:7]] == [2, 51, 101, 201, 257, 257, 257]
 
 
-@pytest.mark.parametrize("together", [1.01, 1.1, 1.5, 4])
-def test_trials_cost_a_fiftieth_of_the_time_at_most(together: float) -> None:
-    found = who(Turns(), 2000, alone=1, together=together)
-    trials = found.lstrip("t").count("t")
-    assert 0 < trials * (together - 1) <= SHARE * len(found)
+@pytest.mark.parametrize("together", [1.1, 1.5, 4])
+def test_trials_cost_a_fiftieth_of_the_time_at_most_once_one_was_lost(together: float) -> None:
+    found = who(Turns(), 150, alone=1, together=together)
+    after = found.lstrip("t").split("t", 1)[1]
+    assert after.count("t") * (together - 1) <= SHARE * len(after)
 
 
 def test_the_threads_are_together_again_soon_after_the_machine_is_quiet() -> None:

@@ -72,7 +72,8 @@ class Turns:
                 self._pause = SHORTEST
             else:
                 self.alone = not self.alone
-                lost = (seconds - usual) / max(usual, 1e-9)  # in chunks
+                # In chunks. A coarse clock may count 0 seconds.
+                lost = (seconds - usual) / max(usual, 1e-9)
                 self._pause = min(max(2 * self._pause, round(lost / SHARE)), LONGEST)
             self._is_trial, self._left = False, self._pause
         elif self._left > 0:
