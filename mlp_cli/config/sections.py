@@ -52,6 +52,12 @@ class DistortionConfig(Section):
         description="Range of the standard deviation σ, in pixels, of the Gaussian that smooths "
         "the elastic distortion.",
     )
+    thickness: Share = Field(
+        0.0,
+        description="Largest share of the way from each pixel to the brightest of itself and its "
+        "four neighbours, which makes strokes thicker, or to the darkest, which makes them "
+        "thinner.",
+    )
     ease: float = Field(
         0.0,
         ge=0,
@@ -68,7 +74,8 @@ class DistortionConfig(Section):
     @property
     def is_none(self) -> bool:
         """Whether images stay as they are."""
-        return not any((self.rotation, self.scale, self.shear, self.shift, *self.elastic))
+        sizes = self.rotation, self.scale, self.shear, self.shift, *self.elastic, self.thickness
+        return not any(sizes)
 
     @field_validator("elastic", "smoothness")
     @classmethod

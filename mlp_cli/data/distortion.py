@@ -1,4 +1,5 @@
-"""Distorted images: each one is drawn anew in every epoch, by an affine map and an elastic field.
+"""Distorted images: each one is drawn anew in every epoch, by an affine map, an elastic field and
+the thickness of its strokes.
 
 An output pixel at (i, j) takes its value from the source at (u, v), interpolated between four
 pixels:
@@ -8,6 +9,7 @@ pixels:
 A is a rotation, a shear and a scaling, and t is a shift. F is noise, uniform in (−1, 1) at each
 pixel and smoothed by a Gaussian of σ pixels: two matrix products, G F Gᵀ, with
 G_ij ∝ exp(−(i − j)² / 2σ²) (Simard, Steinkraus and Platt, 2003). Outside an image all is black.
+Strokes of the source become thicker or thinner first (`nn.strokes`).
 
 Everything that is drawn is a function of the seed, the epoch and the place in its order, whoever
 computes it and in whatever portions. The images of a chunk share σ; all else is each image's own.
@@ -23,7 +25,7 @@ from mlp_cli.config.sections import DistortionConfig
 from mlp_cli.nn.buffers import Array, Field, Pixels, Rows, Warp
 from mlp_cli.nn.ops import Ops
 
-NUMBERS = 7  # of the map of an image: A row by row, t, α
+NUMBERS = 8  # of the map of an image: A row by row, t, α, and the thickness of its strokes
 PORTION = 32  # images whose fields and pixels stay in the cache from one operation to the next
 
 
@@ -36,9 +38,8 @@ def strength(config: DistortionConfig, progress: float) -> float:
 def weakened(config: DistortionConfig, share: float) -> DistortionConfig:
     """Return the same distortions at a share (0 to 1) of their strength."""
     low, high = config.elastic
-    sizes = {
-        name: share * getattr(config, name) for name in ("rotation", "scale", "shear", "shift")
-    }
+    names = "rotation", "scale", "shear", "shift", "thickness"
+    sizes = {name: share * getattr(config, name) for name in names}
     return config.model_copy(update={**sizes, "elastic": (share * low, share * high)})
 
 
@@ -98,7 +99,7 @@ class Distorter:
         amounts = generator.uniform(-1, 1, (capacity, len(ranges))) * (ranges * size)
         angle, shear = np.deg2rad(amounts[:, 0]), amounts[:, 1]
         cos, sin = np.cos(angle), np.sin(angle)
-        maps = np.zeros((capacity, NUMBERS))  # α stays 0 without a field
+        maps = np.zeros((capacity, NUMBERS))  # α is 0 without a field
         down, across = 1 + amounts[:, 2], 1 + amounts[:, 3]
         # rotation · shear · scaling
         maps[:, 0], maps[:, 1] = cos * down, (cos * shear - sin) * across
@@ -110,6 +111,8 @@ class Distorter:
             self._key[...] = generator.integers(0, 2**64, 1, np.uint64)
             for G in (self._down, self._across):
                 G[...] = smoothing(len(G), sigma)
+        if config.thickness > 0:  # drawn last, so that all else is as without it
+            maps[:, 7] = generator.uniform(-1, 1, capacity) * config.thickness * size
         self._maps[:n] = maps[offset : offset + n]
         self._origin[0] = offset
 

@@ -12,6 +12,7 @@ import numpy as np
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
 from mlp_cli.nn.resampling import interpolate, place_pixels
 from mlp_cli.nn.splitmix import GOLDEN, mix
+from mlp_cli.nn.strokes import change_thickness
 from mlp_cli.nn.views import View, ViewBuffer, find_maps, find_moments
 
 
@@ -75,13 +76,16 @@ class ImageOps:
         """Resample images: take each pixel from elsewhere in its image (`data.distortion`).
 
         x (k, n) receives rows (k,) of images (N, n), times `scale` and minus `shift`. The source
-        of each pixel is given by the `maps` (k, 7) and the field (height, 2 k, width), whose first
+        of each pixel is given by the `maps` (k, 8) and the field (height, 2 k, width), whose first
         k images move along u and the others along v.
         """
         height, two_k, width = field.shape
         k = two_k // 2
         np.take(images, rows, axis=0, out=s.pixels, mode="clip")
-        np.copyto(s.padded[:, 1 : height + 1, 1 : width + 1], s.pixels.reshape(k, height, width))
+        sources = s.padded[:, 1 : height + 1, 1 : width + 1]
+        np.copyto(sources, s.pixels.reshape(k, height, width))
+        if maps[:, 7].any():
+            change_thickness(sources, maps[:, 7], s)
         place_pixels(maps, (height, width), s)
         for axis, place in enumerate(s.places):
             move, out = s.taps[0].reshape(k, height, width), place.reshape(k, height, width)

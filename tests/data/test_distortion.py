@@ -21,7 +21,7 @@ from mlp_cli.nn.ops import NUMPY
 
 SHAPE = (9, 6)
 STRONG = DistortionConfig(
-    rotation=30, scale=0.3, shear=0.4, shift=2, elastic=(5, 20), smoothness=(1, 2)
+    rotation=30, scale=0.3, shear=0.4, shift=2, elastic=(5, 20), smoothness=(1, 2), thickness=0.8
 )
 
 
@@ -84,6 +84,7 @@ def test_every_pixel_agrees_with_a_plain_computation(kernels: Kernels, dtype: st
     alphas = generator.uniform(5, 20, 50)
     sigma = generator.uniform(1, 2)
     key = int(generator.integers(0, 2**64, 1, np.uint64)[0])
+    thickness = generator.uniform(-0.8, 0.8, 50)
     height, width = SHAPE
     black = np.zeros((height + 20, width + 20))
     for n, image in enumerate(images):
@@ -101,7 +102,9 @@ def test_every_pixel_agrees_with_a_plain_computation(kernels: Kernels, dtype: st
                     noise[i, j] = (bits + 0.5) / 32768 - 1
             fields.append(gaussian(gaussian(noise, sigma).T, sigma).T)
         padded = black.copy()
-        padded[10 : 10 + height, 10 : 10 + width] = image.reshape(SHAPE)
+        padded[10 : 10 + height, 10 : 10 + width] = thickened(
+            image.reshape(SHAPE).astype(float), thickness[n]
+        )
         for i in range(height):
             for j in range(width):
                 middle = np.array([(height - 1) / 2, (width - 1) / 2])
@@ -115,6 +118,20 @@ def test_every_pixel_agrees_with_a_plain_computation(kernels: Kernels, dtype: st
                 assert found[n, i * width + j] == pytest.approx(
                     value, abs=1e-10 if dtype == "float64" else 1e-3
                 )
+
+
+def thickened(image: np.ndarray, amount: float) -> np.ndarray:
+    out = image.copy()
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            near = [
+                image[p, q]
+                for p, q in [(i, j), (i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
+                if 0 <= p < image.shape[0] and 0 <= q < image.shape[1]
+            ]
+            towards = max(near) if amount > 0 else min(near)
+            out[i, j] += abs(amount) * (towards - image[i, j])
+    return out
 
 
 def splitmix(place: int, key: int) -> int:
@@ -150,6 +167,30 @@ def test_the_portions_do_not_change_the_images(kernels: Kernels) -> None:
     np.testing.assert_allclose(whole, pieces, atol=1e-12)
     later = distort(STRONG, images[13:], kernels, offset=13, cuts=(5,))
     np.testing.assert_allclose(whole[13:], later, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (3, 4)])
+@pytest.mark.parametrize("kernels", installed_kernels(), ids=lambda kernels: kernels.name)
+def test_strokes_of_small_images_change_too(
+    kernels: Kernels, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SHAPE", shape)
+    images, strokes = random_images(40), DistortionConfig(thickness=0.9)
+    amounts = np.random.default_rng(1)
+    amounts.uniform(-1, 1, (50, 6))
+    expected = [
+        thickened(image.reshape(shape).astype(float), amount).ravel() / 255 - 0.25
+        for image, amount in zip(images, amounts.uniform(-0.9, 0.9, 50), strict=False)
+    ]
+    np.testing.assert_allclose(distort(strokes, images, kernels), expected, atol=1e-12)
+
+
+def test_the_thickness_of_strokes_changes_nothing_else_that_is_drawn() -> None:
+    images = np.full((40, math.prod(SHAPE)), 255, np.uint8)  # without strokes
+    same = STRONG.model_copy(update={"thickness": 0.0})
+    np.testing.assert_array_equal(
+        distort(STRONG, images, NumPyKernels()), distort(same, images, NumPyKernels())
+    )
 
 
 def test_without_an_elastic_field_unset_memory_does_not_matter(

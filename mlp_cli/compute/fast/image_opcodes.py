@@ -61,7 +61,7 @@ class DrawField(NamedTuple):
 
 
 class ResampleImages(NamedTuple):
-    """x (count, height · width) from rows of `images`, by maps (count, 7) and a field."""
+    """x (count, height · width) from rows of `images`, by maps (count, 8) and a field."""
 
     images: Operand
     rows: Operand

@@ -31,17 +31,52 @@ def look_up(labels, rows, found, one_hot, y, c):
 
 
 @jit
+def _pad(image, padded, height, width, amount):
+    """Copy an image into its frame, its strokes thicker or thinner by an amount (`nn.strokes`)."""
+    real, line, last = padded.dtype.type, width + 3, width - 1
+    for i in range(height):
+        row, out = image[i * width :][:width], padded[(i + 1) * line + 1 :][:width]
+        if amount == 0:
+            for j in range(width):
+                out[j] = real(row[j])
+            continue
+        above = image[max(i - 1, 0) * width :][:width]
+        below = image[min(i + 1, height - 1) * width :][:width]
+        # The pixels between the first and the last. Slices, so that the loop has no tests.
+        middle, left, right = row[1:][: width - 2], row[: width - 2], row[2:]
+        inner, upper, lower = out[1:][: width - 2], above[1:][: width - 2], below[1:][: width - 2]
+        for j in range(width - 2):
+            inner[j] = _moved(middle[j], left[j], right[j], upper[j], lower[j], amount)
+        out[0] = _moved(row[0], row[0], row[min(1, last)], above[0], below[0], amount)
+        out[last] = _moved(
+            row[last], row[max(last - 1, 0)], row[last], above[last], below[last], amount
+        )
+
+
+@jit
+def _moved(pixel, left, right, upper, lower, amount):
+    """Return a pixel moved towards the brightest near it, or the darkest if the amount is below 0.
+
+    The darkest is the brightest of the negative.
+    """
+    real = type(amount)
+    sign = real(1) if amount > 0 else real(-1)
+    p, a, b = sign * real(pixel), sign * real(left), sign * real(right)
+    c, d = sign * real(upper), sign * real(lower)
+    a, c = a if a > b else b, c if c > d else d
+    a = a if a > c else c
+    return sign * p + amount * ((a if a > p else p) - p)
+
+
+@jit
 def warp(pixels, rows, maps, field, x, scale, shift, padded, height, width):
     """Copy the images of the rows into x, each by its affine map and its elastic field, scaled."""
     # `padded` (height + 3, width + 3) has a black frame, so no pixel needs a test of its place.
     real, k, inputs, line = x.dtype.type, len(rows), height * width, width + 3
     one, middle_i, middle_j = real(1), real((height - 1) / 2), real((width - 1) / 2)
     for n in range(k):
-        image, own = pixels[rows[n] * inputs :][:inputs], maps[n * 7 :][:7]
-        for i in range(height):
-            inner = padded[(i + 1) * line + 1 :][:width]
-            for j in range(width):
-                inner[j] = real(image[i * width + j])
+        own = maps[n * 8 :][:8]
+        _pad(pixels[rows[n] * inputs :][:inputs], padded, height, width, own[7])
         for i in range(height):
             move_u = field[(i * 2 * k + n) * width :][:width]
             move_v = field[(i * 2 * k + k + n) * width :][:width]

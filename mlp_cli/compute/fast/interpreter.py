@@ -207,7 +207,7 @@ def _execute(program, constants, like):
                 pointer(line[_resample.images]), line[_resample.total] * inputs, np.uint8
             )
             rows = numba.carray(pointer(line[_resample.rows]), count, np.int64)
-            maps = numba.carray(pointer(line[_resample.maps]), count * 7, real)
+            maps = numba.carray(pointer(line[_resample.maps]), count * 8, real)
             field = numba.carray(pointer(line[_resample.field]), 2 * count * inputs, real)
             x = numba.carray(pointer(line[_resample.x]), count * inputs, real)
             scale = numba.carray(pointer(line[_resample.scale]), inputs, real)
