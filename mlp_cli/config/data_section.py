@@ -46,6 +46,12 @@ class DataConfig(Section):
         description="Whether each class keeps its share among the held-out images, and among those "
         "that `limit` leaves.",
     )
+    consecutive: bool = Field(
+        False,
+        description="Whether the held-out images of each class follow one another in the file. "
+        "Then few of MNIST's writers are in both parts, so scores on held-out images are more "
+        "like those on the test set.",
+    )
     limit: int | None = Field(
         None,
         ge=1,

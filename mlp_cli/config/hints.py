@@ -24,6 +24,7 @@ MNIST_IMAGES = 60_000
 
 # The words of other programs for a key, or for a whole section.
 SYNONYMS = {
+    "data.consecutive": "by_writer contiguous group groups writers",
     "data.limit": "limit_train max_samples max_train_samples n_samples n_train num_samples "
     "num_train subset subset_size train_samples train_size",
     "data.path": "root data_root data_path",
@@ -34,6 +35,7 @@ SYNONYMS = {
     "distortion.rotation": "rotate rotation_range degrees",
     "distortion.scale": "zoom zoom_range",
     "distortion.shift": "translate translation width_shift_range",
+    "distortion.thickness": "dilate dilation erosion stroke stroke_width",
     "loss": "criterion cost loss_fn loss_function objective",
     "model": "net network nn architecture",
     "model.activation": "act act_fn activation_fn activation_function nonlinearity",

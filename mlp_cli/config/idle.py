@@ -12,6 +12,11 @@ def idle_keys(config: Config) -> list[str]:
     distorted = not distortion.is_none
     reasons = [
         (
+            not config.data.validation,
+            ["data.consecutive"],
+            "no images are held out (data.validation is 0)",
+        ),
+        (
             not config.data.validation and config.data.limit is None,
             ["data.stratify"],
             "no images are held out (data.validation is 0) and all are trained on",

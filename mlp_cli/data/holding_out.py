@@ -4,6 +4,10 @@ Both are taken from one order of all images, a function of the seed: first the h
 those to train on. So `data.limit` does not change the held-out images, and the images of a smaller
 limit are among those of a larger one. With `data.stratify`, each class is taken from in this order,
 so the second holds class by class.
+
+With `data.consecutive`, the held-out images of each class are taken in the order of the file
+instead, from a place that the seed chooses. In MNIST the images of a writer follow one another.
+Hardly any writer is then on both sides, as none is in both the training and the test set.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ def hold_out(labels: Pixels, config: Config, name: str) -> tuple[Rows, Rows]:
     labels
         (n,), of all training images.
     config
-        Its `seed`, `data.validation`, `data.stratify` and `data.limit`.
+        Its `seed`, `data.validation`, `data.stratify`, `data.consecutive` and `data.limit`.
     name
         That of the data set, for messages.
 
@@ -37,9 +41,11 @@ def hold_out(labels: Pixels, config: Config, name: str) -> tuple[Rows, Rows]:
     """
     data, n = config.data, len(labels)
     classes = np.bincount(labels)
-    spare = n - (np.count_nonzero(classes) if data.stratify else 1)
+    by_class = data.stratify or data.consecutive
+    spare = n - (np.count_nonzero(classes) if by_class else 1)
     if data.validation > spare:
-        why = " and data.stratify leaves one of each class" if data.stratify else ""
+        key = "data.stratify" if data.stratify else "data.consecutive"
+        why = f" and {key} leaves one of each class" if by_class else ""
         raise ConfigError(
             f"data.validation: cannot hold out {data.validation} images, because {name} has {n} "
             f"training images{why}. Give a number below {spare + 1}."
@@ -52,18 +58,28 @@ def hold_out(labels: Pixels, config: Config, name: str) -> tuple[Rows, Rows]:
             f"images that are not held out. Give a number up to {left}, or null for all."
         )
     limit = left if data.limit is None else data.limit
-    if not data.stratify:
-        return np.sort(order[data.validation :][:limit]), np.sort(order[: data.validation])
-    held_out = shares(classes, data.validation, np.maximum(classes - 1, 0))
-    trained = shares(classes - held_out, limit, classes - held_out)
+    first = order
+    if data.consecutive:
+        first = np.roll(np.arange(n), -int(generator(config.seed, "consecutive").integers(n)))
+    validation = first[: data.validation]
+    if by_class:
+        held_out = shares(classes, data.validation, np.maximum(classes - 1, 0))
+        validation = _of_classes(first, labels, held_out)
+    is_left = np.ones(n, np.bool_)
+    is_left[validation] = False
+    train = order[is_left[order]]
+    if data.stratify:
+        spared = np.bincount(labels[train], minlength=len(classes))
+        train = _of_classes(train, labels, shares(spared, limit, spared))
+    return np.sort(train[:limit]), np.sort(validation)
+
+
+def _of_classes(order: Rows, labels: Pixels, counts: NDArray[np.int64]) -> Rows:
+    """Return the first rows of each class in an order, as many as `counts` (c,) says."""
     by_class = order[np.argsort(labels[order], kind="stable")]
-    train, validation = [], []
-    for rows, first, more in zip(
-        np.split(by_class, np.cumsum(classes)[:-1]), held_out, trained, strict=True
-    ):
-        validation.append(rows[:first])
-        train.append(rows[first : first + more])
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(validation))
+    ends = np.cumsum(np.bincount(labels[order], minlength=len(counts)))[:-1]
+    each = zip(np.split(by_class, ends), counts, strict=True)
+    return np.concatenate([rows[:count] for rows, count in each])
 
 
 def shares(counts: NDArray[np.int64], total: int, most: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -220,5 +220,6 @@ def hold_out_the_same(a: Model, b: Model) -> bool:
     return same_training_data(a.data, b.data) and _held_out(a.config) == _held_out(b.config)
 
 
-def _held_out(config: Config) -> tuple[int, int, bool]:
-    return config.seed, config.data.validation, config.data.stratify
+def _held_out(config: Config) -> tuple[int, int, bool, bool]:
+    data = config.data
+    return config.seed, data.validation, data.stratify, data.consecutive

@@ -25,6 +25,7 @@ NOT_SEARCHED = {
             "data.path",
             "data.validation",
             "data.stratify",
+            "data.consecutive",
             "data.download",
             "data.fallback",
         ),

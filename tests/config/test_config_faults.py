@@ -52,6 +52,7 @@ NUMBERS = {
     "distortion.scale": (["-1e-9", "1"], ["0", "0.999"]),
     "distortion.shear": (["-1e-9", "1001"], ["0", "1000"]),
     "distortion.shift": (["-1e-9", "1001"], ["0", "1000"]),
+    "distortion.thickness": (["-1e-9", "1"], ["0", "0.999"]),
     "distortion.ease": (["-1e-9", "1.1"], ["0", "1"]),
     "distortion.eased": (["-1e-9", "1.1"], ["0", "1"]),
     "regularisation.input_dropout": (["-1e-9", "1"], ["0", "0.999"]),
@@ -74,6 +75,7 @@ NAMES = {
     "schedule.name": "cosine",
 }
 BOOLEANS = [
+    "data.consecutive",
     "logging.tensorboard",
     "data.download",
     "data.stratify",

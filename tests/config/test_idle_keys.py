@@ -18,6 +18,7 @@ FLAT = {"model.hidden": []}
 TURNED = {"distortion.rotation": 10}
 CASES = [
     ({"data.validation": 0}, "data.stratify", True, "no images are held out"),
+    ({"data.validation": 0}, "data.consecutive", True, "no images are held out"),
     (FLAT, "regularisation.dropout", 0.5, "model.hidden is []"),
     (FLAT, "regularisation.noise", 0.5, "model.hidden is []"),
     (FLAT, "regularisation.max_norm", 0.1, "model.hidden is []"),

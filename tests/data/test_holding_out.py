@@ -56,14 +56,15 @@ def test_the_held_out_images_are_those_of_earlier_releases(
     assert held.tolist() == np.flatnonzero(held_out).tolist()
 
 
-@given(images(), SEEDS, st.booleans(), st.data())
+@given(images(), SEEDS, st.booleans(), st.booleans(), st.data())
 def test_a_limit_takes_as_many_images_and_leaves_the_held_out_ones(
-    labels: Pixels, seed: int, stratify: bool, data: st.DataObject
+    labels: Pixels, seed: int, stratify: bool, consecutive: bool, data: st.DataObject
 ) -> None:
-    spare = len(labels) - (len(set(labels.tolist())) if stratify else 1)
+    spare = len(labels) - (len(set(labels.tolist())) if stratify or consecutive else 1)
     validation = data.draw(st.integers(0, spare))
     limit = data.draw(st.integers(1, len(labels) - validation))
     split = {"seed": seed, "validation": validation, "stratify": stratify}
+    split["consecutive"] = consecutive
     whole, held_out = choose(labels, **split)
     rows, still_held_out = choose(labels, **split, limit=limit)
     assert len(held_out) == validation
@@ -89,6 +90,33 @@ def test_the_images_of_a_smaller_limit_are_among_those_of_a_larger_one(
     for label in set(labels.tolist()):
         a, b = ({*rows[labels[rows] == label]} for rows in (few, many))
         assert a <= b or b <= a
+
+
+@given(images(), SEEDS, st.data())
+def test_consecutive_images_follow_one_another_in_their_class(
+    labels: Pixels, seed: int, data: st.DataObject
+) -> None:
+    there = counts(labels, np.arange(len(labels)))
+    validation = data.draw(st.integers(0, len(labels) - np.count_nonzero(there)))
+    _, held_out = choose(labels, seed, validation=validation, consecutive=True)
+    _, by_class = choose(labels, seed, validation=validation, stratify=True)
+    assert counts(labels, held_out).tolist() == counts(labels, by_class).tolist()
+    is_held_out = np.isin(np.arange(len(labels)), held_out)
+    for label in set(labels.tolist()):
+        mine = is_held_out[labels == label]  # in the order of the file, which is a ring
+        assert np.count_nonzero(mine != np.roll(mine, 1)) <= 2
+
+
+def test_consecutive_images_of_all_classes_come_from_the_same_part_of_the_file() -> None:
+    labels = (np.arange(300) % 3).astype(np.uint8)
+    starts = set()
+    for seed in range(9):
+        train, held_out = choose(labels, seed, validation=60, consecutive=True, limit=100)
+        apart = np.diff([*held_out, held_out[0] + 300])
+        assert np.count_nonzero(apart > 1) == 1
+        starts.add(int(held_out[(apart.argmax() + 1) % 60]))
+        assert np.diff(train).max() < 120  # of both sides of them
+    assert len(starts) == 9
 
 
 @given(images(), SEEDS, st.data())
@@ -127,6 +155,7 @@ def test_another_seed_holds_out_and_trains_on_other_images() -> None:
     [
         ({"validation": 30}, "cannot hold out 30 images, because these images has 30 training"),
         ({"validation": 28, "stratify": True}, "leaves one of each class. Give a number below 28"),
+        ({"validation": 28, "consecutive": True}, "data.consecutive leaves one of each class."),
         ({"validation": 10, "limit": 21}, "cannot train on 21 images, because these images has 20"),
         ({"validation": 0, "limit": 31}, "Give a number up to 30, or null for all"),
     ],
@@ -182,6 +211,7 @@ def test_runs_with_other_limits_are_compared_on_the_same_held_out_images(
     whole, some, by_class = trained("a"), trained("b", limit=99), trained("c", stratify=True)
     assert fair_split(load(whole), load(some)) == "validation"
     assert fair_split(load(whole), load(by_class)) == "test"
+    assert fair_split(load(whole), load(trained("d", consecutive=True))) == "test"
     assert evaluate([whole, some], split="validation").scores.n == 100
     with pytest.raises(ConfigError, match="trained on different images, because their"):
         evaluate([whole, some], split="train")
