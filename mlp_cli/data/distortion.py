@@ -1,5 +1,4 @@
-"""Distorted images: each one is drawn anew in every epoch, by an affine map, an elastic field and
-the thickness of its strokes.
+"""Distorted images, drawn anew in every epoch: an affine map, an elastic field, other strokes.
 
 An output pixel at (i, j) takes its value from the source at (u, v), interpolated between four
 pixels:

@@ -22,7 +22,7 @@ from mlp_cli.nn.ops import Ops
 EVERYTHING: dict[str, Any] = {
     "model": {"hidden": [64, 48], "activation": "relu", "batch_norm": True, "decoder": 2.0},
     "optimizer": {"momentum": 0.9, "nesterov": True, "clip_norm": 1.0},
-    "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2]},
+    "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2], "thickness": 0.5},
     "regularisation": {"dropout": 0.2, "input_noise": 0.1, "noise": 0.1, "max_norm": 2.0},
 }
 WIDE: dict[str, Any] = {"model": {"hidden": [400, 300], "activation": "relu"}}

@@ -25,7 +25,7 @@ from mlp_cli.training.trainer import Trainer
 
 NAMES = ("upright", "raw", "width-8", "width-28")
 EVERYTHING = {
-    "distortion": {"rotation": 15, "shear": 0.3, "elastic": [3, 9]},
+    "distortion": {"rotation": 15, "shear": 0.3, "elastic": [3, 9], "thickness": 0.5},
     "regularisation": {"input_dropout": 0.1, "input_noise": 0.1, "dropout": 0.1},
 }
 GENTLE = {"name": "sgd", "learning_rate": 0.001}  # rounding must not grow

@@ -12,6 +12,7 @@ from helpers.drawn_trainer import trainer
 from mlp_cli.compute.fast.kernels import FastKernels
 from mlp_cli.compute.kernels import NumPyKernels
 
+STROKES = {"rotation": 15, "thickness": 0.5}
 BIG = {"epochs": 1, "batch_size": 250}  # more images than are distorted at once
 
 
@@ -48,7 +49,7 @@ def test_zeros_are_not_skipped_if_there_are_few() -> None:
         {"model": {"hidden": [40]}, "regularisation": {"max_norm": 0.5}},
         {"model": {"hidden": [40]}, "optimizer": {"name": "sgd", "clip_norm": 0.1}},
         {"model": {"hidden": [40]}, "optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
-        {"model": {"hidden": [40]}, "training": BIG, "distortion": {"rotation": 15}},
+        {"model": {"hidden": [40]}, "training": BIG, "distortion": STROKES},
     ],
     ids=["W of all workers", "the same by Adam", "limited", "clipped", "decay", "distorted"],
 )

@@ -40,7 +40,7 @@ CONFIGURATIONS = {
         "noise: 0.1, input_noise: 0.2, average: 2}",
     ],
     "distorted": [
-        "distortion={rotation: 10, elastic: [2, 4], smoothness: [1, 2], ease: 0.5}",
+        "distortion={rotation: 10, elastic: [2, 4], smoothness: [1, 2], thickness: 0.5, ease: 0.5}",
         "training.batch_size=9", "threads=2",
     ],
     "numpy": ["kernels=numpy", "model.hidden=[64]", "training.batch_size=5"],

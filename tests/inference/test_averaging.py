@@ -26,7 +26,7 @@ Mlp = Callable[..., subprocess.CompletedProcess[str]]
 
 SILENT = SilentObserver()
 RECIPE = {"rotation": 30, "scale": 0.2, "shear": 0.2, "shift": 2, "elastic": [3, 6],
-          "smoothness": [1, 1.5], "ease": 1}  # fmt: skip
+          "smoothness": [1, 1.5], "thickness": 0.5, "ease": 1}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def by_hand(model: Model, split: Split, distortions: int, strength: float) -> np
     """Return the mean log-probabilities, normalised: distortion by distortion in a plain loop."""
     recipe = DistortionConfig(
         rotation=30 * strength, scale=0.2 * strength, shear=0.2 * strength, shift=2 * strength,
-        elastic=(3 * strength, 6 * strength), smoothness=(1, 1.5),
+        elastic=(3 * strength, 6 * strength), smoothness=(1, 1.5), thickness=0.5 * strength,
     )  # fmt: skip
     (W, V), (b, c) = model.network.weights, model.network.biases
     total = np.zeros((len(split), model.classes))

@@ -29,7 +29,8 @@ REGULARISERS = {
     "label_smoothing": 0.1, "average": 0.5,
 }  # fmt: skip
 DISTORTIONS = {
-    "rotation": 90, "scale": 0.3, "shear": 0.3, "shift": 2, "elastic": [3, 5], "ease": 0.5
+    "rotation": 90, "scale": 0.3, "shear": 0.3, "shift": 2, "elastic": [3, 5], "thickness": 0.9,
+    "ease": 0.5,
 }  # fmt: skip
 
 Mlp = Callable[..., subprocess.CompletedProcess[str]]

@@ -32,7 +32,7 @@ def fresh(own_images: Callable[..., Path]) -> Callable[..., Trainer]:
         "optimizer": {"momentum": 0.9},
         "schedule": {"name": "cosine"},
         "regularisation": {"dropout": 0.2, "average": 0.5},
-        "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2]},
+        "distortion": {"rotation": 5, "elastic": [1, 2], "smoothness": [1, 2], "thickness": 0.5},
         "training": {"epochs": 2, "batch_size": 30},
     }
     config = from_dict(settings, "the test")
