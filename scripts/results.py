@@ -14,9 +14,9 @@ highest, and the 95 % Wilson interval of the median on 10,000 images. The errors
 are not pooled, because all seeds are tested on the same images. The published rate is read from the
 recipe's head.
 
-results/<name>.json is what `mlp eval --json` printed for several networks, or with `--average`.
-These have a table of their own. So do results/against/<name>.json, which are what `mlp compare
-RUN... --against RUN --json` printed.
+results/<name>.json is what `mlp eval --json` printed for several networks, or with `--average`, and
+results/against/<name>.json what `mlp compare RUN... --against RUN --json` printed. Each kind has a
+table of its own.
 
 results/validation/<group>/<run> holds the runs by which the recipes were chosen. The table of a
 group shows how each run differs from `base`, and its errors on the held-out images, averaged over
@@ -228,10 +228,8 @@ def flat(section: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return a configuration as dotted keys with their values as JSON."""
     found = {}
     for key, value in section.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = json.dumps(value)
+        is_section = isinstance(value, dict)
+        found |= flat(value, f"{prefix}{key}.") if is_section else {prefix + key: json.dumps(value)}
     return found
 
 
