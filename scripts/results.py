@@ -172,9 +172,8 @@ def scores_table() -> str:
         for checkpoint in score["checkpoint"].split(", "):
             *_, recipe, seed, _ = Path(checkpoint).parts
             seeds.setdefault(recipe, []).append(seed)
-        averaged = "–"
-        if (of := score.get("averaging")) is not None:
-            averaged = f"{of['distortions']}, {of['strength']:g}"
+        of = score.get("averaging")
+        averaged = f"{of['distortions']}, {of['strength']:g}" if of else "–"
         low, high = (100 * bound for bound in score["error_ci95"])
         rows.append(
             [
