@@ -69,7 +69,7 @@ def hold_out(labels: Pixels, config: Config, name: str) -> tuple[Rows, Rows]:
     is_left[validation] = False
     train = order[is_left[order]]
     if data.stratify:
-        spared = np.bincount(labels[train], minlength=len(classes))
+        spared = np.bincount(labels[train])
         train = _of_classes(train, labels, shares(spared, limit, spared))
     return np.sort(train[:limit]), np.sort(validation)
 
@@ -77,7 +77,7 @@ def hold_out(labels: Pixels, config: Config, name: str) -> tuple[Rows, Rows]:
 def _of_classes(order: Rows, labels: Pixels, counts: NDArray[np.int64]) -> Rows:
     """Return the first rows of each class in an order, as many as `counts` (c,) says."""
     by_class = order[np.argsort(labels[order], kind="stable")]
-    ends = np.cumsum(np.bincount(labels[order], minlength=len(counts)))[:-1]
+    ends = np.cumsum(np.bincount(labels[order]))[:-1]
     each = zip(np.split(by_class, ends), counts, strict=True)
     return np.concatenate([rows[:count] for rows, count in each])
 

@@ -114,7 +114,9 @@ def test_consecutive_images_of_all_classes_come_from_the_same_part_of_the_file()
         train, held_out = choose(labels, seed, validation=60, consecutive=True, limit=100)
         apart = np.diff([*held_out, held_out[0] + 300])
         assert np.count_nonzero(apart > 1) == 1
-        starts.add(int(held_out[(apart.argmax() + 1) % 60]))
+        start = int(held_out[(apart.argmax() + 1) % 60])
+        assert start == generator(seed, "consecutive").integers(300)
+        starts.add(start)
         assert np.diff(train).max() < 120  # of both sides of them
     assert len(starts) == 9
 
@@ -153,8 +155,8 @@ def test_another_seed_holds_out_and_trains_on_other_images() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"validation": 30}, "cannot hold out 30 images, because these images has 30 training"),
-        ({"validation": 28, "stratify": True}, "leaves one of each class. Give a number below 28"),
+        ({"validation": 30}, "because these images has 30 training images. Give a number below 30."),
+        ({"validation": 28, "stratify": True}, "data.stratify leaves one of each class. Give a number below 28"),
         ({"validation": 28, "consecutive": True}, "data.consecutive leaves one of each class."),
         ({"validation": 10, "limit": 21}, "cannot train on 21 images, because these images has 20"),
         ({"validation": 0, "limit": 31}, "Give a number up to 30, or null for all"),

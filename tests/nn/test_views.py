@@ -203,6 +203,20 @@ def test_a_view_does_not_depend_on_the_images_beside_it() -> None:
     np.testing.assert_allclose(together, alone, atol=1e-9)
 
 
+def test_each_view_has_its_own_scale_and_shift() -> None:
+    images = np.random.default_rng(0).random((3, 7, 5))
+    views = build_views(("raw", "upright"), (7, 5))
+    assert views is not None
+    x = np.empty((3, 70))
+    scale, shift = np.arange(1.0, 71), np.arange(70.0)
+    NUMPY.make_views(
+        views.views, images.reshape(3, -1), images.reshape(3, -1), x, scale, shift,
+        ViewBuffer.of(3, (7, 5), np.dtype("float64")),
+    )  # fmt: skip
+    plain = np.concatenate([images, view("upright", images)], axis=1).reshape(3, -1)
+    np.testing.assert_array_equal(x, plain * scale - shift)
+
+
 def test_raw_alone_needs_no_views() -> None:
     assert build_views(("raw",), (28, 28)) is None
     views = build_views(("raw", "upright", "width-16"), (28, 56))
