@@ -155,8 +155,8 @@ def test_another_seed_holds_out_and_trains_on_other_images() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"validation": 30}, "because these images has 30 training images. Give a number below 30."),
-        ({"validation": 28, "stratify": True}, "data.stratify leaves one of each class. Give a number below 28"),
+        ({"validation": 30}, "has 30 training images. Give a number below 30."),
+        ({"validation": 28, "stratify": True}, "data.stratify leaves one of each class. Give a"),
         ({"validation": 28, "consecutive": True}, "data.consecutive leaves one of each class."),
         ({"validation": 10, "limit": 21}, "cannot train on 21 images, because these images has 20"),
         ({"validation": 0, "limit": 31}, "Give a number up to 30, or null for all"),
