@@ -82,7 +82,8 @@ def test_a_training(columns: int, folder: Path) -> None:
 @pytest.mark.serial
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_an_interrupted_training_and_its_continuation(columns: int, folder: Path) -> None:
-    many = ("--set", "training.epochs=500", "--set", "training.batch_size=32", "--out", "runs/a")
+    # Small minibatches: an epoch must not end between the bar and the signal.
+    many = ("--set", "training.epochs=500", "--set", "training.batch_size=1", "--out", "runs/a")
     stopped = stopped_training(columns, folder, ["train", "small.yaml", *many])
     assert stopped.returncode == -signal.SIGINT
     bars = [line for line in re.split("[\r\n]", stopped.written) if "%|" in line]
