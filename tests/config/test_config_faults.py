@@ -75,15 +75,9 @@ NAMES = {
     "schedule.name": "cosine",
 }
 BOOLEANS = [
-    "data.consecutive",
-    "logging.tensorboard",
-    "data.download",
-    "data.stratify",
-    "data.test",
-    "model.batch_norm",
-    "model.clean_statistics",
-    "optimizer.nesterov",
-]
+    "logging.tensorboard", "data.consecutive", "data.download", "data.stratify", "data.test",
+    "model.batch_norm", "model.clean_statistics", "optimizer.nesterov",
+]  # fmt: skip
 RANGES = ["distortion.elastic", "distortion.smoothness"]
 NULLABLE = ["training.patience", "data.limit", "data.path", "data.fallback", "model.init"]
 CHOSEN = {

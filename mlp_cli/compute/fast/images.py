@@ -61,11 +61,10 @@ def _moved(pixel, left, right, upper, lower, amount):
     """
     real = type(amount)
     sign = real(1) if amount > 0 else real(-1)
-    p, a, b = sign * real(pixel), sign * real(left), sign * real(right)
-    c, d = sign * real(upper), sign * real(lower)
-    a, c = a if a > b else b, c if c > d else d
-    a = a if a > c else c
-    return sign * p + amount * ((a if a > p else p) - p)
+    p = brightest = sign * real(pixel)
+    for near in (left, right, upper, lower):
+        brightest = max(brightest, sign * real(near))
+    return sign * p + amount * (brightest - p)
 
 
 @jit
