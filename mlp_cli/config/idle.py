@@ -25,6 +25,7 @@ def idle_keys(config: Config) -> list[str]:
             not config.model.hidden,
             [
                 "model.batch_norm",
+                "model.window",
                 *(f"regularisation.{x}" for x in ("dropout", "noise", "max_norm")),
             ],
             "model.hidden is [], so there is no hidden layer",

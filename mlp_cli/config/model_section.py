@@ -90,6 +90,14 @@ class ModelConfig(Section):
         "glorot_uniform otherwise.",
     )
 
+    window: Annotated[float, Field(ge=0.5, le=1000)] | None = Field(
+        None,
+        description="Standard deviation σ, in pixels, of a Gaussian window on the initial weights "
+        "of each neuron in the first hidden layer: they fade with the distance from a random place "
+        "in the middle of the image. Training then changes all weights, as without a window. null "
+        "for no window.",
+    )
+
     @field_validator("negative_slope")
     @classmethod
     def _resolved_slope(cls, slope: float | None, info: ValidationInfo) -> float | None:

@@ -35,7 +35,7 @@ from mlp_cli.training.build import build_network, build_regularisers
 TOLERANCE = {"loop": 1e-10, "tiling": 1e-10, "differences": 1e-6}
 TILING_BYTES = 256_000_000
 LARGEST_BATCH = 1024  # examples; a larger batch proves no more and takes the loop minutes
-MNIST_PIXELS, MNIST_CLASSES = 784, 10
+MNIST_SHAPE, MNIST_CLASSES = (28, 28), 10
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
 
     The constants of a decoder's combinators are drawn, because most of its gradient is 0 at first.
 
-    The engine is the one that `train` would use. The number of pixels is MNIST's, or that of the
+    The engine is the one that `train` would use. The size of the images is MNIST's, or that of the
     files in `data.path`, and each view has so many inputs. No other data are read.
 
     Raises
@@ -114,11 +114,11 @@ def check_gradient(config: Config, engine: Engine) -> GradientCheck:
     DataError
         If the files in `data.path` are missing or malformed.
     """
-    pixels, classes = MNIST_PIXELS, MNIST_CLASSES
+    image_shape, classes = MNIST_SHAPE, MNIST_CLASSES
     if config.data.path is not None:
         dataset = load_dataset(config, Path(config.data.path))
-        pixels, classes = dataset.inputs, dataset.classes
-    network = build_network(config, pixels, classes, "float64")
+        image_shape, classes = dataset.image_shape, dataset.classes
+    network = build_network(config, image_shape, classes, "float64")
     random = generator(config.seed, "gradcheck")
     for A in network.parameter_views.combinators:
         A += 0.3 * random.standard_normal(A.shape)  # at first, it hears nothing from above

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mlp_cli.compute.engine import Engine
@@ -28,12 +30,16 @@ from mlp_cli.nn.network import Network, owned_slices
 from mlp_cli.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp, UpdateRule
 from mlp_cli.nn.rng import generator
 from mlp_cli.nn.schedules import Schedule
+from mlp_cli.nn.windows import put_windows
 from mlp_cli.training.steps import Regularisers
 from mlp_cli.training.trainer import Plan, Trainer
 
 
-def build_network(config: Config, pixels: int, classes: int, dtype: str) -> Network:
-    """Build the network for images of so many pixels, and draw its initial weights."""
+def build_network(
+    config: Config, image_shape: tuple[int, int], classes: int, dtype: str
+) -> Network:
+    """Build the network for images of (height, width), and draw its initial weights."""
+    pixels = math.prod(image_shape)
     network = Network(
         (pixels * len(config.data.views), *config.model.hidden, classes),
         config.model.activation,
@@ -45,6 +51,9 @@ def build_network(config: Config, pixels: int, classes: int, dtype: str) -> Netw
     )
     assert config.model.init is not None  # resolved when the configuration was read
     network.initialise(config.model.init, generator(config.seed, "initialise"))
+    if config.model.window is not None and config.model.hidden:
+        places = generator(config.seed, "window")
+        put_windows(network.weights[0], image_shape, config.model.window, places)
     return network
 
 
@@ -91,7 +100,7 @@ def build_shape(config: ScheduleConfig) -> schedules.Shape:
 
 def build_trainer(config: Config, dataset: Dataset, engine: Engine) -> Trainer:
     """Build the network, its optimizer and its schedule, and the trainer that owns all three."""
-    network = build_network(config, dataset.inputs, dataset.classes, config.training.dtype)
+    network = build_network(config, dataset.image_shape, dataset.classes, config.training.dtype)
     optimizer = Optimizer(
         build_rule(config.optimizer),
         network.parameters,

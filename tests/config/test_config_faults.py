@@ -33,6 +33,7 @@ INTEGERS = {
 }
 # Values just outside and just inside the range of each key.
 NUMBERS = {
+    "model.window": (["0.4", "-1", "1001"], ["0.5", "1000"]),
     "model.decoder": (["0", "-1", "1000001"], ["1e-9", "1000000"]),
     "model.negative_slope": (["-1e-9", "1", "-.01"], ["0", "0.2", "0.999"]),
     "optimizer.learning_rate": (["0", "-0.1", "1.1e38"], ["1e-300", "1e38", "1"]),

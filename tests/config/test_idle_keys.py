@@ -23,6 +23,7 @@ CASES = [
     (FLAT, "regularisation.noise", 0.5, "model.hidden is []"),
     (FLAT, "regularisation.max_norm", 0.1, "model.hidden is []"),
     (FLAT, "model.batch_norm", True, "model.hidden is []"),
+    (FLAT, "model.window", 2, "model.hidden is []"),
     ({}, "distortion.smoothness", [2, 3], "the other keys of distortion"),
     ({}, "distortion.ease", 0.5, "the other keys of distortion"),
     ({}, "distortion.eased", 0.5, "the other keys of distortion"),
