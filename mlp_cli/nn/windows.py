@@ -18,6 +18,7 @@ import numpy as np
 from mlp_cli.nn.buffers import Array, Numbers
 
 MARGIN = 1 / 7  # of height and width, at each side: MNIST's digits do not lie there
+FAINT = 1e-30  # below, weights would be subnormal numbers, which are slow
 
 
 def put_windows(
@@ -42,6 +43,7 @@ def put_windows(
     down, across = (_fade(size, c, deviation) for size, c in zip(image_shape, centres, strict=True))
     window = down[:, :, np.newaxis] * across[:, np.newaxis, :]
     window /= np.sqrt(np.square(window).mean(axis=(1, 2), keepdims=True))
+    window[window < FAINT] = 0
     views = W.reshape(m, -1, *image_shape)
     views *= window[:, np.newaxis].astype(W.dtype)
 

@@ -34,6 +34,13 @@ def test_each_weight_is_multiplied_by_its_window_pixel_by_pixel() -> None:
         np.testing.assert_allclose(row, expected / scale, rtol=1e-9)
 
 
+@pytest.mark.parametrize("deviation", [0.5, 1])
+def test_no_weight_is_a_subnormal_number(deviation: float) -> None:
+    sizes = abs(windows_of(deviation).astype("float32"))
+    assert np.count_nonzero(sizes == 0) > 0
+    assert sizes[sizes > 0].min() > 1e6 * np.finfo("float32").tiny
+
+
 @pytest.mark.parametrize("deviation", [0.5, 2, 1000])
 def test_windows_keep_the_expected_norm(deviation: float) -> None:
     np.testing.assert_allclose(np.square(windows_of(deviation)).mean(axis=1), 1)
