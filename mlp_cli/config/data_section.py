@@ -49,8 +49,8 @@ class DataConfig(Section):
     consecutive: bool = Field(
         False,
         description="Whether the held-out images of each class follow one another in the file. "
-        "Then few of MNIST's writers are in both parts, so scores on held-out images are more "
-        "like those on the test set.",
+        "Then few of MNIST's writers are in both parts. The test set, too, is of writers that are "
+        "not in the training set.",
     )
     limit: int | None = Field(
         None,

@@ -49,7 +49,7 @@ def test_pages_and_recipes_hold_the_results_of_the_runs(results: ModuleType) -> 
 
 
 def test_the_readme_holds_the_results_of_the_runs(results: ModuleType) -> None:
-    pattern = r"([\d.]+) % after (\d+)\sminutes[^(]*\(`([\w-]+)`\)"
+    pattern = r"([\d.]+) % after (\d+)\sminutes?[^(]*\(`([\w-]+)`\)"
     found = re.findall(pattern, README.read_text())
     assert len(found) == 4
     for error, minutes, recipe in found:
