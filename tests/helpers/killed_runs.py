@@ -47,9 +47,11 @@ CONFIGURATIONS = {
 }  # fmt: skip
 NAMES = sorted(CONFIGURATIONS)
 
+# As `mlp` does before it imports NumPy. With two threads, BLAS gives other bits.
+HOLD_BLAS = "import os; from mlp_cli.compute.select import hold_blas; hold_blas(os.environ);"
 # As `mlp`, but it saves almost all the time, also within epochs: every second kill hits a save.
 BUSY = (
-    "import sys, mlp_cli.runs.saver as s; s.SHARE, s.LONGEST = 1, 0.02;"
+    f"{HOLD_BLAS} import sys, mlp_cli.runs.saver as s; s.SHARE, s.LONGEST = 1, 0.02;"
     "from mlp_cli.__main__ import main; sys.argv[0] = 'mlp'; main()"
 )
 CALM = "from mlp_cli.__main__ import main; main()"

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from helpers.drawing import draw_config
+from helpers.killed_runs import HOLD_BLAS
 from helpers.networks import KERNELS
 from helpers.own_images import write_own_images
 from helpers.proofs import Proof
@@ -33,7 +34,7 @@ DIVERGED = 6
 
 CALM = "from mlp_cli.__main__ import main; main()"
 # As `mlp`, but it saves after every chunk.
-BUSY = f"import mlp_cli.runs.saver as s; s.SHARE = s.LONGEST = 0; {CALM}"
+BUSY = f"{HOLD_BLAS} import mlp_cli.runs.saver as s; s.SHARE = s.LONGEST = 0; {CALM}"
 
 
 @pytest.fixture(scope="module")
