@@ -1,8 +1,7 @@
 """First weights that fade with the distance from a place in the image: a window for each neuron.
 
-A fully connected layer does not know which pixels are neighbours. If its neurons start with weights
-from all over the image, few of them become local filters in the end. With a window, they start as
-local filters, and training may move every weight as otherwise:
+A fully connected layer does not know which pixels are neighbours, and has to learn it. With a
+window, its neurons start as local filters, and training may move every weight as otherwise:
 
     w_ij ← s_i w_ij exp(−‖r_j − c_i‖² / 2σ²)
 
