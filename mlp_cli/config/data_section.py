@@ -16,8 +16,9 @@ Scaling = Literal["unit", "standard"]
 ViewName = Annotated[
     str,
     Field(
-        pattern="^(raw|upright|width-([89]|1[0-9]|2[0-8]))$",
-        description="raw, upright or width-N with N from 8 to 28",
+        pattern="^(raw|(upright-)?(rising|falling)|upright|width-([89]|1[0-9]|2[0-8]))$",
+        description="raw, rising, falling, upright, upright-rising, upright-falling or width-N "
+        "with N from 8 to 28",
     ),
 ]
 
@@ -83,9 +84,11 @@ class DataConfig(Section):
     ] = Field(
         ("raw",),
         description="What the network sees of each image, side by side, after its distortion. raw: "
-        "the image itself. upright: without its slant (LeCun et al., 1998). width-N: upright, with "
-        "its box scaled to N pixels wide and 20 high (Meier et al., 2011), or in proportion if "
-        "images are not 28 × 28.",
+        "the image itself. rising and falling: its edges, where it gets brighter and where it gets "
+        "darker (Liu et al., 2003). upright: without its slant (LeCun et al., 1998), and "
+        "upright-rising and upright-falling the edges of that. width-N: upright, with its box "
+        "scaled to N pixels wide and 20 high (Meier et al., 2011), or in proportion if images are "
+        "not 28 × 28.",
     )
 
     @field_validator("views")

@@ -17,6 +17,7 @@ from mlp_cli.nn.ops import Ops
 from mlp_cli.nn.views import View, ViewBuffer
 
 SIDE, HEIGHT = 28, 20  # of MNIST's images, and of the digits in them
+EDGES = {"rising": 1, "falling": -1}
 
 # Writes some of the images that are read to an array (n, pixels), with a scale and a shift.
 ReadImages = Callable[[slice, Array, Array, Array], None]
@@ -41,10 +42,10 @@ def build_views(names: Sequence[str], shape: tuple[int, int]) -> Views | None:
 
 
 def _view(name: str, shape: tuple[int, int]) -> View:
-    _, _, width = name.partition("-")
-    if not width:
-        return View(name == "upright")
-    return View(True, HEIGHT * shape[0] / SIDE, int(width) * shape[1] / SIDE)
+    first, _, last = name.partition("-")
+    if first == "width":
+        return View(True, HEIGHT * shape[0] / SIDE, int(last) * shape[1] / SIDE)
+    return View(first == "upright", edges=EDGES.get(last or first, 0))
 
 
 class Viewer:

@@ -8,6 +8,7 @@ normal         the tail of the normal distribution, which gelu needs
 optimizers     the update rules, and the optimizer that applies them
 schedules      the learning rate of each update
 ops            the operations of a step, as NumPy does them; image_ops those of images
+views, edges   what a network may see of an image; resampling and strokes change its pixels
 buffers        types of arrays, and buffers that go together
 splitmix       random bits as a function of place and key
 """

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlp_cli.nn.buffers import Array, Bits, Field, Pixels, Rows, Warp
-from mlp_cli.nn.resampling import interpolate, place_pixels
+from mlp_cli.nn.edges import find_edges
+from mlp_cli.nn.resampling import interpolate, place_pixels, scale_pixels
 from mlp_cli.nn.splitmix import GOLDEN, mix
 from mlp_cli.nn.strokes import change_thickness
 from mlp_cli.nn.views import View, ViewBuffer, find_maps, find_moments
@@ -36,9 +37,7 @@ class ImageOps:
         # mode="clip" writes straight into `out`; the default mode goes through a copy.
         np.take(images, rows, axis=0, out=s, mode="clip")
         np.copyto(x, s)  # a cast in a pass of its own: inside `multiply` it is buffered
-        np.multiply(x, scale, out=x)
-        if shift.any():
-            np.subtract(x, shift, out=x)
+        scale_pixels(x, x, scale, shift)
 
     def look_up(
         self, labels: Pixels, rows: Rows, found: Pixels, one_hot: Array, y: Array, s: Rows
@@ -95,7 +94,7 @@ class ImageOps:
                 out=move,
             )
             np.add(out, move, out=out)
-        interpolate(s, (height, width), x, scale, shift)
+        scale_pixels(interpolate(s, (height, width)), x, scale, shift)
 
     def make_views(
         self,
@@ -118,13 +117,11 @@ class ImageOps:
         np.copyto(s.warp.padded[:, 1 : shape[0] + 1, 1 : shape[1] + 1], whole)
         find_moments(source, s)
         for number, view in enumerate(views):
-            part = slice(number * n, (number + 1) * n)
-            out, times, less = x[:, part], scale[part], shift[part]
+            part, seen = slice(number * n, (number + 1) * n), source
             if view.is_upright:
                 find_maps(view, shape, s)
                 place_pixels(s.maps, shape, s.warp)
-                interpolate(s.warp, shape, out, times, less)
-            else:
-                np.multiply(source, times, out=out)
-                if less.any():
-                    np.subtract(out, less, out=out)
+                seen = interpolate(s.warp, shape)
+            if view.edges:
+                seen = find_edges(view.edges, seen, s.edges)
+            scale_pixels(seen, x[:, part], scale[part], shift[part])

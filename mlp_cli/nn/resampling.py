@@ -19,8 +19,8 @@ def place_pixels(maps: Array, shape: tuple[int, int], s: Warp) -> None:
         np.add(place, (size - 1) / 2, out=place)
 
 
-def interpolate(s: Warp, shape: tuple[int, int], x: Array, scale: Array, shift: Array) -> None:
-    """Write each pixel's value at its place, times `scale` and minus `shift`, to x (k, n).
+def interpolate(s: Warp, shape: tuple[int, int]) -> Array:
+    """Return each pixel's value at its place (k, n), in one of the buffers of `s`.
 
     The images are in `s.padded`, and the places (k, n) in `s.places`, which are lost.
     """
@@ -47,6 +47,11 @@ def interpolate(s: Warp, shape: tuple[int, int], x: Array, scale: Array, shift: 
         np.subtract(high, low, out=high)
         np.multiply(high, share, out=high)
         np.add(low, high, out=low)
-    np.multiply(upper, scale, out=x)
+    return upper
+
+
+def scale_pixels(pixels: Array, x: Array, scale: Array, shift: Array) -> None:
+    """Write pixels (k, n), times `scale` and minus `shift`, to x (k, n)."""
+    np.multiply(pixels, scale, out=x)
     if shift.any():
         np.subtract(x, shift, out=x)

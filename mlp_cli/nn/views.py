@@ -13,9 +13,10 @@ scaled to a fixed size, narrow and wide digits look alike: Meier, Cireşan, Gamb
 Schmidhuber, "Better Digit Recognition with a Committee of Simple Neural Nets", 2011. The box then
 lies in the middle of the image.
 
-A view is taken from the image in one step, by the affine map of `find_maps`, with bilinear
+Such a view is taken from the image in one step, by the affine map of `find_maps`, with bilinear
 interpolation. Outside an image all is black. Places count from the middle of an image, so the
-pixel (i, j) of (height, width) is at (i − (height − 1) / 2, j − (width − 1) / 2).
+pixel (i, j) of (height, width) is at (i − (height − 1) / 2, j − (width − 1) / 2). A view may show
+edges in place of brightness (`edges`).
 
 Moments and boxes are computed in float64 in any training, so that they depend on the pixels alone.
 """
@@ -27,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_cli.nn.buffers import Array, Flags, Numbers, Warp
+from mlp_cli.nn.edges import EdgeBuffer
 
 # An image that varies less from row to row, in pixels², has no slant: it is a row, or black.
 LEAST_VARIANCE = 1e-6
@@ -36,11 +38,16 @@ FAR = 1e30  # beyond every place
 
 
 class View(NamedTuple):
-    """A view: whether the slant is removed, and the size of the box in pixels, 0 if it stays."""
+    """A view: whether the slant is removed, the size of the box in pixels, and its edges.
+
+    A size of 0 leaves the box as it is. `edges` is 1 if the view shows rising edges, −1 if it shows
+    falling ones, and 0 if it shows brightness.
+    """
 
     is_upright: bool
     height: float = 0.0
     width: float = 0.0
+    edges: int = 0
 
 
 class ViewBuffer(NamedTuple):
@@ -48,7 +55,8 @@ class ViewBuffer(NamedTuple):
 
     `grid` (n, 5) holds 1, i, j, i² and ij of each pixel, for the moments (k, 5). `pixels` (k, n)
     are the images in float64, `reach` and `places` (k, n) and `is_lit` (k, n) are scratch, and
-    `maps` (k, 6) are those of `find_maps`. With `warp` the images are resampled.
+    `maps` (k, 6) are those of `find_maps`. With `warp` the images are resampled, and with `edges`
+    their edges are found.
     """
 
     grid: Numbers
@@ -59,6 +67,7 @@ class ViewBuffer(NamedTuple):
     is_lit: Flags
     maps: Array
     warp: Warp
+    edges: EdgeBuffer
 
     @classmethod
     def of(cls, k: int, shape: tuple[int, int], dtype: np.dtype[np.floating]) -> ViewBuffer:
@@ -77,6 +86,7 @@ class ViewBuffer(NamedTuple):
             np.empty((k, len(grid)), np.bool_),
             np.empty((k, 6), dtype),
             Warp.of(k, shape, dtype),
+            EdgeBuffer.of(k, shape, dtype),
         )
 
 

@@ -23,7 +23,7 @@ from mlp_cli.nn.views import ViewBuffer
 from mlp_cli.training.build import build_trainer
 from mlp_cli.training.trainer import Trainer
 
-NAMES = ("upright", "raw", "width-8", "width-28")
+NAMES = ("upright", "raw", "width-8", "width-28", "rising", "upright-falling")
 EVERYTHING = {
     "distortion": {"rotation": 15, "shear": 0.3, "elastic": [3, 9], "thickness": 0.5},
     "regularisation": {"input_dropout": 0.1, "input_noise": 0.1, "dropout": 0.1},
@@ -96,7 +96,8 @@ def test_a_training_with_views_agrees_within_rounding(
 ) -> None:
     found = []
     for kernels in (NumPyKernels(), FastKernels()):
-        training = trainer(kernels, threads, ["raw", "upright", "width-16"], **sections)
+        views = ["raw", "upright", "width-16", "falling", "upright-rising"]
+        training = trainer(kernels, threads, views, **sections)
         metrics = training.train_epoch(lambda loss: False)
         assert metrics is not None and metrics.val_loss is not None
         found.append([*training.network.parameters, metrics.train_loss, metrics.val_loss])
@@ -110,7 +111,7 @@ def test_the_zeros_of_views_are_skipped(distortion: dict[str, float], threads: i
     for kernels in (NumPyKernels(), FastKernels()):
         # The last minibatch has two images, and one of three workers has none.
         training = trainer(
-            kernels, threads, ["raw", "upright"], "float32", 20,
+            kernels, threads, ["raw", "upright", "rising"], "float32", 20,
             distortion=distortion, model={"hidden": [96]}, optimizer=GENTLE,
         )  # fmt: skip
         training.train_epoch(lambda loss: False)

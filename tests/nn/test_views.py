@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlp_cli.data.views import build_views
+from mlp_cli.nn.edges import EdgeBuffer, find_edges
 from mlp_cli.nn.ops import NUMPY
 from mlp_cli.nn.views import LARGEST_SCALE, ViewBuffer
 
@@ -171,6 +172,18 @@ def test_odd_images_give_finite_views(shape: tuple[int, int], name: str, dtype: 
     assert found[1].any() or name != "upright"
 
 
+@settings(max_examples=20)
+@given(seeds, shapes)
+def test_edges_of_an_upright_image_are_those_of_its_view(seed: int, shape: tuple[int, int]) -> None:
+    images = np.stack([blot(seed, shape), blot(seed + 1, shape)])
+    upright = view("upright", images)
+    buffer = EdgeBuffer.of(2, shape, np.dtype("float64"))
+    for name, sign in (("rising", 1), ("falling", -1)):
+        for found, of in ((view(name, images), images), (view(f"upright-{name}", images), upright)):
+            expected = find_edges(sign, of.reshape(2, -1), buffer).reshape(of.shape)
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_a_dot_grows_to_at_most_8_times_its_size() -> None:
     image = np.zeros((1, 28, 28))
     image[0, 3, 20] = 255
@@ -219,7 +232,10 @@ def test_each_view_has_its_own_scale_and_shift() -> None:
 
 def test_raw_alone_needs_no_views() -> None:
     assert build_views(("raw",), (28, 28)) is None
-    views = build_views(("raw", "upright", "width-16"), (28, 56))
+    names = ("raw", "upright", "width-16", "rising", "upright-falling")
+    views = build_views(names, (28, 56))
     assert views is not None
-    assert [*map(tuple, views.views)] == [(False, 0, 0), (True, 0, 0), (True, 20, 32)]
+    assert [*map(tuple, views.views)] == [
+        (False, 0, 0, 0), (True, 0, 0, 0), (True, 20, 32, 0), (False, 0, 0, 1), (True, 0, 0, -1),
+    ]  # fmt: skip
     assert math.prod(views.shape) == 28 * 56

@@ -6,11 +6,11 @@ makes programs of them: `fuse_updates` makes a gradient and its update one line,
 out the zeros of the first layer, and `skip_hidden` those of ReLU (both by `panels`). Where threads
 would wait in vain, `alone` has one of them run the lines of all. `interpreter` runs the lines, with
 the loops of `activations` (for which `smooth` has the longer functions), `layers`, `images`,
-`views`, `randomness` and `updates`, those without zeros of `first_layer` and `hidden_layers`, and
-the products of `products` (in `tiles`), or of a BLAS (`gemm`). `tiling` says how products are cut
-to the processor, and `vectors` what a register holds. `kernels` puts them together. Numba compiles
-the interpreter (`compiling`), once on a machine; later processes load the code that was kept
-(`cache`) by LLVM alone (`machine_code`).
+`views` (and `edges`), `randomness` and `updates`, those without zeros of `first_layer` and
+`hidden_layers`, and the products of `products` (in `tiles`), or of a BLAS (`gemm`). `tiling` says
+how products are cut to the processor, and `vectors` what a register holds. `kernels` puts them
+together. Numba compiles the interpreter (`compiling`), once on a machine; later processes load the
+code that was kept (`cache`) by LLVM alone (`machine_code`).
 
 What NumPy does in several passes over an array is one loop here: a bias with its activation, the
 softmax with its error, the whole of Adam. Apart from rounding, nothing may depend on which of the

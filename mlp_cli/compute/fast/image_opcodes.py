@@ -80,7 +80,7 @@ class ResampleImages(NamedTuple):
 class MakeView(NamedTuple):
     """x (count, height · width), rows `stride` apart, from source (count, height · width).
 
-    Constants: height and width of the box, 0 if it is not scaled.
+    Constants: height and width of the box, 0 if it is not scaled, and `edges` of a view.
     """
 
     source: Operand
@@ -88,6 +88,8 @@ class MakeView(NamedTuple):
     scale: Operand
     shift: Operand
     padded: Operand
+    planes: Operand
+    lines: Operand
     count: Operand
     height: Operand
     width: Operand

@@ -106,12 +106,13 @@ class ImageRecorder(Writer, ImageOps):
         """Record the making of views."""
         assert source.flags.c_contiguous and x.strides[1] == x.itemsize
         padded, (count, n) = s.warp.padded, source.shape
+        scratch = padded, s.edges.planes, s.edges.lines
         height, width = padded.shape[1] - 3, padded.shape[2] - 3
-        for number, (is_upright, *box) in enumerate(views):
+        for number, (is_upright, *constants) in enumerate(views):
             part = slice(number * n, (number + 1) * n)
-            operands = source, x[:, part], scale[part], shift[part], padded
+            operands = source, x[:, part], scale[part], shift[part], *scratch
             sizes = count, height, width, x.shape[1], is_upright
-            self.write(MakeView(*operands, *sizes), *box)
+            self.write(MakeView(*operands, *sizes), *constants)
         self._note_inputs(x, -shift, images)
 
     def forget_inputs(self, z: Array) -> None:

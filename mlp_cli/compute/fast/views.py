@@ -1,11 +1,13 @@
-"""Loops that make a view of each image: its slant removed, and its box scaled (`nn.views`)."""
+"""Loops that make a view of each image: upright, with its box scaled, its edges (`nn.views`)."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
+from mlp_cli.compute.fast.edges import find_edges, frame
 from mlp_cli.compute.fast.intrinsics import jit, part, pointer
+from mlp_cli.nn.edges import MARGIN
 from mlp_cli.nn.views import FAR, LARGEST_SCALE, LEAST_VARIANCE, LIT
 
 _LIT, _FAR, _SMALLEST = float(LIT), FAR, 1 / LARGEST_SCALE
@@ -59,14 +61,12 @@ def _find_box(image, height, width, centre, lean, brightest):
 
 
 @jit
-def _resample(image, maps, out, scale, shift, padded, height, width):
-    """Write each pixel of an image from where the map takes it, scaled."""
+def _resample(image, maps, out, padded, height, width):
+    """Write each pixel of an image from where the map takes it."""
     down, lean_down, across, t_i, t_j = maps
     real, line = image.dtype.type, width + 3
     one = real(1)
-    for i in range(height):
-        inner = padded[(i + 1) * line + 1 :][:width]
-        inner[:] = image[i * width :][:width]
+    frame(image, padded, height, width)
     middle_i, middle_j = real((height - 1) / 2), real((width - 1) / 2)
     for i in range(height):
         y = real(i) - middle_i
@@ -74,11 +74,7 @@ def _resample(image, maps, out, scale, shift, padded, height, width):
         p = np.int32(u)
         u -= real(p)
         start = real(lean_down) * y + real(t_j) + middle_j
-        row, times, less = (
-            out[i * width :][:width],
-            scale[i * width :][:width],
-            shift[i * width :][:width],
-        )
+        row = out[i * width :][:width]
         upper, lower = padded[p * line :][:line], padded[(p + 1) * line :][:line]
         for j in range(width):
             v = start + real(across) * (real(j) - middle_j)
@@ -87,32 +83,40 @@ def _resample(image, maps, out, scale, shift, padded, height, width):
             v -= real(q)
             above = upper[q] + v * (upper[q + 1] - upper[q])
             below = lower[q] + v * (lower[q + 1] - lower[q])
-            row[j] = (above + u * (below - above)) * times[j] - less[j]
+            row[j] = above + u * (below - above)
+
+
+@jit
+def _find_map(image, height, width, box_height, box_width):
+    """Return the numbers of an affine map that are not 0 (`nn.views.find_maps`)."""
+    centre, lean, brightest = _find_lean(image, height, width)
+    top = bottom = left = right = 0.0
+    down = across = 1.0
+    if box_height > 0:
+        top, bottom, left, right = _find_box(image, height, width, centre, lean, brightest)
+        down = max((bottom - top) / box_height, _SMALLEST)
+        across = max((right - left) / box_width, _SMALLEST)
+    middle = (top + bottom) / 2
+    return down, lean * down, across, middle, (left + right) / 2 + lean * (middle - centre)
 
 
 @jit
 def _make_view(
-    source, x, scale, shift, padded, height, width, stride, is_upright, box_height, box_width
+    source, x, scale, shift, padded, planes, lines, height, width, stride, is_upright, constants
 ):
     """Write a view of each image of `source`, scaled, to x, whose rows are `stride` apart."""
     pixels = height * width
     for k in range(len(source) // pixels):
-        image, out = source[k * pixels :][:pixels], x[k * stride :][:pixels]
-        if not is_upright:
-            for j in range(pixels):
-                out[j] = image[j] * scale[j] - shift[j]
-            continue
-        centre, lean, brightest = _find_lean(image, height, width)
-        top = bottom = left = right = 0.0
-        down = across = 1.0
-        if box_height > 0:
-            top, bottom, left, right = _find_box(image, height, width, centre, lean, brightest)
-            down = max((bottom - top) / box_height, _SMALLEST)
-            across = max((right - left) / box_width, _SMALLEST)
-        middle = (top + bottom) / 2
-        t_j = (left + right) / 2 + lean * (middle - centre)
-        maps = down, lean * down, across, middle, t_j
-        _resample(image, maps, out, scale, shift, padded, height, width)
+        seen, out = source[k * pixels :][:pixels], x[k * stride :][:pixels]
+        if is_upright:
+            maps = _find_map(seen, height, width, constants[0], constants[1])
+            _resample(seen, maps, out, padded, height, width)
+            seen = out
+        if constants[2] != 0:
+            find_edges(constants[2], seen, out, padded, planes, lines, height, width)
+            seen = out
+        for j in range(pixels):
+            out[j] = seen[j] * scale[j] - shift[j]
 
 
 @part
@@ -126,5 +130,9 @@ def make_view(like, line, at, constants):
         numba.carray(pointer(line[at.scale]), pixels, real),
         numba.carray(pointer(line[at.shift]), pixels, real),
         numba.carray(pointer(line[at.padded]), (height + 3) * (width + 3), real),
-        height, width, stride, line[at.is_upright], constants[0], constants[1],
+        numba.carray(
+            pointer(line[at.planes]), 4 * (height + 2 * MARGIN) * (width + 2 * MARGIN), real
+        ),
+        numba.carray(pointer(line[at.lines]), 2 * (width + 2 * MARGIN), real),
+        height, width, stride, line[at.is_upright], constants,
     )  # fmt: skip
