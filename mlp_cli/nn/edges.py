@@ -22,8 +22,13 @@ pixels as the image:
      0°   45°       at even i, and
     90°  135°       at odd i
 
-What it shows of z is 3 z / (1 + 2 z / 255). That is 0 at 0 and 255, or white, at 255, and makes
-faint edges count for more.
+What it shows of z, with 255 as white, is
+
+    3 u / (1 + 2 u / 255)    u = [z − 4]
+
+so that weak edges count for more than by z, and the weakest for nothing: the smoothing leaves faint
+traces all around a stroke, and without them twice as many pixels are black. The first layer can
+leave those out.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ from mlp_cli.nn.buffers import Array
 RISE, TRIANGLE = (-0.5, 0.0, 0.5), (0.5, 1.0, 0.5)  # Sobel's operator is their outer product
 SMOOTHING = tuple(weight / 16 for weight in (1, 4, 6, 4, 1))
 MARGIN = len(SMOOTHING) // 2
-WHITE = 255
+WHITE, FAINT = 255, 4
 
 
 class Bands(NamedTuple):
@@ -105,6 +110,8 @@ def find_edges(sign: int, images: Array, s: EdgeBuffer) -> Array:
         np.matmul(s.strength, s.across.smoothing[j::2].T, out=rows)
         smooth = np.matmul(s.down.smoothing[i::2], rows, out=_start(s.strength, part.shape))
         np.copyto(part, smooth)
+    np.subtract(s.z, FAINT, out=s.z)
+    np.maximum(s.z, 0, out=s.z)
     np.multiply(s.z, 2 / WHITE, out=s.s)
     np.add(s.s, 1, out=s.s)
     np.multiply(s.z, 3, out=s.z)

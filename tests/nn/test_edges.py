@@ -26,11 +26,10 @@ def strengths(g_i: float, g_j: float) -> list[float]:
     """Return the lengths of the two vectors that g is the sum of, in eight directions."""
     angle = math.atan2(g_i, g_j) % (2 * math.pi)
     first = int(angle // (math.pi / 4)) % 8
-    theta = first * math.pi / 4
-    axes = np.array([[math.cos(at), math.sin(at)] for at in (theta, theta + math.pi / 4)])
-    lengths = np.linalg.solve(axes.T, [g_j, g_i])
-    found = [0.0] * 8
-    found[first], found[(first + 1) % 8] = lengths
+    within, length = angle - first * math.pi / 4, math.hypot(g_i, g_j)
+    found = [0.0] * 8  # by the law of sines, in the triangle of g and the two vectors
+    found[first] = length * math.sin(math.pi / 4 - within) / math.sin(math.pi / 4)
+    found[(first + 1) % 8] = length * math.sin(within) / math.sin(math.pi / 4)
     return found
 
 
@@ -48,8 +47,8 @@ def plain_edges(sign: int, image: np.ndarray) -> np.ndarray:
     weights = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
     for i, j in np.ndindex(image.shape):
         direction = 2 * (i % 2) + j % 2 + (0 if sign == 1 else 4)
-        z = (weights * planes[direction, i : i + 5, j : j + 5]).sum()
-        out[i, j] = 3 * z / (1 + 2 * z / 255)
+        u = max((weights * planes[direction, i : i + 5, j : j + 5]).sum() - 4, 0)
+        out[i, j] = 3 * u / (1 + 2 * u / 255)
     return out
 
 
@@ -80,8 +79,8 @@ def test_an_edge_shows_in_its_own_direction_alone() -> None:
     image = np.zeros((1, 20, 20))
     image[:, :, 10:] = 255  # it gets brighter to the right, and darker behind its last column
     rising, falling = (edges(sign, image)[0, 5:15, :17] for sign in (1, -1))
-    z = 255 * 10 / 16  # two neighbours have the whole rise, and weights of 6 and 4
-    assert rising[1, 10] == pytest.approx(3 * z / (1 + 2 * z / 255))
+    u = 255 * 10 / 16 - 4  # two neighbours have the whole rise, and weights of 6 and 4
+    assert rising[1, 10] == pytest.approx(3 * u / (1 + 2 * u / 255))
     assert np.count_nonzero(rising[::2]) == 0  # the rows 5, 7 …, which show 90° and 135°
     assert np.count_nonzero(rising[1::2, 1::2]) == 0  # 45°
     assert np.count_nonzero(falling) == 0

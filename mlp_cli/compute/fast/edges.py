@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from mlp_cli.compute.fast.intrinsics import jit
-from mlp_cli.nn.edges import MARGIN, SMOOTHING, WHITE
+from mlp_cli.nn.edges import FAINT, MARGIN, SMOOTHING, WHITE
 
-_DIAGONAL, _BEND = math.sqrt(2), 2 / WHITE
+_DIAGONAL = math.sqrt(2)
 _FAR, _NEAR, _OWN = SMOOTHING[: MARGIN + 1]  # the weights of a pixel's row, and of those around it
 
 
@@ -28,6 +28,7 @@ def find_edges(sign, image, out, padded, planes, lines, height, width):
     size = (height + 2 * MARGIN) * line
     even, odd = lines[:line], lines[line:]
     real = image.dtype.type
+    none, faint, bend = real(0), real(FAINT), real(2 / WHITE)
     for i in range(height):
         start = 2 * (i % 2) * size + i * line
         _smooth_rows(planes[start:], even)
@@ -35,7 +36,8 @@ def find_edges(sign, image, out, padded, planes, lines, height, width):
         row = out[i * width :][:width]
         for j in range(width):
             z = _smoothed(even, j) if j % 2 == 0 else _smoothed(odd, j)
-            row[j] = real(3) * z / (real(1) + real(_BEND) * z)
+            u = max(z - faint, none)
+            row[j] = real(3) * u / (real(1) + bend * u)
 
 
 @jit
