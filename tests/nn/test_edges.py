@@ -104,3 +104,9 @@ def test_edges_do_not_depend_on_the_images_beside_them() -> None:
         together = edges(1, images, dtype)
         alone = np.concatenate([edges(1, image[np.newaxis], dtype) for image in images])
         np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_that_edges_need_is_of_one_type(dtype: str) -> None:
+    down, across, *arrays = EdgeBuffer.of(2, (5, 3), np.dtype(dtype))
+    assert {array.dtype.name for array in (*down, *across, *arrays)} == {dtype}
