@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mlp_cli.config.choices import CHOICES
 from mlp_cli.config.describe import options
-from mlp_cli.config.hints import SECTIONS, nearest_key
+from mlp_cli.config.hints import SECTIONS
 from mlp_cli.config.notes import kept_note
 from mlp_cli.config.places import Change, Place, Places
 from mlp_cli.config.schema import Config
@@ -151,7 +151,7 @@ class Source:
         except ValidationError as error:
             known = {option.key: option.allowed for option in options()}
             entries = error.errors(include_url=False)
-            wrong = [entry["loc"] for entry in entries]
+            wrong = {entry["loc"]: entry["type"] for entry in entries}
             suggestions = Suggestions(self._before, self.data, self._places, wrong)
             for entry in entries:
                 self._add_invalid(entry, known, suggestions)
@@ -185,7 +185,7 @@ class Source:
             self._wrong.add(path)
             path, found = (*path, "name"), found["name"]
         if kind == "extra_forbidden":
-            text = suggestions.belongs(path) or nearest_key(path) + suggestions.instead(path)
+            text = suggestions.unknown(path)
         elif kind == "no_folder":
             text = f"found {shown(found)}, which {entry['msg']}. Give an absolute path."
         elif kind == "path":

@@ -92,6 +92,8 @@ VALUES = {
 }
 WORDS: dict[str, Any] = {"none": None, "yes": True, "on": True, "no": False, "off": False}
 
+UNKNOWN = "unknown key. `mlp config explain` lists all keys."
+
 # The keys that a single value in place of a whole section may mean.
 LEADING = {
     "data": ("dataset", "path"),
@@ -154,7 +156,7 @@ def nearest_key(path: KeyPath) -> str:
     """Return the message for an unknown key, with the key that it probably means."""
     key = meant_key(path)
     if key is None:
-        return "unknown key. `mlp config explain` lists all keys."
+        return UNKNOWN
     if key == ".".join(map(str, path)):  # such as `training.epochs: 3`, which YAML does not nest
         return "unknown key. In a file, keys are nested."
     return f"unknown key. Did you mean {key}?"

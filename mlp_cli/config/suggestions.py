@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlp_cli.config.choices import CHOICES
-from mlp_cli.config.hints import SECTIONS, meant
+from mlp_cli.config.hints import SECTIONS, UNKNOWN, meant, nearest_key
 from mlp_cli.config.lines import as_changes, as_yaml
 from mlp_cli.config.places import Places
 from mlp_cli.config.wording import shown
 from mlp_cli.config.yaml12 import KeyPath
+
+MOST_EXPLAINED = 200  # unknown keys
 
 
 class Suggestions:
@@ -23,7 +25,7 @@ class Suggestions:
     places
         The place of each key.
     wrong
-        The paths of what is wrong.
+        The paths of what is wrong, with pydantic's name of the fault.
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class Suggestions:
         before: Mapping[str, Any],
         data: Mapping[str, Any],
         places: Places,
-        wrong: Iterable[KeyPath],
+        wrong: Mapping[KeyPath, str],
     ) -> None:
         self._data, self._places = data, places
         self._found: dict[KeyPath, str] = {}
@@ -43,11 +45,19 @@ class Suggestions:
         # What belongs into a section that the file does not have, from all places of the file: one
         # line has to give it all, as a section may be given only once.
         self._moved: dict[str, dict[str, Any]] = {}
-        for path in wrong:
+        # What a key means takes a millisecond to find, and thousands of unknown keys are no slips.
+        self._explains_keys = [*wrong.values()].count("extra_forbidden") <= MOST_EXPLAINED
+        for path in wrong if self._explains_keys else ():
             if len(path) == 1 and not places.change(path):
                 for key, value in meant(path, data.get(str(path[0]))).items():
                     section, _, name = key.rpartition(".")
                     self._moved.setdefault(section, {})[name] = value
+
+    def unknown(self, path: KeyPath) -> str:
+        """Return the message for a key that does not exist, or not for the choice that is made."""
+        if not self._explains_keys:
+            return UNKNOWN
+        return self._belongs(path) or nearest_key(path) + self.instead(path)
 
     def instead(self, path: KeyPath) -> str:
         """Return the end of a message about a wrong key or value, or "" if nothing is likely."""
@@ -73,7 +83,7 @@ class Suggestions:
             line = as_yaml(found, key, self._sections, self._moved)
         return f"{text} Write {line}." if line else text
 
-    def belongs(self, path: KeyPath) -> str:
+    def _belongs(self, path: KeyPath) -> str:
         """Return the message for a key of another choice, or "" if it is no such key."""
         name, section = str(path[-1]), str(path[0])
         owners = [

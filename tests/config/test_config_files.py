@@ -133,3 +133,14 @@ def test_a_file_with_a_byte_order_mark_and_crlf_is_read(path: Path) -> None:
     assert (found.seed, found.model.hidden) == (7, (3,))
     path.write_bytes(b"\xef\xbb\xbfseed: 7\r\nmodle: 3\r\n")
     assert str(outcome(path)).startswith("c.yaml:2: modle: unknown key")
+
+
+@pytest.mark.parametrize(("keys", "explained"), [(200, True), (201, False)])
+def test_unknown_keys_are_explained_unless_there_are_very_many(
+    path: Path, keys: int, explained: bool
+) -> None:
+    path.write_text("".join(f"seed{number}: 1\n" for number in range(keys)))
+    message = str(outcome(path))
+    assert f"{keys} faults" in message
+    assert ("unknown key. Did you mean seed?" in message) is explained
+    assert ("unknown key. `mlp config explain` lists" in message) is not explained
