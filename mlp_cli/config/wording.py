@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from mlp_cli.config.choices import CHOICES
@@ -30,9 +31,14 @@ def shown(value: Any) -> str:
     """Return a value of a configuration as YAML writes it, on one line and not too long."""
     if isinstance(value, dict):
         return "a mapping"
-    if isinstance(value, str) and not value.isprintable():
-        return short(f"'{value}'")
-    return short(dump([value]).strip()[1:-1])
+    return _shown_text(value) if isinstance(value, str) else short(dump([value]).strip()[1:-1])
+
+
+@lru_cache(100)  # a list may hold the same wrong text thousands of times
+def _shown_text(text: str) -> str:
+    if not text.isprintable():
+        return short(f"'{text}'")
+    return short(dump([text]).strip()[1:-1])
 
 
 def short(text: str) -> str:
