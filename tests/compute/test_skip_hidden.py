@@ -105,7 +105,7 @@ def trained(kernels: NumPyKernels | FastKernels, threads: int, **sections: objec
         {"optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}},
         {"optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True}},
         {"optimizer": {"name": "rmsprop", "learning_rate": 0.0001}},
-        {"optimizer": {"name": "adamw", "learning_rate": 0.0001, "weight_decay": 0.1}},
+        {"optimizer": {"name": "adamw", "learning_rate": 0.00003, "weight_decay": 0.1}},
         {"model": {**WIDE, "batch_norm": True}},
         {"model": {**WIDE, "hidden": [M, M, M]}, "regularisation": {"dropout": 0.5}},
         {"model": WIDE, "regularisation": {"max_norm": 0.5, "dropout": 0.2, "noise": 0.1}},

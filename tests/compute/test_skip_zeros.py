@@ -10,6 +10,7 @@ pytest.importorskip("numba", reason="needs the extra `fast`")
 from helpers.drawn_trainer import trainer
 
 from mlp_cli.compute.fast.kernels import FastKernels
+from mlp_cli.compute.fast.tiling import LANES
 from mlp_cli.compute.kernels import NumPyKernels
 
 STROKES = {"rotation": 15, "thickness": 0.5}
@@ -20,7 +21,7 @@ BIG = {"epochs": 1, "batch_size": 250}  # more images than are distorted at once
     ("sections", "skips"),
     [
         ({"model": {"hidden": [32]}}, True),
-        ({"model": {"hidden": [8]}}, False),
+        ({"model": {"hidden": [LANES - 1]}}, False),
         ({"model": {"hidden": [32]}, "training": {"epochs": 1, "batch_size": 4}}, False),
         ({"model": {"hidden": [32]}, "regularisation": {"input_noise": 0.1}}, False),
         ({"model": {"hidden": [32]}, "regularisation": {"input_dropout": 0.1}}, True),
@@ -69,10 +70,10 @@ def test_weights_that_are_updated_in_each_way_agree(
 def test_all_workers_decide_alike(threads: int) -> None:
     found = []
     for kernels, team in ((NumPyKernels(), 1), (FastKernels(), threads)):
-        training = trainer(kernels, team, model={"hidden": [31]})  # 15 and 16 for two workers
+        training = trainer(kernels, team, model={"hidden": [2 * LANES - 1]})
         training.train_epoch(lambda loss: False)
         found.append(training.network.parameters)
-    assert kernels.skips_zeros == (threads == 1)
+    assert kernels.skips_zeros == (threads == 1)  # one of two workers has a neuron too few
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
 
 

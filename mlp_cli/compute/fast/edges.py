@@ -8,7 +8,7 @@ from mlp_cli.compute.fast.intrinsics import jit
 from mlp_cli.nn.edges import FAINT, MARGIN, SMOOTHING, WHITE
 
 _DIAGONAL = math.sqrt(2)
-_FAR, _NEAR, _OWN = SMOOTHING[: MARGIN + 1]  # the weights of a pixel's row, and of those around it
+_FAR, _NEAR, _OWN = SMOOTHING[: MARGIN + 1]  # of places two away, one away, and of the place itself
 
 
 @jit
